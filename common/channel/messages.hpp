@@ -1,0 +1,243 @@
+// The messages between an orchestrator and an agent (DESIGN 7), and their JSON form. The same over mutual TLS and over
+// the in-process link of the all-in-one. Unknown fields and unknown message types are ignored on reading.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "common/channel/reports.hpp"
+
+namespace axle {
+
+struct HeldDocument {
+    DocumentKind kind = DocumentKind::vm;
+    Uuid id{};
+    std::string hash;  // of the content, as the orchestrator gave it
+    Epoch epoch;
+};
+struct Hello {
+    std::string cluster;
+    HostId host;
+    std::string boot_id;
+    std::string version;
+    std::uint64_t connection = 0;  // counts up on this host; tasks are taken only on the newest
+    std::uint64_t highest_revision = 0;
+    std::uint64_t highest_incarnation = 0;
+    std::vector<HeldDocument> documents;
+    HostFacts facts;
+};
+// One document to keep. content: JSON of the document struct of this kind.
+struct Put {
+    DocumentKind kind = DocumentKind::vm;
+    Uuid id{};
+    Epoch epoch;
+    std::string hash;
+    std::string content;
+};
+// Undefine and remove furniture; touch no file.
+struct Release {
+    DocumentKind kind = DocumentKind::vm;
+    Uuid id{};
+    Epoch epoch;
+};
+// Remove the file too: only from a committed expunge.
+struct Destroy {
+    DocumentKind kind = DocumentKind::volume;
+    Uuid id{};
+    Epoch epoch;
+};
+struct Desired {
+    std::uint64_t incarnation = 0;
+    std::string run_id;
+    std::uint64_t revision = 0;  // what the agent has after taking this message
+    std::vector<Put> puts;
+    std::vector<Release> releases;
+    std::vector<Destroy> destroys;
+};
+// Status of a document. gone: released or destroyed, nothing is left of it. content: JSON of the report struct of this
+// kind.
+struct Status {
+    DocumentKind kind = DocumentKind::vm;
+    Uuid id{};
+    Epoch epoch;
+    bool gone = false;
+    std::string content;
+};
+struct Facts {
+    HostFacts facts;
+};
+struct Heartbeat {
+    HostLoad load;
+};
+enum class TaskState { running, succeeded, failed, cancelled };
+constexpr EnumNames<TaskState, 4> names(TaskState) {
+    return {{{TaskState::running, "running"},
+             {TaskState::succeeded, "succeeded"},
+             {TaskState::failed, "failed"},
+             {TaskState::cancelled, "cancelled"}}};
+}
+enum class TaskVerb { reboot, reset };
+constexpr EnumNames<TaskVerb, 2> names(TaskVerb) {
+    return {{{TaskVerb::reboot, "reboot"}, {TaskVerb::reset, "reset"}}};
+}
+// An action that is not a state. Journalled by the agent before its first effect; never run twice.
+struct TaskOrder {
+    TaskId id;
+    TaskVerb verb = TaskVerb::reboot;
+    VmId vm;
+    Epoch epoch;
+    std::uint64_t connection = 0;
+};
+struct TaskNews {
+    TaskId id;
+    TaskState state = TaskState::running;
+    std::int64_t percent = 0;
+    std::string code;     // when failed: kebab-case, e.g. "outcome-unknown"
+    std::string message;  // when failed
+};
+// Byte streams: consoles, VNC, TCP to a guest's port, screenshots, logs. Ids are given by the orchestrator.
+enum class StreamKind { console, vnc, tcp, log, screenshot };
+constexpr EnumNames<StreamKind, 5> names(StreamKind) {
+    return {{{StreamKind::console, "console"},
+             {StreamKind::vnc, "vnc"},
+             {StreamKind::tcp, "tcp"},
+             {StreamKind::log, "log"},
+             {StreamKind::screenshot, "screenshot"}}};
+}
+struct StreamOpen {
+    std::uint64_t stream = 0;
+    StreamKind kind = StreamKind::console;
+    VmId vm;
+    std::string address;    // tcp: of the guest
+    std::int64_t port = 0;  // tcp
+    bool follow = false;    // log
+    std::int64_t tail = 0;  // log: bytes from the end; 0: all
+};
+struct StreamData {
+    std::uint64_t stream = 0;
+    std::string bytes;  // binary; base64 in JSON
+};
+struct StreamClose {
+    std::uint64_t stream = 0;
+    std::string error;  // empty: a clean end
+};
+
+using Message =
+    std::variant<Hello, Desired, Status, Facts, Heartbeat, TaskOrder, TaskNews, StreamOpen, StreamData, StreamClose>;
+
+std::string encode(const Message& message);
+// nullopt: a type that this release does not know (ignored). Error: malformed or over the limits.
+Result<std::optional<Message>> decode(std::string_view text);
+
+// One end of a connection. send() on the owner's thread; messages and the end arrive on the owner's thread, in order.
+// Messages may be lost only together with the connection.
+class Channel {
+  public:
+    virtual ~Channel() = default;
+    virtual void send(Message message) = 0;
+    virtual void on_message(std::function<void(Message)> told) = 0;
+    virtual void on_closed(std::function<void(std::string why)> told) = 0;
+    virtual void close(std::string why) = 0;
+};
+
+template <class V>
+void describe(HeldDocument& v, V&& field) {
+    field("kind", v.kind, {});
+    field("id", v.id, {});
+    field("hash", v.hash, {});
+    field("epoch", v.epoch, {});
+}
+template <class V>
+void describe(Hello& v, V&& field) {
+    field("cluster", v.cluster, {});
+    field("host", v.host, {});
+    field("bootId", v.boot_id, {});
+    field("version", v.version, {});
+    field("connection", v.connection, {});
+    field("highestRevision", v.highest_revision, {});
+    field("highestIncarnation", v.highest_incarnation, {});
+    field("documents", v.documents, {});
+    field("facts", v.facts, {});
+}
+template <class V>
+void describe(Put& v, V&& field) {
+    field("kind", v.kind, {});
+    field("id", v.id, {});
+    field("epoch", v.epoch, {});
+    field("hash", v.hash, {});
+    field("content", v.content, {.format = Format::multiline});
+}
+template <class V>
+void describe(Release& v, V&& field) {
+    field("kind", v.kind, {});
+    field("id", v.id, {});
+    field("epoch", v.epoch, {});
+}
+template <class V>
+void describe(Destroy& v, V&& field) {
+    field("kind", v.kind, {});
+    field("id", v.id, {});
+    field("epoch", v.epoch, {});
+}
+template <class V>
+void describe(Desired& v, V&& field) {
+    field("incarnation", v.incarnation, {});
+    field("runId", v.run_id, {});
+    field("revision", v.revision, {});
+    field("puts", v.puts, {});
+    field("releases", v.releases, {});
+    field("destroys", v.destroys, {});
+}
+template <class V>
+void describe(Status& v, V&& field) {
+    field("kind", v.kind, {});
+    field("id", v.id, {});
+    field("epoch", v.epoch, {});
+    field("gone", v.gone, {});
+    field("content", v.content, {.format = Format::multiline});
+}
+template <class V>
+void describe(Facts& v, V&& field) {
+    field("facts", v.facts, {});
+}
+template <class V>
+void describe(Heartbeat& v, V&& field) {
+    field("load", v.load, {});
+}
+template <class V>
+void describe(TaskOrder& v, V&& field) {
+    field("id", v.id, {});
+    field("verb", v.verb, {});
+    field("vm", v.vm, {});
+    field("epoch", v.epoch, {});
+    field("connection", v.connection, {});
+}
+template <class V>
+void describe(TaskNews& v, V&& field) {
+    field("id", v.id, {});
+    field("state", v.state, {});
+    field("percent", v.percent, {});
+    field("code", v.code, {});
+    field("message", v.message, {});
+}
+template <class V>
+void describe(StreamOpen& v, V&& field) {
+    field("stream", v.stream, {});
+    field("kind", v.kind, {});
+    field("vm", v.vm, {});
+    field("address", v.address, {});
+    field("port", v.port, {});
+    field("follow", v.follow, {});
+    field("tail", v.tail, {});
+}
+template <class V>
+void describe(StreamClose& v, V&& field) {
+    field("stream", v.stream, {});
+    field("error", v.error, {});
+}
+
+}  // namespace axle

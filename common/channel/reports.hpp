@@ -1,0 +1,169 @@
+// What an agent tells of its host: facts, load, and the status of each document that it holds (DESIGN 7).
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/channel/documents.hpp"
+
+namespace axle {
+
+// One thing that a user should know about an object. status "true" means that the type holds.
+struct Condition {
+    std::string type;  // Scheduled, Ready, Blocked, NotDurable, NoAddress, ...
+    bool status = true;
+    std::string reason;   // stable, CamelCase or kebab
+    std::string message;  // cause, numbers, remedy
+    std::string since;    // RFC 3339, set by whoever first sees it change
+    bool operator==(const Condition&) const = default;
+};
+template <class V>
+void describe(Condition& v, V&& field) {
+    field("type", v.type, {.doc = "What the condition is about."});
+    field("status", v.status, {.doc = "Whether it holds."});
+    field("reason", v.reason, {.doc = "Stable word for programs."});
+    field("message", v.message, {.doc = "Cause, numbers and remedy, for people."});
+    field("since", v.since, {.doc = "When it last changed.", .unit = Unit::time});
+}
+
+enum class DomainState { absent, shut_off, running, paused, stopping, crashed };
+constexpr EnumNames<DomainState, 6> names(DomainState) {
+    return {{{DomainState::absent, "absent"},
+             {DomainState::shut_off, "shut-off"},
+             {DomainState::running, "running"},
+             {DomainState::paused, "paused"},
+             {DomainState::stopping, "stopping"},
+             {DomainState::crashed, "crashed"}}};
+}
+// How a run of a guest ended (DESIGN 4, Power).
+enum class RunEnd { none, guest_shutdown, stopped_by_us, destroyed, crashed, failed, host_down, unknown };
+constexpr EnumNames<RunEnd, 8> names(RunEnd) {
+    return {{{RunEnd::none, "none"},
+             {RunEnd::guest_shutdown, "guest-shutdown"},
+             {RunEnd::stopped_by_us, "stopped"},
+             {RunEnd::destroyed, "destroyed"},
+             {RunEnd::crashed, "crashed"},
+             {RunEnd::failed, "failed"},
+             {RunEnd::host_down, "host-down"},
+             {RunEnd::unknown, "unknown"}}};
+}
+
+struct VmReport {
+    DomainState state = DomainState::absent;
+    std::int64_t generation = 0;                // of the document that this answers
+    std::int64_t start_serial = 0;              // serial that was last started (or refused to start again)
+    RunEnd last_end = RunEnd::none;             // of that serial, if it is over
+    bool settled = false;                       // nothing left to do for this document
+    bool needs_reboot = false;                  // the running guest differs from the document
+    std::int64_t restarts = 0;                  // crashes since the last start by a person
+    std::map<std::string, std::string> stages;  // nic -> "firmware", "kernel", "dhcp-asked", "dhcp-answered"
+    std::vector<Condition> conditions;
+};
+template <class V>
+void describe(VmReport& v, V&& field) {
+    field("state", v.state, {});
+    field("generation", v.generation, {});
+    field("startSerial", v.start_serial, {});
+    field("lastEnd", v.last_end, {});
+    field("settled", v.settled, {});
+    field("needsReboot", v.needs_reboot, {});
+    field("restarts", v.restarts, {});
+    field("stages", v.stages, {});
+    field("conditions", v.conditions, {});
+}
+
+enum class VolumeState { pending, ready, lost, failed };
+constexpr EnumNames<VolumeState, 4> names(VolumeState) {
+    return {{{VolumeState::pending, "pending"},
+             {VolumeState::ready, "ready"},
+             {VolumeState::lost, "lost"},
+             {VolumeState::failed, "failed"}}};
+}
+struct VolumeReport {
+    VolumeState state = VolumeState::pending;
+    std::int64_t size = 0;       // virtual
+    std::int64_t allocated = 0;  // on disk
+    std::vector<Condition> conditions;
+};
+template <class V>
+void describe(VolumeReport& v, V&& field) {
+    field("state", v.state, {});
+    field("size", v.size, {});
+    field("allocated", v.allocated, {});
+    field("conditions", v.conditions, {});
+}
+// Networks, images and pools: ready or not, and why.
+struct SimpleReport {
+    bool ready = false;
+    std::int64_t size = 0;  // pool: bytes of its file system
+    std::int64_t free = 0;  // pool: bytes left
+    std::vector<Condition> conditions;
+};
+template <class V>
+void describe(SimpleReport& v, V&& field) {
+    field("ready", v.ready, {});
+    field("size", v.size, {});
+    field("free", v.free, {});
+    field("conditions", v.conditions, {});
+}
+
+// What a host is. Changes seldom.
+struct HostFacts {
+    std::string hostname;
+    std::string machine_id;
+    std::string os;  // "Debian GNU/Linux 12 (bookworm)"
+    std::string kernel;
+    std::string libvirt;
+    std::string qemu;
+    std::string agent;        // version of ours
+    std::string cpu_model;    // as the kernel says it
+    std::int64_t cpus = 0;    // logical
+    std::int64_t memory = 0;  // bytes
+    Accelerator accelerator = Accelerator::qemu;
+    std::string accelerator_why;
+    std::string guest_machine;           // canonical machine type that guests get, "pc-q35-7.2"
+    std::string guest_cpu_model;         // model that guests get
+    std::vector<std::string> bridges;    // existing ones that aren't ours
+    std::vector<std::string> addresses;  // of the host, with prefix
+    std::vector<std::string> routes;     // destinations that nat ranges must avoid, CIDR
+    std::int64_t foreign_memory = 0;     // of running domains that aren't ours
+    std::int64_t foreign_cpus = 0;
+    std::vector<std::string> features;
+    std::vector<Condition> conditions;  // NotDurable, NoAccelerator, Blocked, ...
+};
+template <class V>
+void describe(HostFacts& v, V&& field) {
+    field("hostname", v.hostname, {.doc = "Name that the machine gives itself."});
+    field("machineId", v.machine_id, {.doc = "/etc/machine-id"});
+    field("os", v.os, {.doc = "Operating system."});
+    field("kernel", v.kernel, {.doc = "Kernel release."});
+    field("libvirt", v.libvirt, {.doc = "Version of libvirt."});
+    field("qemu", v.qemu, {.doc = "Version of QEMU."});
+    field("agent", v.agent, {.doc = "Version of the agent."});
+    field("cpuModel", v.cpu_model, {.doc = "Processor."});
+    field("cpus", v.cpus, {.doc = "Logical processors."});
+    field("memory", v.memory, {.doc = "Memory in bytes.", .unit = Unit::bytes});
+    field("accelerator", v.accelerator, {.doc = "kvm, or qemu where guests are emulated (slow)."});
+    field("acceleratorWhy", v.accelerator_why, {.doc = "Why this accelerator."});
+    field("guestMachine", v.guest_machine, {.doc = "Machine type that new guests get."});
+    field("guestCpuModel", v.guest_cpu_model, {.doc = "CPU model that new guests get."});
+    field("bridges", v.bridges, {.doc = "Existing bridges that a bridged network may use."});
+    field("addresses", v.addresses, {.doc = "Addresses of the host."});
+    field("routes", v.routes, {.doc = "Destinations that ranges of nat networks must not overlap."});
+    field("foreignMemory", v.foreign_memory,
+          {.doc = "Memory of running domains that are not ours.", .unit = Unit::bytes});
+    field("foreignCpus", v.foreign_cpus, {.doc = "CPUs of running domains that are not ours."});
+    field("features", v.features, {.doc = "What this agent can do."});
+    field("conditions", v.conditions, {.doc = "What a person should know about the host."});
+}
+struct HostLoad {    // soft: in memory only
+    double cpu = 0;  // 0..1 of all processors, last interval
+    std::int64_t memory_free = 0;
+};
+template <class V>
+void describe(HostLoad& v, V&& field) {
+    field("cpu", v.cpu, {});
+    field("memoryFree", v.memory_free, {});
+}
+
+}  // namespace axle
