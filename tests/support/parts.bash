@@ -1,0 +1,143 @@
+# shellcheck shell=bash
+# What tests/run and the parts share: packages, builds, running a test program and counting its cases.
+# A part sources this file; it runs with the repository as working directory.
+
+root=${root:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+cd "$root" || exit 1
+export AXLE_ROOT=$root AXLE_RESULTS=$root/build/results AXLE_TALLY=$root/build/results/tally
+
+say() { printf '%s\n' "$*"; }
+
+# Once a run: fresh results, a directory for temporary files that any user may write to (on some machines /tmp is not),
+# and a compiler cache that a clean checkout elsewhere hits too.
+prepare_surroundings() {
+    rm -rf "$AXLE_RESULTS"
+    mkdir -p "$AXLE_RESULTS" "$root/build/tmp"
+    : >"$AXLE_TALLY"
+    chmod 1777 "$root/build/tmp"
+    export TMPDIR=$root/build/tmp
+    export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache}
+    export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+    export UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
+}
+
+# need PACKAGE...: installs what is missing. With everything there it costs one dpkg-query.
+need() {
+    local missing
+    missing=$(comm -13 <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u) \
+        <(printf '%s\n' "$@" | sed '/^$/d' | sort -u))
+    [[ -z $missing ]] && return 0
+    if [[ $EUID != 0 ]]; then
+        say "FAILED: packages are missing and only root can install them: apt-get install ${missing//$'\n'/ }"
+        return 1
+    fi
+    say "installing $(wc -w <<<"$missing") packages: ${missing//$'\n'/ }"
+    # shellcheck disable=SC2086
+    quietly apt apt-get -o APT::Update::Error-Mode=any update && quietly apt apt-get install -y --no-install-recommends $missing
+}
+
+# quietly NAME COMMAND...: output to a log, shown whole on failure, a line of progress every 20 s.
+quietly() {
+    local log=$AXLE_RESULTS/$1.log started=$SECONDS pid status
+    shift
+    "$@" >"$log" 2>&1 </dev/null &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 0.2
+        if ((SECONDS - started >= 20)); then
+            started=$SECONDS
+            say "   ... $(tail -n 1 "$log" | cut -c 1-100)"
+        fi
+    done
+    wait "$pid"
+    status=$?
+    if [[ $status != 0 ]]; then
+        say "FAILED ($status): $*"
+        cat "$log"
+    fi
+    return $status
+}
+
+configure() {
+    local launcher=${AXLE_LAUNCHER:-${CMAKE_CXX_COMPILER_LAUNCHER:-ccache}}
+    [[ -f build/$1/build.ninja ]] || quietly "configure-$1" cmake --preset "$1" "-DCMAKE_CXX_COMPILER_LAUNCHER=$launcher"
+}
+
+# targets PRESET REGEX: the build targets whose whole name matches.
+targets() { ninja -C "build/$1" -t targets all | sed -n "s/^\\($2\\): phony\$/\\1/p"; }
+
+# build PRESET REGEX: builds the targets that match. Says so if there are none.
+build() {
+    configure "$1" || return 1
+    quietly "regenerate-$1" ninja -C "build/$1" build.ninja || return 1
+    local names
+    names=$(targets "$1" "$2")
+    if [[ -z $names ]]; then return 0; fi
+    # shellcheck disable=SC2086
+    quietly "build-$1" ninja -C "build/$1" $names
+}
+
+# count PART PROGRAM PASSED FAILED SKIPPED
+count() { printf '%s %s %d %d %d\n' "$@" >>"$AXLE_TALLY"; }
+
+# run PART PROGRAM SECONDS COMMAND...: runs a test program and counts its cases: by doctest's summary, by its own last
+# line "tally: N passed, N failed, N skipped", else as one case. A line "SKIPPED: case: reason" is a case that did not
+# run. Shows one line if all is well, the whole output if not.
+run() {
+    local part=$1 program=$2 limit=$3 log=$AXLE_RESULTS/$1-$2.log status started=$SECONDS
+    shift 3
+    timeout --kill-after=10 "$limit" "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    local passed failed skipped
+    read -r passed failed skipped < <(tally_of "$log")
+    if [[ -z $passed ]]; then
+        passed=$((status == 0)) failed=0 skipped=$(grep -c '^SKIPPED: ' "$log")
+        if ((skipped)); then passed=0; fi
+    fi
+    if ((status != 0 && failed == 0)); then failed=1; fi
+    if ((status != 0 || failed)); then
+        cat "$log"
+        case $status in
+            124 | 137) say "FAILED: $program did not end within $limit s" ;;
+            *) say "FAILED: $program (status $status); run it again: $*" ;;
+        esac
+    else
+        say "   $program: $passed passed$( ((skipped)) && echo ", $skipped skipped"), $((SECONDS - started)) s"
+        grep '^SKIPPED: ' "$log" | sed 's/^/   /'
+    fi
+    sed -n 's/^[0-9.]* s: //p; s/^ok: //p; s/^FAILED: //p' "$log" >>"$AXLE_RESULTS/$part.ran"
+    echo "$program" >>"$AXLE_RESULTS/$part.ran"
+    grep '^SKIPPED: ' "$log" >>"$AXLE_RESULTS/$part.skipped"
+    count "$part" "$program" "$passed" "$failed" "$skipped"
+    ((failed == 0))
+}
+
+# tally_of LOG: "passed failed skipped", or nothing if the program did not count.
+tally_of() {
+    sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+        /^\[doctest\] test cases:/ {
+            seen = 1
+            for (i = 1; i < NF; ++i) {
+                if ($(i + 1) ~ /^passed/) p += $i
+                if ($(i + 1) ~ /^failed/) f += $i
+            }
+        }
+        /^SKIPPED: / { s += 1 }
+        /^tally: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { own = 1; tp += $2; tf += $4; ts += $6 }
+        END {
+            if (own) print tp, tf, ts
+            else if (seen) print p - s, f + 0, s + 0
+        }'
+}
+
+# doctest_level LEVEL [ARGUMENT...]: builds and runs every binary LEVEL_*. A case has no limit of its own, a binary has.
+doctest_level() {
+    local level=$1 binary status=0
+    shift
+    build dev "${level}_[a-z0-9_]*" || return 1
+    [[ -n $(targets dev "${level}_[a-z0-9_]*") ]] || say "   there is no test of this level"
+    for binary in $(targets dev "${level}_[a-z0-9_]*"); do
+        run "$level" "$binary" "${AXLE_LIMIT:-300}" "build/dev/tests/$binary" --duration=true "$@" || status=1
+    done
+    return $status
+}
