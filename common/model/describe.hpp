@@ -20,7 +20,7 @@ namespace axle {
 // When a change of the field takes effect on a running guest.
 enum class Change { live, reboot, never };
 // How an integer or text is read and shown.
-enum class Unit { none, bytes, milliseconds, time };
+enum class Unit { none, bytes, duration, time };
 // What a text must look like. `any` still refuses control characters but for tab and newline.
 enum class Format { any, label, dotted_name, mac, ipv4, cidr, url, sha256, ssh_key, multiline, path };
 
