@@ -19,8 +19,8 @@ struct Epoch {
 };
 template <class V>
 void describe(Epoch& v, V&& field) {
-    field("incarnation", v.incarnation, {});
-    field("revision", v.revision, {});
+    field("incarnation", v.incarnation, {.doc = "Of the store."});
+    field("revision", v.revision, {.doc = "Of the placement."});
 }
 
 enum class Power { running, stopped, paused };

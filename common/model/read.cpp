@@ -100,7 +100,7 @@ void Reader::read_integer(const Type& type, void* out, const json& in, const std
                           const FieldOptions& field) {
     const auto value = number_in(in, at, field);
     if (!value) return;
-    if (*value < field.min || *value > field.max) {
+    if (options.audience == Audience::api && (*value < field.min || *value > field.max)) {
         const auto show = [&](std::int64_t v) {
             return field.unit == Unit::bytes      ? format_bytes(v)
                    : field.unit == Unit::duration ? format_duration(milliseconds{v})
@@ -125,6 +125,7 @@ void Reader::read_boolean(const Type& type, void* out, const json& in, const std
 }
 
 void Reader::check_count(std::size_t count, const char* what, const std::string& at, const FieldOptions& field) {
+    if (options.audience != Audience::api) return;  // what was once admitted stays readable
     const auto n = static_cast<std::int64_t>(count);
     if (field.max != INT64_MAX && n > field.max)
         refuse(at, "out-of-range", fmt::format("has {} {}, at most {} are allowed", n, what, field.max));

@@ -55,6 +55,11 @@ struct Writer {
         out += '}';
     }
 
+    void integer(std::int64_t value, const FieldOptions& field) {
+        if (audience == Audience::api && field.unit == Unit::time) return write_json_string(out, format_time({value}));
+        fmt::format_to(std::back_inserter(out), "{}", value);
+    }
+
     void list(const Type& type, const void* value, const FieldOptions& field) {
         out += '[';
         for (std::size_t i = 0, n = type.size(value); i < n; ++i) {
@@ -89,8 +94,7 @@ struct Writer {
                 out += type.get_integer(value) != 0 ? "true" : "false";
                 return;
             case Shape::integer:
-                fmt::format_to(std::back_inserter(out), "{}", type.get_integer(value));
-                return;
+                return integer(type.get_integer(value), field);
             case Shape::number:
                 fmt::format_to(std::back_inserter(out), "{}", *static_cast<const double*>(value));
                 return;

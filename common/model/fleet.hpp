@@ -1,0 +1,209 @@
+// host, and who may do what: project, token; and task.
+#pragma once
+#include "common/base/units.hpp"
+#include "common/channel/reports.hpp"
+#include "common/model/object.hpp"
+
+namespace axle {
+
+struct HostSpec {
+    bool unschedulable = false;
+    double cpu_overcommit = 4;
+    double memory_overcommit = 1;
+    double disk_overcommit = 2;
+    std::int64_t memory_reserve = 512 * kMiB;
+    std::int64_t disk_reserve = 2 * kGiB;
+};
+template <class V>
+void describe(HostSpec& v, V&& field) {
+    field("unschedulable", v.unschedulable, {.doc = "No new VMs (cordoned)."});
+    field("cpuOvercommit", v.cpu_overcommit, {.doc = "Virtual CPUs for each processor."});
+    field("memoryOvercommit", v.memory_overcommit, {.doc = "Guests' memory for each byte of the host's."});
+    field("diskOvercommit", v.disk_overcommit, {.doc = "Volumes' size for each byte of a pool."});
+    field("memoryReserve", v.memory_reserve,
+          {.doc = "Memory kept for the host itself.", .min = 0, .max = kTiB, .unit = Unit::bytes});
+    field("diskReserve", v.disk_reserve,
+          {.doc = "Space kept free in each pool.", .min = 0, .max = 64 * kTiB, .unit = Unit::bytes});
+}
+struct HostStatus {
+    bool connected = false;
+    HostFacts facts;
+    std::vector<Condition> conditions;
+};
+template <class V>
+void describe(HostStatus& v, V&& field) {
+    field("connected", v.connected, {.doc = "Its agent is connected."});
+    field("facts", v.facts, {.doc = "What the host is."});
+    field("conditions", v.conditions, {.doc = "What you should know about it."});
+}
+
+struct Amounts {
+    std::optional<std::int64_t> vms, cpus, memory, disk;
+};
+template <class V>
+void describe(Amounts& v, V&& field) {
+    field("vms", v.vms, {.doc = "Number of VMs.", .min = 0, .max = 10'000'000});
+    field("cpus", v.cpus, {.doc = "Virtual CPUs.", .min = 0, .max = 100'000'000});
+    field("memory", v.memory, {.doc = "Memory.", .min = 0, .unit = Unit::bytes});
+    field("disk", v.disk, {.doc = "Size of all volumes.", .min = 0, .unit = Unit::bytes});
+}
+struct ProjectSpec {
+    std::string description;
+    Amounts limits;
+};
+template <class V>
+void describe(ProjectSpec& v, V&& field) {
+    field("description", v.description, {.doc = "For people.", .max = 1024});
+    field("limits", v.limits, {.doc = "What the project may have at most; what isn't named is unlimited."});
+}
+
+enum class Role { viewer, editor, admin };
+constexpr EnumNames<Role, 3> names(Role) {
+    return {{{Role::viewer, "viewer"}, {Role::editor, "editor"}, {Role::admin, "admin"}}};
+}
+struct TokenSpec {
+    Role role = Role::viewer;
+    std::vector<Ref> projects;
+    std::int64_t lifetime = 0;
+    std::string description;
+};
+template <class V>
+void describe(TokenSpec& v, V&& field) {
+    field("role", v.role,
+          {.doc = "viewer reads, editor changes what is in projects, admin everything.",
+           .required = true,
+           .change = Change::never});
+    field("projects", v.projects,
+          {.doc = "Projects that it is for; empty: all.", .max = 256, .ref = "project", .change = Change::never});
+    field("lifetime", v.lifetime,
+          {.doc = "How long it is valid; 0: until it is deleted.",
+           .min = 0,
+           .max = INT64_C(3660) * 24 * 3'600'000,
+           .unit = Unit::duration,
+           .change = Change::never});
+    field("description", v.description, {.doc = "For people.", .max = 1024});
+}
+struct TokenStatus {
+    std::string hash;  // sha256 of the secret, hex
+    std::int64_t expires = 0;
+};
+template <class V>
+void describe(TokenStatus& v, V&& field) {
+    field("hash", v.hash, {.internal = true});
+    field("expires", v.expires, {.doc = "When it ends; 0: never.", .unit = Unit::time});
+}
+
+enum class TaskPhase { queued, waiting, running, cancelling, succeeded, failed, cancelled, superseded };
+constexpr EnumNames<TaskPhase, 8> names(TaskPhase) {
+    return {{{TaskPhase::queued, "queued"},
+             {TaskPhase::waiting, "waiting"},
+             {TaskPhase::running, "running"},
+             {TaskPhase::cancelling, "cancelling"},
+             {TaskPhase::succeeded, "succeeded"},
+             {TaskPhase::failed, "failed"},
+             {TaskPhase::cancelled, "cancelled"},
+             {TaskPhase::superseded, "superseded"}}};
+}
+constexpr bool is_terminal(TaskPhase p) {
+    return p >= TaskPhase::succeeded;
+}
+// Legal moves of a task (STYLE 3.8, 2).
+constexpr bool may_move(TaskPhase from, TaskPhase to) {
+    if (is_terminal(from)) return false;
+    if (to == TaskPhase::superseded || to == TaskPhase::failed) return true;
+    if (from == TaskPhase::cancelling) return to == TaskPhase::cancelled || to == TaskPhase::succeeded;
+    return to != TaskPhase::cancelled || from != TaskPhase::running;
+}
+static_assert(!may_move(TaskPhase::succeeded, TaskPhase::running), "a task ends once");
+
+enum class TaskGoal {
+    vm_running,
+    vm_stopped,
+    vm_paused,
+    vm_changed,
+    vm_deleted,
+    vm_reboot,
+    vm_reset,
+    volume_ready,
+    volume_deleted,
+    image_import,
+    image_deleted
+};
+constexpr EnumNames<TaskGoal, 11> names(TaskGoal) {
+    return {{{TaskGoal::vm_running, "vm-running"},
+             {TaskGoal::vm_stopped, "vm-stopped"},
+             {TaskGoal::vm_paused, "vm-paused"},
+             {TaskGoal::vm_changed, "vm-changed"},
+             {TaskGoal::vm_deleted, "vm-deleted"},
+             {TaskGoal::vm_reboot, "vm-reboot"},
+             {TaskGoal::vm_reset, "vm-reset"},
+             {TaskGoal::volume_ready, "volume-ready"},
+             {TaskGoal::volume_deleted, "volume-deleted"},
+             {TaskGoal::image_import, "image-import"},
+             {TaskGoal::image_deleted, "image-deleted"}}};
+}
+struct TaskTarget {
+    std::string kind;
+    Uuid id{};
+    std::string name;
+};
+template <class V>
+void describe(TaskTarget& v, V&& field) {
+    field("kind", v.kind, {.doc = "Kind of the object."});
+    field("id", v.id, {.doc = "Its id."});
+    field("name", v.name, {.doc = "Its name."});
+}
+struct TaskError {
+    std::string code;
+    std::string message;
+    std::string hint;
+};
+template <class V>
+void describe(TaskError& v, V&& field) {
+    field("code", v.code, {.doc = "Stable word for programs."});
+    field("message", v.message, {.doc = "Cause and numbers."});
+    field("hint", v.hint, {.doc = "What to do."});
+}
+struct TaskSpec {
+    TaskGoal goal = TaskGoal::vm_running;
+    TaskTarget target;
+    std::int64_t generation = 0;
+    std::string requester;
+};
+template <class V>
+void describe(TaskSpec& v, V&& field) {
+    field("goal", v.goal, {.doc = "What is to be reached."});
+    field("target", v.target, {.doc = "Object that is worked on."});
+    field("generation", v.generation, {.doc = "Generation of its spec that is to be reached."});
+    field("requester", v.requester, {.doc = "Who asked for it."});
+}
+struct TaskStatus {
+    TaskPhase phase = TaskPhase::queued;
+    std::string reason;
+    std::int64_t percent = 0;
+    std::int64_t bytes = 0;
+    std::optional<TaskError> error;
+    std::int64_t ended = 0;
+    std::string superseded_by;
+    Epoch epoch;        // actions: placement that the order went to
+    bool sent = false;  // actions: may have begun on a host; never given to another
+};
+template <class V>
+void describe(TaskStatus& v, V&& field) {
+    field("phase", v.phase, {.doc = "queued, waiting (reason), running, cancelling, or how it ended."});
+    field("reason", v.reason, {.doc = "What it waits for."});
+    field("percent", v.percent, {.doc = "How far it is, 0 to 100, where that is known."});
+    field("bytes", v.bytes, {.doc = "Bytes done, where it moves bytes.", .unit = Unit::bytes});
+    field("error", v.error, {.doc = "Why it failed."});
+    field("ended", v.ended, {.doc = "When it ended.", .unit = Unit::time});
+    field("supersededBy", v.superseded_by, {.doc = "Task of the newer wish."});
+    field("epoch", v.epoch, {.internal = true});
+    field("sent", v.sent, {.internal = true});
+}
+
+using Host = ObjectOf<Kind::host, HostSpec, HostStatus>;
+using Project = ObjectOf<Kind::project, ProjectSpec, NoStatus>;
+using Token = ObjectOf<Kind::token, TokenSpec, TokenStatus>;
+using Task = ObjectOf<Kind::task, TaskSpec, TaskStatus>;
+
+}  // namespace axle

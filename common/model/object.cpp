@@ -1,0 +1,163 @@
+// Forms of whole objects, and what can be said of two of them.
+#include "common/model/object.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace axle {
+namespace {
+
+constexpr int kStoreVersion = 1;
+
+std::string child(const std::string& at, std::string_view key) {
+    return at + "/" + std::string(key);
+}
+
+using RefCall = std::function<void(const std::string&, Kind, Ref&)>;
+void walk_refs(const Type& type, void* value, const std::string& at, const FieldOptions& field, const RefCall& call) {
+    switch (type.shape) {
+        case Shape::reference:
+            if (field.ref != nullptr) call(at, find_kind(field.ref)->kind, *static_cast<Ref*>(value));
+            return;
+        case Shape::object:
+            for (const Field& f : type.fields)
+                walk_refs(*f.type, field_of(value, f), child(at, f.name), f.options, call);
+            return;
+        case Shape::list:
+            for (std::size_t i = 0, n = type.size(value); i < n; ++i)
+                walk_refs(*type.element, const_cast<void*>(type.at(value, i)), child(at, std::to_string(i)), field,
+                          call);
+            return;
+        case Shape::map: {
+            struct Context {
+                const Type& element;
+                const std::string& at;
+                const FieldOptions& field;
+                const RefCall& found;
+            } context{*type.element, at, field, call};
+            type.each(value, &context, [](void* c, const std::string& key, const void* v) {
+                auto& ctx = *static_cast<Context*>(c);
+                walk_refs(ctx.element, const_cast<void*>(v), child(ctx.at, key), ctx.field, ctx.found);
+            });
+            return;
+        }
+        case Shape::optional:
+            if (const void* inner = type.value(value))
+                walk_refs(*type.element, const_cast<void*>(inner), at, field, call);
+            return;
+        default:
+            return;
+    }
+}
+
+// Leaves of an object by pointer, in API form. Lists are leaves: they have no names to differ by.
+using Leaves = std::map<std::string, std::pair<std::string, Change>>;
+void collect(const Type& type, const void* value, const std::string& at, const FieldOptions& field, Change inherited,
+             Leaves& leaves) {
+    const Change change = field.change != Change::live ? field.change : inherited;
+    if (type.shape == Shape::object) {
+        for (const Field& f : type.fields)
+            collect(*f.type, field_of(value, f), child(at, f.name), f.options, change, leaves);
+    } else if (type.shape == Shape::map) {
+        struct Context {
+            const Type& element;
+            const std::string& at;
+            const FieldOptions& field;
+            Change change;
+            Leaves& leaves;
+        } context{*type.element, at, field, change, leaves};
+        type.each(value, &context, [](void* c, const std::string& key, const void* v) {
+            auto& ctx = *static_cast<Context*>(c);
+            collect(ctx.element, v, child(ctx.at, key), ctx.field, ctx.change, ctx.leaves);
+        });
+    } else if (type.shape == Shape::optional) {
+        if (const void* inner = type.value(value)) collect(*type.element, inner, at, field, change, leaves);
+    } else {
+        std::string text;
+        write_value(type, value, Audience::api, nullptr, text);
+        if (text != "\"\"" && text != "[]") leaves[at] = {std::move(text), change};
+    }
+}
+
+bool is_secret(const Type& type, std::string_view pointer, std::string_view at) {
+    pointer.remove_prefix(at.size() + 1);
+    const Field* f = type.find(pointer.substr(0, pointer.find('/')));
+    return f != nullptr && (f->options.sensitive || f->type->shape == Shape::secret);
+}
+
+}  // namespace
+
+void write_object(const Object& object, std::string& out) {
+    const KindInfo& info = info_of(object.kind());
+    out += fmt::format(R"({{"apiVersion":"axle/v1","kind":"{}",)", info.name);
+    std::string meta;
+    write_value(type_of<Meta>(), &object.meta, Audience::api, nullptr, meta);
+    out.append(meta, 1, meta.size() - 2);
+    out += ",\"spec\":";
+    write_value(*info.spec, object.spec_data(), Audience::api, nullptr, out);
+    if (!info.status->fields.empty()) {
+        out += ",\"status\":";
+        write_value(*info.status, object.status_data(), Audience::api, nullptr, out);
+    }
+    out += '}';
+}
+
+std::string store_form(const Object& object, const SecretCodec& secrets) {
+    const KindInfo& info = info_of(object.kind());
+    std::string out = fmt::format(R"({{"v":{},"meta":)", kStoreVersion);
+    write_value(type_of<Meta>(), &object.meta, Audience::store, &secrets, out);
+    out += ",\"spec\":";
+    write_value(*info.spec, object.spec_data(), Audience::store, &secrets, out);
+    out += ",\"status\":";
+    write_value(*info.status, object.status_data(), Audience::store, &secrets, out);
+    out += '}';
+    return out;
+}
+
+Result<std::unique_ptr<Object>> from_store_form(Kind kind, std::string_view text, const SecretCodec& secrets) {
+    TRY(record, parse_json(text));
+    const int version = record.is_object() ? record.value("v", 0) : 0;
+    if (version < 1 || version > kStoreVersion)
+        return fail(Code::corrupt,
+                    "a stored {} is of form {}, this release knows up to {}: install the newer release again",
+                    text_of(kind), version, kStoreVersion);
+    const KindInfo& info = info_of(kind);
+    auto object = info.make();
+    std::vector<FieldError> errors;
+    const ReadOptions options{.audience = Audience::store, .secrets = &secrets};
+    read_value(type_of<Meta>(), &object->meta, record["meta"], options, "/meta", errors);
+    read_value(*info.spec, object->spec_data(), record["spec"], options, "/spec", errors);
+    read_value(*info.status, object->status_data(), record["status"], options, "/status", errors);
+    if (errors.empty()) return object;
+    Error e = fields_error(std::move(errors));
+    e.code = Code::corrupt;
+    return fail(std::move(e).in(fmt::format("stored {}", text_of(kind))));
+}
+
+void for_each_ref(Object& object, const std::function<void(const std::string&, Kind, Ref&)>& call) {
+    walk_refs(*info_of(object.kind()).spec, object.spec_data(), "/spec", {}, call);
+}
+
+std::vector<FieldChange> diff_values(const Type& type, const void* before, const void* after, const std::string& at) {
+    Leaves old_leaves, new_leaves;
+    collect(type, before, at, {}, Change::live, old_leaves);
+    collect(type, after, at, {}, Change::live, new_leaves);
+    std::vector<FieldChange> changes;
+    const auto add = [&](const std::string& pointer, std::string was, std::string is, Change change) {
+        const bool secret = is_secret(type, pointer, at);
+        changes.push_back({pointer, secret && !was.empty() ? "\"***\"" : std::move(was),
+                           secret && !is.empty() ? "\"***\"" : std::move(is), change});
+    };
+    for (const auto& [pointer, leaf] : old_leaves) {
+        const auto now = new_leaves.find(pointer);
+        if (now == new_leaves.end())
+            add(pointer, leaf.first, "", leaf.second);
+        else if (now->second.first != leaf.first)
+            add(pointer, leaf.first, now->second.first, leaf.second);
+    }
+    for (const auto& [pointer, leaf] : new_leaves) {
+        if (!old_leaves.contains(pointer)) add(pointer, "", leaf.first, leaf.second);
+    }
+    return changes;
+}
+
+}  // namespace axle
