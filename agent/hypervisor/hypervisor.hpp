@@ -55,6 +55,13 @@ struct DomainObservation {
     std::int64_t cpus = 0;           // live
     std::int64_t memory = 0;
     std::string boot_id;  // unused by libvirt; the core compares with its own
+    // Disks that the running guest has open, hot-plugged ones too; empty when it isn't running. No volume is given to a
+    // second guest, and none is destroyed, while it stands here.
+    struct LiveDisk {
+        std::string name;  // as in DomainPlan
+        VolumeId volume;
+    };
+    std::vector<LiveDisk> live_disks;
 };
 
 struct HypervisorFacts {

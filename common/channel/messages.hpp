@@ -50,6 +50,13 @@ struct Destroy {
     Uuid id{};
     Epoch epoch;
 };
+// This placement still holds. A guest with a disk on a shared pool starts only after a put or a confirmation of its
+// epoch since the host booted (DESIGN 8); sent for those after each hello.
+struct Confirm {
+    DocumentKind kind = DocumentKind::vm;
+    Uuid id{};
+    Epoch epoch;
+};
 struct Desired {
     std::uint64_t incarnation = 0;
     std::string run_id;
@@ -57,6 +64,7 @@ struct Desired {
     std::vector<Put> puts;
     std::vector<Release> releases;
     std::vector<Destroy> destroys;
+    std::vector<Confirm> confirms;
 };
 // Status of a document. gone: released or destroyed, nothing is left of it. content: JSON of the report struct of this
 // kind.
@@ -184,6 +192,12 @@ void describe(Destroy& v, V&& field) {
     field("epoch", v.epoch, {});
 }
 template <class V>
+void describe(Confirm& v, V&& field) {
+    field("kind", v.kind, {});
+    field("id", v.id, {});
+    field("epoch", v.epoch, {});
+}
+template <class V>
 void describe(Desired& v, V&& field) {
     field("incarnation", v.incarnation, {});
     field("runId", v.run_id, {});
@@ -191,6 +205,7 @@ void describe(Desired& v, V&& field) {
     field("puts", v.puts, {});
     field("releases", v.releases, {});
     field("destroys", v.destroys, {});
+    field("confirms", v.confirms, {});
 }
 template <class V>
 void describe(Status& v, V&& field) {

@@ -97,6 +97,7 @@ struct SimpleReport {
     bool ready = false;
     std::int64_t size = 0;  // pool: bytes of its file system
     std::int64_t free = 0;  // pool: bytes left
+    std::int64_t done = 0;  // image: bytes fetched of `size`
     std::vector<Condition> conditions;
 };
 template <class V>
@@ -104,6 +105,7 @@ void describe(SimpleReport& v, V&& field) {
     field("ready", v.ready, {});
     field("size", v.size, {});
     field("free", v.free, {});
+    field("done", v.done, {});
     field("conditions", v.conditions, {});
 }
 

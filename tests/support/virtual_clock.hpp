@@ -1,0 +1,130 @@
+// Time, order and chance of a simulation: one queue of events on a virtual clock, and random numbers from one seed.
+// Everything runs on the caller's thread; nothing ever sleeps. The same seed gives the same run.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "common/base/clock.hpp"
+
+namespace axle::test {
+
+// splitmix64: small, fast, the same everywhere.
+class SeededRandom final : public Random {
+  public:
+    explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
+    std::uint64_t next() override {
+        std::uint64_t z = state_ += 0x9e3779b97f4a7c15ULL;
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+        return z ^ z >> 31;
+    }
+    // True in `percent` of a hundred cases.
+    bool chance(unsigned percent) { return below(100) < percent; }
+    std::int64_t between(std::int64_t low, std::int64_t high) {  // both included
+        return low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(high - low + 1)));
+    }
+
+  private:
+    std::uint64_t state_;
+};
+
+// The queue of all that will happen. Events of the same instant run in the order in which they were asked for.
+class VirtualTime {
+  public:
+    using Key = std::pair<std::int64_t, std::uint64_t>;  // when, and the how-manieth
+
+    std::int64_t now_ms() const { return now_ms_; }
+    Key at(std::int64_t when_ms, std::function<void()> job) {
+        const Key key{when_ms < now_ms_ ? now_ms_ : when_ms, ++asked_};
+        queue_.emplace(key, std::move(job));
+        return key;
+    }
+    Key after(milliseconds delay, std::function<void()> job) { return at(now_ms_ + delay.count(), std::move(job)); }
+    void cancel(const Key& key) { queue_.erase(key); }
+    bool empty() const { return queue_.empty(); }
+    std::uint64_t events_run() const { return run_; }
+
+    // Runs the next event; false when there is none.
+    bool step() {
+        if (queue_.empty()) return false;
+        auto next = queue_.extract(queue_.begin());
+        now_ms_ = next.key().first;
+        ++run_;
+        next.mapped()();
+        if (after_each_) after_each_();
+        return true;
+    }
+    void run_for(milliseconds span) {
+        const std::int64_t end = now_ms_ + span.count();
+        while (!queue_.empty() && queue_.begin()->first.first <= end) step();
+        now_ms_ = end;
+    }
+    // Runs until the claim holds; false when it does not within `limit`.
+    bool run_until(const std::function<bool()>& claim, milliseconds limit) {
+        const std::int64_t end = now_ms_ + limit.count();
+        while (!claim()) {
+            if (queue_.empty() || queue_.begin()->first.first > end) return now_ms_ = end, claim();
+            step();
+        }
+        return true;
+    }
+    // Called after every event: the place for invariants.
+    void after_each(std::function<void()> check) { after_each_ = std::move(check); }
+
+  private:
+    std::map<Key, std::function<void()>> queue_;
+    std::function<void()> after_each_;
+    std::int64_t now_ms_ = 0;
+    std::uint64_t asked_ = 0;
+    std::uint64_t run_ = 0;
+};
+
+// What one simulated process sees of time, and its executor. Destroying it (a crash) drops its timers and posts.
+// The boot-time clock counts from `booted_ms` of the simulation's time; the wall clock may be set to jump.
+class VirtualClock final : public Clock, public Executor {
+  public:
+    explicit VirtualClock(VirtualTime& time, std::int64_t booted_ms = 0)
+        : time_(time), booted_ms_(booted_ms), pending_(std::make_shared<Pending>()) {}
+    ~VirtualClock() override {
+        for (const auto& [id, key] : *pending_) time_.cancel(key);
+    }
+    VirtualClock(const VirtualClock&) = delete;
+    VirtualClock& operator=(const VirtualClock&) = delete;
+
+    WallTime wall() const override { return {kWallAtStart + wall_offset_ms_ + time_.now_ms()}; }
+    BootTime boot() const override { return {time_.now_ms() - booted_ms_}; }
+    TimerId after(milliseconds delay, std::function<void()> then) override {
+        const TimerId id = ++last_;
+        std::weak_ptr<Pending> pending = pending_;
+        (*pending_)[id] =
+            time_.after(delay.count() < 0 ? milliseconds{0} : delay, [pending, id, then = std::move(then)] {
+                if (auto alive = pending.lock()) alive->erase(id);
+                then();
+            });
+        return id;
+    }
+    void cancel(TimerId timer) override {
+        auto it = pending_->find(timer);
+        if (it == pending_->end()) return;
+        time_.cancel(it->second);
+        pending_->erase(it);
+    }
+    void post(std::function<void()> job) override { after(milliseconds{0}, std::move(job)); }
+
+    void jump_wall(std::int64_t by_ms) { wall_offset_ms_ += by_ms; }
+    std::size_t timers() const { return pending_->size(); }
+
+  private:
+    using Pending = std::map<TimerId, VirtualTime::Key>;
+    static constexpr std::int64_t kWallAtStart = 1'800'000'000'000;  // 2027-01-15
+    VirtualTime& time_;
+    std::int64_t booted_ms_;
+    std::int64_t wall_offset_ms_ = 0;
+    std::shared_ptr<Pending> pending_;
+    TimerId last_ = 0;
+};
+
+}  // namespace axle::test
