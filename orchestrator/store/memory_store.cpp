@@ -45,28 +45,17 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(MemoryDisk& disk, Executo
 }
 
 void MemoryStore::start(const Found& found, const Verdict& verdict) {
-    const bool fresh = verdict.opening == Opening::found_cluster;
-    if (found.store) {
-        mark_ = *found.store;
-    } else {
-        mark_.cluster = found.identity.value_or(Uuid{});
-        if (fresh) mark_.cluster = Uuid::make_v7(clock_.wall(), random_);
-        mark_.history = random_hex16(random_);
-        mark_.read_only = verdict.read_only;
-        disk_.store_exists = true;
-    }
-    mark_.incarnation = verdict.incarnation;
-    mark_.founding = false;
-    state_ = {.cluster = mark_.cluster,
-              .incarnation = mark_.incarnation,
-              .run_id = random_hex16(random_),
-              .history = mark_.history,
-              .revision = mark_.revision,
-              .fresh = fresh || verdict.opening == Opening::go_on_founding,
-              .read_only = verdict.read_only};
+    mark_ = found.store ? *found.store : first_mark(found, verdict, clock_.wall(), random_);
+    state_ = first_state(mark_, verdict, random_);
     durable_ = last_committed_ = mark_.revision;
-    if (!disk_.identity) disk_.identity = mark_.cluster;
-    put_mark();
+    if (!verdict.read_only) {
+        mark_.incarnation = verdict.incarnation;
+        mark_.founding = false;
+        disk_.identity = mark_.cluster;
+    }
+    // A store in doubt is left as it is.
+    if (!verdict.read_only || !found.store) put_mark();
+    disk_.store_exists = true;
     write_witness();
 }
 
@@ -172,14 +161,33 @@ void MemoryStore::put_mark() {
     meta.insert_or_assign(kRevisionKey, revision_key(mark_.revision));
 }
 
-// A store in doubt leaves what the witness saw as it is, and makes none.
 void MemoryStore::write_witness() {
-    if (state_.read_only && !disk_.witness) return;
-    WitnessRecord record{.revision = durable_, .history = mark_.history, .cluster = mark_.cluster};
-    if (state_.read_only) record = *disk_.witness;
-    record.incarnation = state_.incarnation;
-    record.run_id = state_.run_id;
-    disk_.witness = record;
+    if (auto record = next_witness(state_, durable_, disk_.witness)) disk_.witness = std::move(record);
+}
+
+Result<std::optional<std::string>> MemoryStore::get(Table table, std::string_view key) const {
+    const auto& rows = disk_.tables[index(table)];
+    const auto found = rows.find(key);
+    if (found == rows.end()) return std::nullopt;
+    return found->second;
+}
+
+Result<> MemoryStore::scan(Table table, std::string_view from, std::string_view until, bool reverse,
+                           const std::function<bool(std::string_view, std::string_view)>& each) const {
+    const auto& rows = disk_.tables[index(table)];
+    if (!until.empty() && until <= from) return {};
+    const auto first = rows.lower_bound(from);
+    const auto last = until.empty() ? rows.end() : rows.lower_bound(until);
+    if (reverse) {
+        for (auto row = last; row != first;) {
+            --row;
+            if (!each(row->first, row->second)) break;
+        }
+        return {};
+    }
+    for (auto row = first; row != last; ++row)
+        if (!each(row->first, row->second)) break;
+    return {};
 }
 
 void MemoryStore::turn_read_only(std::string reason, std::string why, Seen seen) {
@@ -196,7 +204,7 @@ void MemoryStore::accept_loss(Seen seen, std::function<void(Result<StoreState>)>
     submit([this, seen, done = std::move(done)] {
         Result<StoreState> answer = fail(Code::conflict, "the store isn't read-only: there is no loss to accept");
         if (state_.read_only) {
-            mend_mark(mark_, *state_.read_only, seen, disk_.witness, random_hex16(random_));
+            mend_mark(mark_, state_, seen, disk_.witness, random_hex16(random_));
             state_ = mended_state(state_, mark_);
             durable_ = last_committed_ = mark_.revision;
             put_mark();

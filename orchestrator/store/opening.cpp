@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/store/migrations.hpp"
+
 namespace axle {
 namespace {
 
@@ -59,6 +61,11 @@ Result<Verdict> judge_without_store(const Found& found, Verdict verdict) {
                                 : "an agent's directory that holds state")
                 .with_hint("put store and identity back from a backup; to begin anew, move the witness file and "
                            "the agent's directory away"));
+    if (found.key_alone)
+        return fail(error(Code::conflict,
+                          "there is neither a store nor a cluster id, but a key of secrets: no new cluster "
+                          "is made over it")
+                        .with_hint("put store and identity back from a backup; to begin anew, move the key away"));
     verdict.opening = Opening::found_cluster;
     return verdict;
 }
@@ -100,16 +107,46 @@ ReadOnly doubt_while_running(std::string reason, std::string why, Revision revis
         .why = std::move(why), .hint = kAcceptHint, .seen = seen, .revision = revision, .reason = std::move(reason)};
 }
 
-void mend_mark(StoreMark& mark, const ReadOnly& doubt, Seen seen, const std::optional<WitnessRecord>& witness,
+void mend_mark(StoreMark& mark, const StoreState& state, Seen seen, const std::optional<WitnessRecord>& witness,
                std::string new_history) {
-    const Revision witnessed = witness ? witness->revision : 0;
-    mark.revision = std::max({mark.revision, doubt.seen, doubt.revision, seen.revision, witnessed}) + kLossMargin;
-    mark.incarnation =
-        1 + std::max({mark.incarnation, seen.incarnation, witness ? witness->incarnation : std::uint64_t{0}});
+    const WitnessRecord witnessed = witness.value_or(WitnessRecord{.history = mark.history});
+    const ReadOnly doubt = state.read_only.value_or(ReadOnly{});
+    mark.revision =
+        std::max({mark.revision, doubt.seen, doubt.revision, seen.revision, witnessed.revision}) + kLossMargin;
+    mark.incarnation = 1 + std::max({mark.incarnation, state.incarnation, seen.incarnation, witnessed.incarnation});
     // Until the witness follows, it still shows the history that is given up here.
-    mark.previous_history = witness ? witness->history : mark.history;
+    mark.previous_history = witnessed.history;
     mark.history = std::move(new_history);
     mark.read_only.reset();
+}
+
+StoreMark first_mark(const Found& found, const Verdict& verdict, WallTime now, Random& random) {
+    const bool founding = verdict.opening == Opening::found_cluster;
+    return {.schema = schema_after(migrations()),
+            .cluster = founding ? Uuid::make_v7(now, random) : *found.identity,
+            .history = random_hex16(random),
+            .founding = founding,
+            .read_only = verdict.read_only};
+}
+
+StoreState first_state(const StoreMark& mark, const Verdict& verdict, Random& random) {
+    return {.cluster = mark.cluster,
+            .incarnation = verdict.incarnation,
+            .run_id = random_hex16(random),
+            .history = mark.history,
+            .revision = mark.revision,
+            .fresh = verdict.opening == Opening::found_cluster || verdict.opening == Opening::go_on_founding,
+            .read_only = verdict.read_only};
+}
+
+std::optional<WitnessRecord> next_witness(const StoreState& state, Revision durable,
+                                          const std::optional<WitnessRecord>& witness) {
+    if (state.read_only && !witness) return std::nullopt;
+    WitnessRecord record{.revision = durable, .history = state.history, .cluster = state.cluster};
+    if (state.read_only) record = *witness;
+    record.incarnation = state.incarnation;
+    record.run_id = state.run_id;
+    return record;
 }
 
 StoreState mended_state(StoreState state, const StoreMark& mark) {

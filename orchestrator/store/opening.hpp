@@ -41,6 +41,7 @@ struct Found {
     std::optional<StoreMark> store;        // none: there is no store
     std::optional<WitnessRecord> witness;  // none: absent or unreadable
     std::optional<Uuid> identity;          // cluster id of the identity files
+    bool key_alone = false;                // a key of secrets stands without a cluster id
     bool agent_state = false;              // an agent's directory on this machine holds state
     Seen agents;                           // if the caller knows
 };
@@ -65,9 +66,17 @@ ReadOnly doubt_while_running(std::string reason, std::string why, Revision revis
 
 // accept_loss(): the revision goes above all that was seen and above what may have been written within the second that
 // the witness lags; the incarnation above all seen; a new history begins.
-void mend_mark(StoreMark& mark, const ReadOnly& doubt, Seen seen, const std::optional<WitnessRecord>& witness,
+void mend_mark(StoreMark& mark, const StoreState& state, Seen seen, const std::optional<WitnessRecord>& witness,
                std::string new_history);
 StoreState mended_state(StoreState state, const StoreMark& mark);
+
+// The first mark of a store that is made: a new cluster's, or an empty one in place of a lost one (read-only).
+StoreMark first_mark(const Found& found, const Verdict& verdict, WallTime now, Random& random);
+StoreState first_state(const StoreMark& mark, const Verdict& verdict, Random& random);
+// What the witness is to hold now. A store in doubt changes nothing of what the witness saw; nothing where it saw
+// nothing.
+std::optional<WitnessRecord> next_witness(const StoreState& state, Revision durable,
+                                          const std::optional<WitnessRecord>& witness);
 
 std::string random_hex16(Random& random);
 
