@@ -1,0 +1,54 @@
+// Keys and certificates of our own: EC P-256, PEM files, mode 0600, durable. Every call blocks: workers and start-up.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+
+namespace axle::http {
+
+struct KeyPair {
+    std::string certificate;  // PEM; of an issued one: followed by its authority's
+    std::string key;          // PEM
+};
+
+struct CertificateWish {
+    std::string name;                    // common name
+    std::vector<std::string> dns_names;  // subject alternative names
+    std::vector<std::string> addresses;  // numeric
+    bool server = true, client = false;  // what it may be used for
+    std::int64_t days = 825;
+};
+
+struct CertificateInfo {
+    std::string name, issuer;  // common names
+    std::string fingerprint;   // sha256 over the DER form, lower case hex
+    WallTime not_before, not_after;
+    std::vector<std::string> dns_names, addresses;
+};
+
+// A self-signed authority, valid for 10 years. Valid from an hour before `now`, for clocks that lag.
+Result<KeyPair> make_authority(const std::string& name, WallTime now);
+Result<KeyPair> issue_certificate(const KeyPair& authority, const CertificateWish& wish, WallTime now);
+
+// The agent's way: it keeps its key and sends a request (PKCS #10, PEM); the authority signs the key in it, with the
+// name and the uses of `wish`, whatever the request says. Returns the certificate.
+struct SigningRequest {
+    std::string request;  // PEM
+    std::string key;      // PEM
+};
+Result<SigningRequest> make_signing_request(const std::string& name);
+Result<std::string> sign_request(const KeyPair& authority, const std::string& request, const CertificateWish& wish,
+                                 WallTime now);
+
+Result<CertificateInfo> read_certificate(std::string_view pem);  // the first in it
+Result<std::string> fingerprint_of(std::string_view pem);        // of the first in it
+
+// Key first, then certificate, each durably with mode 0600: a crash between them leaves no certificate without key.
+Result<> write_key_pair(const KeyPair& pair, const std::string& certificate_path, const std::string& key_path);
+Result<KeyPair> read_key_pair(const std::string& certificate_path, const std::string& key_path);
+
+}  // namespace axle::http
