@@ -113,7 +113,8 @@ class Host:
         (self.directory / "host.json").write_text(json.dumps(self.config, indent=2))
         program = [PYTHON, str(HERE / "host_init.py"), str(self.directory), *(["--stay"] if stay else [])]
         with open(self.directory / "init.log", "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
         wait_for(f"host {self.name} starts", 30, self._is_ready, 0.02)
         if self.world:
             self._connect()

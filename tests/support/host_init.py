@@ -125,8 +125,8 @@ def write_identity(directory, config):
     for file, text in files.items():
         (directory / file).write_text(text)
     os.makedirs("/run/systemd", exist_ok=True)
-    for file, target in (("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf"), ("machine-id", "/etc/machine-id"),
-                         ("boot_id", "/proc/sys/kernel/random/boot_id")):
+    for file, target in (("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf"),
+                         ("machine-id", "/etc/machine-id"), ("boot_id", "/proc/sys/kernel/random/boot_id")):
         if os.path.exists(target):
             mount("--bind", directory / file, os.path.realpath(target))
 

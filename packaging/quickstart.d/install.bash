@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# Packages: what is missing from Debian, then our own, built or ready. What was there before is written down first.
+: "${packages?}" "${here?}" "${top?}" "${record?}" "${image_source?}"
+
+installed() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u; }
+
+install_everything() {
+    [[ -s $record/packages-before ]] || installed >"$record/packages-before"
+    if [[ -z $packages ]]; then
+        step "Installing what the build and the guests need"
+        install_missing
+        step "Building Axle (some minutes the first time)"
+        build_packages
+        packages=$top/build/release/packages
+    fi
+    step "Installing Axle"
+    install_ours
+    comm -13 "$record/packages-before" <(installed) >"$record/packages-ours"
+}
+
+# apt may not write to a /tmp that isn't open to all.
+apt() { TMPDIR=/var/tmp work "$@"; }
+
+install_missing() {
+    local lists=(runtime build) missing
+    if [[ $image_source == tiny ]]; then lists+=(guest); fi
+    missing=$(comm -13 <(installed) <(for list in "${lists[@]}"; do "$here/list-packages" "$list"; done | sort -u))
+    if [[ -z $missing ]]; then
+        fact "everything is there"
+        return
+    fi
+    fact "$(wc -w <<<"$missing") packages are missing: $(tr '\n' ' ' <<<"$missing")"
+    apt "asking Debian what there is" apt-get -o APT::Update::Error-Mode=any update ||
+        fail "apt-get update failed (above)" "see /etc/apt/sources.list and the network"
+    # shellcheck disable=SC2086
+    apt "installing packages" apt-get install -y --no-install-recommends $missing ||
+        fail "apt-get install failed (above)" "apt-get --fix-broken install, then run quickstart again"
+}
+
+build_packages() {
+    local launcher=()
+    if command -v ccache >/dev/null; then launcher=("-DCMAKE_CXX_COMPILER_LAUNCHER=${AXLE_LAUNCHER:-ccache}"); fi
+    cd "$top" || return 1
+    work "configuring" cmake --preset release -DAXLE_TESTS=OFF "${launcher[@]}" || fail "the build could not be configured (above)"
+    work "building" cmake --build --preset release || fail "the build failed (above)"
+    rm -rf build/release/packages
+    work "making packages" cpack --config build/release/CPackConfig.cmake || fail "the packages could not be made (above)"
+    cd /
+}
+
+install_ours() {
+    local files=("$packages"/axle_*.deb "$packages"/axle-cli_*.deb)
+    apt "installing ${files[*]##*/}" apt-get install -y --no-install-recommends --reinstall --allow-downgrades "${files[@]}" ||
+        fail "the packages could not be installed (above)" "apt-get --fix-broken install, then run quickstart again"
+    fact "axle $(dpkg-query -W -f '${Version}' axle)"
+}
