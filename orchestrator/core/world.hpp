@@ -1,0 +1,85 @@
+// The head: every live object, its indexes, and what they use (DESIGN 5). Core thread only. All indexes follow from the
+// objects; put() and erase() keep them so, and check_indexes() (simulator) computes them anew and compares.
+#pragma once
+#include <array>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include "common/model/compute.hpp"
+#include "common/model/fleet.hpp"
+#include "common/model/network.hpp"
+#include "common/model/storage.hpp"
+
+namespace axle {
+
+struct Key {
+    Kind kind = Kind::vm;
+    Uuid id{};
+    auto operator<=>(const Key&) const = default;
+};
+
+struct Usage {
+    std::int64_t vms = 0, cpus = 0, memory = 0, disk = 0;
+    bool operator==(const Usage&) const = default;
+};
+
+class World {
+  public:
+    struct NameKey {
+        Uuid project{};
+        std::string name;
+        auto operator<=>(const NameKey&) const = default;
+    };
+    using Names = std::map<NameKey, Uuid>;
+
+    ObjectPtr get(Kind kind, const Uuid& id) const;
+    template <typename T>
+    const T* find(const Uuid& id) const {
+        const auto& table = objects_[static_cast<std::size_t>(T::kKind)];
+        const auto found = table.find(id);
+        return found == table.end() ? nullptr : static_cast<const T*>(found->second.get());
+    }
+    // By name among the living of a project (zero: cluster-wide).
+    ObjectPtr named(Kind kind, const Uuid& project, const std::string& name) const;
+    const Names& names_of(Kind kind) const { return names_[static_cast<std::size_t>(kind)]; }
+    const std::unordered_map<Uuid, ObjectPtr>& all(Kind kind) const { return objects_[static_cast<std::size_t>(kind)]; }
+
+    void put(ObjectPtr object);
+    void erase(Kind kind, const Uuid& id);
+
+    // Objects whose spec refers to this one (also deleted ones), and VMs and volumes placed on a host.
+    const std::set<Key>& referrers(const Uuid& id) const;
+    Usage used_by_project(const Uuid& project) const;  // living objects
+    Usage claimed_on_host(const Uuid& host) const;     // cpus and memory of living VMs placed there
+    std::int64_t claimed_in_pool(const Uuid& pool,
+                                 const Uuid& host) const;  // sizes of all volumes there, deleted ones too
+    // The VM that holds an address of a network, or a MAC; zero: nobody. Held until it is gone for good.
+    Uuid address_holder(const Uuid& network, const std::string& address) const;
+    Uuid mac_holder(const std::string& mac) const;
+    // Unfinished tasks about an object, oldest first.
+    const std::set<Uuid>& tasks_of(const Uuid& target) const;
+
+    // Empty, or what is wrong with the indexes.
+    std::string check_indexes() const;
+
+  private:
+    void index(const ObjectPtr& object);
+    void unindex(const ObjectPtr& object);
+    void count(const Object& object, std::int64_t sign);
+    void count_vm(const Vm& vm, std::int64_t sign);
+    void count_volume(const Volume& volume, std::int64_t sign);
+
+    std::array<std::unordered_map<Uuid, ObjectPtr>, kKinds> objects_;
+    std::array<Names, kKinds> names_;
+    std::unordered_map<Uuid, std::set<Key>> referrers_;
+    std::unordered_map<Uuid, Usage> by_project_, by_host_;
+    std::map<std::pair<Uuid, Uuid>, std::int64_t> by_pool_;   // (pool, host)
+    std::map<std::pair<Uuid, std::string>, Uuid> addresses_;  // (network, address)
+    std::unordered_map<std::string, Uuid> macs_;
+    std::unordered_map<Uuid, std::set<Uuid>> tasks_;
+};
+
+}  // namespace axle

@@ -1,0 +1,82 @@
+// Where a VM goes (DESIGN 9): filters say no with a reason in numbers, scores rank what is left. Values in, a decision
+// out; no clock, no randomness, no I/O. Each rule is a file of its own beside this one.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/model/compute.hpp"
+
+namespace axle {
+
+struct HostPool {
+    std::string name;
+    bool ready = false;
+    std::string why;           // when not ready
+    std::int64_t size = 0;     // of the file system, bytes
+    std::int64_t free = 0;     // now
+    std::int64_t claimed = 0;  // sizes of all volumes there
+};
+// What the scheduler knows of a host: computed from records at the instant of the decision.
+struct HostState {
+    HostId id;
+    std::string name;
+    bool connected = false;
+    bool ready = true;
+    std::string not_ready_why;
+    bool unschedulable = false;
+    std::map<std::string, std::string> labels;
+    Accelerator accelerator = Accelerator::qemu;
+    std::int64_t cpus_allocatable = 0, cpus_claimed = 0;      // allocatable: after overcommit and foreign domains
+    std::int64_t memory_allocatable = 0, memory_claimed = 0;  // bytes, after overcommit, reserve and foreign domains
+    double disk_overcommit = 1;
+    std::int64_t disk_reserve = 0;
+    std::map<PoolId, HostPool> pools;
+    std::vector<std::string> bridges;  // existing, not ours
+    std::vector<std::string> images;   // digests in some pool's cache here
+    std::vector<std::string> features;
+};
+
+struct VolumeRequest {
+    PoolId pool;
+    std::string pool_name;
+    std::int64_t size = 0;
+    HostId pinned;  // zero: anywhere
+    std::string pinned_name;
+    std::string image_digest;
+};
+struct VmRequest {
+    std::string name;
+    std::int64_t cpus = 1;
+    std::int64_t memory = 0;  // bytes
+    WantedAccelerator accelerator = WantedAccelerator::automatic;
+    std::map<std::string, std::string> host_selector;
+    std::vector<VolumeRequest> volumes;
+    std::vector<std::string> bridges;  // of bridged networks
+    std::vector<std::string> features;
+};
+
+// A filter: why this host won't do, in numbers; nullopt: it will.
+using Filter = std::optional<std::string> (*)(const VmRequest&, const HostState&);
+std::optional<std::string> reject_state(const VmRequest& request, const HostState& host);
+std::optional<std::string> reject_labels(const VmRequest& request, const HostState& host);
+std::optional<std::string> reject_accelerator(const VmRequest& request, const HostState& host);
+std::optional<std::string> reject_cpus(const VmRequest& request, const HostState& host);
+std::optional<std::string> reject_memory(const VmRequest& request, const HostState& host);
+std::optional<std::string> reject_pools(const VmRequest& request, const HostState& host);
+std::optional<std::string> reject_networks(const VmRequest& request, const HostState& host);
+std::optional<std::string> reject_features(const VmRequest& request, const HostState& host);
+
+// A score, 0 (worst) to 1, of a host that passed all filters.
+using Score = double (*)(const VmRequest&, const HostState&);
+double score_free_memory(const VmRequest& request, const HostState& host);
+double score_free_cpus(const VmRequest& request, const HostState& host);
+double score_free_space(const VmRequest& request, const HostState& host);
+double score_image_at_hand(const VmRequest& request, const HostState& host);
+
+// Looks at every host. The best score wins; of equals the one with the smaller name. No host: decision.host is empty
+// and its summary says how many each filter refused, with the nearest miss.
+Decision decide(const VmRequest& request, const std::vector<HostState>& hosts);
+
+}  // namespace axle
