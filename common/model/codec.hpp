@@ -28,6 +28,8 @@ struct ReadOptions {
     Audience audience = Audience::channel;
     bool text_scalars = false;  // the source was YAML: scalars are text, and the field's type decides what they are
     const SecretCodec* secrets = nullptr;
+    bool merge =
+        false;  // RFC 7396: what the document doesn't name stays, null resets to the default or removes the entry
 };
 
 // Reads into `out`, which keeps what the document doesn't name. Every mistake is added to `errors` with its pointer

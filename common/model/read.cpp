@@ -208,11 +208,15 @@ void Reader::read_list(const Type& type, void* out, const json& in, const std::s
 void Reader::read_map(const Type& type, void* out, const json& in, const std::string& at, const FieldOptions& field) {
     if (!in.is_object()) return wrong_type(at, "an object", in);
     check_count(in.size(), "entries", at, field);
-    type.clear(out);
+    if (!options.merge) type.clear(out);
     FieldOptions item = field;
     item.min = INT64_MIN;
     item.max = INT64_MAX;
     for (const auto& [key, value] : in.items()) {
+        if (options.merge && value.is_null()) {
+            type.remove(out, key);
+            continue;
+        }
         const std::string here = at + "/" + token(key);
         const bool object = type.element->shape == Shape::object;
         if (options.audience == Audience::api && object && !is_label(key)) {
@@ -221,6 +225,7 @@ void Reader::read_map(const Type& type, void* out, const json& in, const std::st
         }
         read(*type.element, type.insert(out, key), value, here, item);
     }
+    if (options.merge) check_count(type.size(out), "entries", at, field);
 }
 
 void Reader::read_object(const Type& type, void* out, const json& in, const std::string& at) {
@@ -239,9 +244,12 @@ void Reader::read_object(const Type& type, void* out, const json& in, const std:
             }
             continue;
         }
-        if (!value.is_null()) read(*f->type, field_of(out, *f), value, at + "/" + f->name, f->options);
+        if (!value.is_null())
+            read(*f->type, field_of(out, *f), value, at + "/" + f->name, f->options);
+        else if (options.merge)
+            f->type->assign(field_of(out, *f), field_of(type.defaults(), *f));
     }
-    if (!strict) return;
+    if (!strict || options.merge) return;  // a merge is checked as a whole afterwards
     for (const Field& f : type.fields) {
         if (!f.options.required) continue;
         const auto found = in.find(f.name);
@@ -282,7 +290,10 @@ void Reader::read(const Type& type, void* out, const json& in, const std::string
         case Shape::object:
             return read_object(type, out, in, at);
         case Shape::optional:
-            return read(*type.element, type.emplace(out), in, at, field);
+            return read(
+                *type.element,
+                options.merge && type.value(out) != nullptr ? const_cast<void*>(type.value(out)) : type.emplace(out),
+                in, at, field);
     }
 }
 

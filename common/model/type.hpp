@@ -28,6 +28,9 @@ struct Type {
     std::vector<const char*> choices;  // choice: names by index
     const Type* element = nullptr;     // list, map, optional
 
+    void (*assign)(void* to, const void* from) = nullptr;  // always set
+    const void* (*defaults)() = nullptr;                   // object: a default one
+
     // Which of these are set depends on the shape.
     std::int64_t (*get_integer)(const void*) = nullptr;  // boolean, integer, choice (index)
     void (*set_integer)(void*, std::int64_t) = nullptr;
@@ -36,6 +39,7 @@ struct Type {
     void* (*append)(void*) = nullptr;
     void (*clear)(void*) = nullptr;  // list, map, optional
     void* (*insert)(void*, const std::string& key) = nullptr;
+    void (*remove)(void*, const std::string& key) = nullptr;  // map
     void (*each)(const void*, void* context,
                  void (*call)(void* context, const std::string& key, const void* value)) = nullptr;
     const void* (*value)(const void*) = nullptr;  // optional: null when empty
@@ -92,6 +96,7 @@ void describe_map(Type& t) {
     t.element = &type_of<E>();
     t.size = [](const void* v) { return static_cast<const T*>(v)->size(); };
     t.insert = [](void* v, const std::string& key) -> void* { return &(*static_cast<T*>(v))[key]; };
+    t.remove = [](void* v, const std::string& key) { static_cast<T*>(v)->erase(key); };
     t.clear = [](void* v) { static_cast<T*>(v)->clear(); };
     t.each = [](const void* v, void* context, void (*call)(void*, const std::string&, const void*)) {
         for (const auto& [key, value] : *static_cast<const T*>(v)) call(context, key, &value);
@@ -128,6 +133,10 @@ void describe_choice(Type& t) {
 template <typename T>
 void describe_object(Type& t) {
     t.shape = Shape::object;
+    t.defaults = []() -> const void* {
+        static const T value{};
+        return &value;
+    };
     T object{};
     describe(object, [&]<typename F>(const char* name, F& field, const FieldOptions& options) {
         const auto offset =
@@ -139,6 +148,7 @@ void describe_object(Type& t) {
 template <typename T>
 Type make_type() {
     Type t;
+    t.assign = [](void* to, const void* from) { *static_cast<T*>(to) = *static_cast<const T*>(from); };
     if constexpr (std::same_as<T, bool> || std::integral<T>) {
         t.shape = std::same_as<T, bool> ? Shape::boolean : Shape::integer;
         t.get_integer = [](const void* v) { return static_cast<std::int64_t>(*static_cast<const T*>(v)); };

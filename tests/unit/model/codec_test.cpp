@@ -190,3 +190,16 @@ TEST_CASE("ranges of addresses") {
     for (const char* bad : {"10.0.0.0", "10.0.0.0/33", "10.0.0/24", "10.0.0.256/8", "010.0.0.1/8", "10.0.0.0/"})
         CHECK_FALSE(parse_cidr(bad));
 }
+
+TEST_CASE("a merge changes what it names, and null takes away") {
+    Thing thing{.name = "a", .count = 5, .parts = {{"x", {.size = 9, .fast = true}}, {"y", {}}}};
+    std::vector<FieldError> errors;
+    const auto patch = *parse_json(R"({"count":null,"parts":{"x":{"size":8},"y":null}})");
+    read_value(type_of<Thing>(), &thing, patch, {.audience = Audience::api, .merge = true}, "", errors);
+    CHECK(errors.empty());
+    CHECK(thing.name == "a");
+    CHECK(thing.count == 1);
+    CHECK(thing.parts.size() == 1);
+    CHECK(thing.parts.at("x").size == 8);
+    CHECK(thing.parts.at("x").fast == true);
+}
