@@ -93,6 +93,9 @@ Error RocksDb::error_of(const rocksdb::Status& status, std::string_view doing) c
     if (status.IsNoSpace())
         return error(Code::no_space, "{} {}: no space is left on the file system", doing, path_)
             .with_hint("free some space on it: the store itself removes nothing");
+    if (status.IsPathNotFound())
+        return error(Code::corrupt, "{} {}: a file of it is missing ({})", doing, path_, status.ToString())
+            .with_hint(kUnreadable);
     if (status.IsCorruption() || status.IsNotFound() || status.IsInvalidArgument())
         return error(Code::corrupt, "{} {}: what is stored there can't be read ({})", doing, path_, status.ToString())
             .with_hint(kUnreadable);

@@ -64,7 +64,7 @@ TEST_CASE("what an opening decides") {
         {"store and witness are lost", {.identity = kCluster}, Opening::replace_store, "lost-store"},
     };
     for (const Row& row : rows) {
-        CAPTURE(row.name);
+        CAPTURE(std::string(row.name));
         const auto verdict = judge_opening(row.found);
         REQUIRE(verdict);
         CHECK(verdict->opening == row.opening);
