@@ -16,7 +16,8 @@ namespace axle {
 namespace {
 
 constexpr std::size_t kCacheBytes = 8 << 20;
-constexpr std::uint64_t kLogBytes = 64 << 20;  // bounds what a start has to read again
+constexpr std::uint64_t kLogBytes = 32 << 20;         // bounds what a start has to read again
+constexpr std::size_t kWriteBuffersBytes = 16 << 20;  // of all tables together; it stays in memory at rest
 
 // A failed flush or compaction is as final as a failed sync: what RocksDB would retry may already be lost.
 class BackgroundErrors : public rocksdb::EventListener {
@@ -40,7 +41,7 @@ rocksdb::DBOptions db_options(rocksdb::Env* env) {
     options.max_open_files = 512;
     options.max_background_jobs = 2;
     options.max_total_wal_size = kLogBytes;
-    options.db_write_buffer_size = kLogBytes;
+    options.db_write_buffer_size = kWriteBuffersBytes;
     options.bytes_per_sync = 1 << 20;
     options.keep_log_file_num = 4;
     options.max_log_file_size = 4 << 20;

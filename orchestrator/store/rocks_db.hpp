@@ -22,7 +22,7 @@ enum class RocksMode {
 };
 
 struct RocksSettings {
-    std::size_t write_buffer_bytes = 16 << 20;
+    std::size_t write_buffer_bytes = 8 << 20;
     bool sync = true;
     std::shared_ptr<rocksdb::FileSystem> file_system;  // none: the real one
     std::function<void(Error)> background_error;       // from a thread of RocksDB's

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
+#include <malloc.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -171,6 +172,7 @@ Result<OpenedStore> open_store(const RocksStoreOptions& options, const RocksSett
         opened.db = db;
     }
     if (!verdict.read_only) TRY_VOID(begin_run(options, opened));
+    ::malloc_trim(0);  // looking and recovering each held the whole log: it would stay with the process at rest
     if (const auto record = next_witness(opened.state, opened.mark.revision, opened.witness->record()))
         TRY_VOID(opened.witness->write(*record));
     return opened;

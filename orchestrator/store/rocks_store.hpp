@@ -28,7 +28,7 @@ struct RocksStoreOptions {
     Seen agents;                     // what agents are known to have seen, if anything is known
     std::int64_t reserve_bytes = 64 << 20;
     milliseconds witness_every{1000};
-    std::size_t write_buffer_bytes = 16 << 20;
+    std::size_t write_buffer_bytes = 8 << 20;
     FatalHandler fatal = die_of;  // called once, from any thread
 
     // For tests.

@@ -39,7 +39,7 @@ std::string write_witness_slot(const WitnessSlot& slot) {
     const WitnessRecord& r = slot.record;
     std::string line = fmt::format("{} {} {} {} {} {} {}", kMagic, slot.number, r.revision, r.incarnation,
                                    word(r.run_id), word(r.history), r.cluster.str());
-    line += " " + sha256_hex(line);
+    line += fmt::format(" {}", sha256_hex(line));
     ENSURE(line.size() < kWitnessSlotBytes, "ids are of bounded length");
     line.resize(kWitnessSlotBytes - 1, ' ');
     return line + "\n";
