@@ -77,6 +77,15 @@ build() {
     quietly "build-$1" ninja -C "build/$1" $names
 }
 
+# The programs and the four packages of a release build, with the tiny guest beside them, in build/release/packages.
+make_packages() {
+    build release 'axle|axle-agent|axle-orchestrator|axle-allinone' || return 1
+    [[ -f build/release/CPackConfig.cmake ]] || { say "FAILED: there are no programs to pack"; return 1; }
+    rm -rf build/release/packages
+    quietly packages cpack --config build/release/CPackConfig.cmake -B build/release/packages &&
+        quietly guest tests/guest/build build/release/packages
+}
+
 # count PART PROGRAM PASSED FAILED SKIPPED
 count() { printf '%s %s %d %d %d\n' "$@" >>"$AXLE_TALLY"; }
 
