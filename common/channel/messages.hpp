@@ -58,6 +58,7 @@ struct Confirm {
     Epoch epoch;
 };
 struct Desired {
+    std::string cluster;  // of the orchestrator; an agent of another takes nothing
     std::uint64_t incarnation = 0;
     std::string run_id;
     std::uint64_t revision = 0;  // what the agent has after taking this message
@@ -199,6 +200,7 @@ void describe(Confirm& v, V&& field) {
 }
 template <class V>
 void describe(Desired& v, V&& field) {
+    field("cluster", v.cluster, {});
     field("incarnation", v.incarnation, {});
     field("runId", v.run_id, {});
     field("revision", v.revision, {});

@@ -1,0 +1,40 @@
+// What the host is: gathered from the machine and from libvirt, with the conditions that the parts of the core know of.
+// Core thread.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/core/attempt.hpp"
+#include "agent/core/seams.hpp"
+
+namespace axle {
+
+class FactsKeeper {
+  public:
+    struct Hooks {
+        std::function<std::vector<Condition>()> conditions;
+        std::function<void(const std::vector<DomainObservation>&)> listed;
+        std::function<void()> changed;  // and once when they are first known
+    };
+    FactsKeeper(const Seams& seams, const AgentIdentity& identity, Hooks hooks);
+
+    void gather() { attempt_.kick(); }
+    bool known() const { return known_; }
+    const HostFacts& facts() const { return facts_; }
+
+  private:
+    void ask_hypervisor(HostFacts facts);
+    void ask_domains(HostFacts facts);
+    void finish(HostFacts facts);
+
+    Seams seams_;
+    AgentIdentity identity_;
+    Hooks hooks_;
+    HostFacts facts_;
+    std::string text_;
+    bool known_ = false;
+    Attempt attempt_;
+};
+
+}  // namespace axle

@@ -1,0 +1,66 @@
+// The one next step from what a guest is to what it should be (DESIGN 3). Pure: no time, no edge, no memory of its own;
+// a crash may fall between any two steps, and the next look decides anew.
+#pragma once
+#include <string>
+
+#include "agent/core/power.hpp"
+
+namespace axle {
+
+enum class Step {
+    none,        // nothing left to do
+    wait,        // for what `why` names; something else brings the next look
+    record_run,  // durably: this start was answered
+    record_end,  // durably: how the run ended
+    note_stop,   // durably: the button is about to be pressed
+    make_seed,
+    check_volumes,
+    define,
+    start,
+    suspend,
+    resume,
+    ask_shutdown,
+    destroy,  // power off
+    attach_disk,
+    detach_disk,
+    undefine,
+    remove_seed,
+    drop_taps,
+    finish,  // of a release: nothing is left
+};
+
+struct VmWish {
+    const VmDocument* document = nullptr;  // null: only of a release whose document is no longer known
+    Epoch epoch;
+    bool release = false;       // durable and explicit; mere absence of a document ends nothing
+    std::string hardware_hash;  // of the plan; empty while it can't be made (its disks are unknown)
+};
+
+struct VmMemory {
+    RunRecord run;
+    HostMoment host;
+    RunEnd told = RunEnd::none;  // cause of the last event since the last start
+    bool started = false;        // a start of ours was answered, or its end was told, and it isn't recorded yet
+    bool seed_made = false;
+    bool volumes_checked = false;  // since the guest was last seen on
+    bool stop_noted = false;
+    bool ask_due = false;       // power stopped: (again) time to press the button
+    bool stop_expired = false;  // power stopped: the guest did not obey within its time
+    bool restart_due = true;    // the back-off after a crash is over
+    bool confirmed = true;      // its epoch is, or need not be, confirmed since the boot
+    bool seed_removed = false;
+    bool taps_gone = false;
+    std::string missing;  // what the start must wait for; empty: nothing
+};
+
+struct Decision {
+    Step step = Step::none;
+    std::string disk = {};      // attach_disk, detach_disk
+    RunEnd end = RunEnd::none;  // record_end
+    std::string reason = {};    // wait: stable word
+    std::string why = {};       // wait: sentence
+};
+
+Decision next_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory);
+
+}  // namespace axle

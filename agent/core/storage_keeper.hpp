@@ -1,0 +1,105 @@
+// Keeps pools, cached images and volumes as their documents say (DESIGN 8). One job at a time per object. Core thread.
+//
+// A volume is made once: after it was made (by the document's word or our own durable mark) a missing file is Lost and
+// is never made anew. A file goes only on a durable destroy, and never while a guest has it open.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/core/attempt.hpp"
+#include "agent/core/ledger.hpp"
+#include "agent/core/reporter.hpp"
+#include "agent/core/seams.hpp"
+
+namespace axle {
+
+class StorageKeeper {
+  public:
+    struct Hooks {
+        std::function<void()> changed;                 // what guests wait for may have come
+        std::function<std::string(VolumeId)> user_of;  // guest that refers to the volume or has it open, or empty
+    };
+    StorageKeeper(const Seams& seams, Ledger& ledger, Reporter& reporter, Hooks hooks);
+
+    void apply(const DocumentRecord& record);  // a durable pool, image or volume document: keep, release or destroy
+    void resync();                             // look at everything again
+    void kick_ended();                         // a guest let go of its disks: look at what waits to be released
+
+    // Why the disks of this guest can't be used now; empty: they can.
+    std::string missing(const VmDocument& vm) const;
+    std::optional<std::string> volume_path(VolumeId volume) const;
+    const VolumeDocument* volume(VolumeId volume) const;
+    const PoolDocument* pool(PoolId pool) const;
+    bool on_shared_pool(const VmDocument& vm) const;
+    std::vector<Condition> host_conditions() const;  // NotDurable, Unclaimed files
+
+  private:
+    struct PoolEntry {
+        PoolDocument document;
+        Verdict verdict = Verdict::keep;
+        SimpleReport report;
+        std::string not_durable;
+        std::vector<VolumeId> files;
+        std::unique_ptr<Attempt> attempt;
+    };
+    struct ImageEntry {
+        ImageDocument document;
+        Verdict verdict = Verdict::keep;
+        SimpleReport report;
+        std::unique_ptr<Attempt> attempt;
+    };
+    struct VolumeEntry {
+        VolumeDocument document;  // of an unknown volume that is to be destroyed: the id alone
+        Verdict verdict = Verdict::keep;
+        Epoch epoch;
+        VolumeReport report;
+        std::unique_ptr<Attempt> attempt;
+    };
+
+    void apply_pool(const DocumentRecord& record);
+    void apply_image(const DocumentRecord& record);
+    void apply_volume(const DocumentRecord& record);
+
+    void look_pool(PoolEntry& pool);
+    void on_pool_opened(PoolEntry& pool, Result<PoolObservation> seen);
+    void list_files(PoolEntry& pool);
+    void set_pool(PoolEntry& pool, SimpleReport report);
+    bool pool_is_needed(PoolId pool) const;
+
+    void look_image(ImageEntry& image);
+    void fetch(ImageEntry& image);
+    void set_image(ImageEntry& image, SimpleReport report);
+    bool image_is_needed(const ImageEntry& image) const;
+    const ImageEntry* find_image(PoolId pool, const std::string& digest) const;
+
+    void look_volume(VolumeEntry& volume);
+    void on_volume_observed(VolumeEntry& volume, Result<VolumeObservation> seen);
+    void create(VolumeEntry& volume);
+    void mark_made(VolumeEntry& volume, const VolumeObservation& seen);
+    void destroy(VolumeEntry& volume);
+    void destroy_in(VolumeEntry& volume, std::vector<PoolDocument> pools);
+    void finish_volume(VolumeEntry& volume);
+    void set_volume(VolumeEntry& volume, VolumeReport report);
+    void volume_waits(VolumeEntry& volume, std::string reason, std::string message);
+    void volume_failed(VolumeEntry& volume, const Error& error);
+
+    const PoolEntry* usable_pool(PoolId pool) const;
+    void kick_dependents(PoolId pool);
+
+    Seams seams_;
+    Ledger& ledger_;
+    Reporter& reporter_;
+    Hooks hooks_;
+    std::map<PoolId, PoolEntry> pools_;
+    std::map<Uuid, ImageEntry> images_;
+    std::map<VolumeId, VolumeEntry> volumes_;
+    Life life_;
+};
+
+// A condition Ready=false that tells an error as it stands.
+Condition not_ready(const Error& error);
+Condition not_ready(std::string reason, std::string message);
+
+}  // namespace axle

@@ -1,0 +1,145 @@
+// Keeps the guests as their documents say: observe, next_step, ask the edge for it, take the answer, observe again
+// (DESIGN 3, 4, 8). One step at a time per guest, a bounded number of starts at once, by priority. Core thread.
+//
+// No volume is given to two guests: a guest claims its disks before they are checked for its start, and keeps them
+// until it was seen off with no start of ours unanswered.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/core/attempt.hpp"
+#include "agent/core/ledger.hpp"
+#include "agent/core/network_keeper.hpp"
+#include "agent/core/next_step.hpp"
+#include "agent/core/reporter.hpp"
+#include "agent/core/seams.hpp"
+#include "agent/core/storage_keeper.hpp"
+
+namespace axle {
+
+// A guest that runs and may not have its address yet.
+struct YoungGuest {
+    VmId vm;
+    std::vector<VmDocumentNic> nics;
+    milliseconds age{0};
+};
+
+class VmKeeper {
+  public:
+    struct Keepers {
+        Ledger& ledger;
+        Reporter& reporter;
+        StorageKeeper& storage;
+        NetworkKeeper& network;
+    };
+    VmKeeper(const Seams& seams, const AgentIdentity& identity, const Keepers& keepers);
+
+    void apply(const DocumentRecord& record);  // a durable vm document: keep or release
+    void confirm(VmId vm, Epoch epoch);
+    void hint(const DomainHint& hint);
+    void kick_all();  // something that guests wait for may have come
+    void resync();
+    // All domains as they are now. Those with our mark and a tombstone of at least their epoch are released again;
+    // what nobody knows is counted, and left alone.
+    void on_listed(const std::vector<DomainObservation>& domains);
+
+    // For the other parts.
+    std::string user_of(VolumeId volume) const;
+    std::vector<NicPlan> nic_plans() const;
+    bool uses_network(NetworkId network) const;
+    std::vector<Condition> host_conditions() const;
+    std::optional<Epoch> epoch_if_on(VmId vm) const;  // of a kept guest that is on
+    std::vector<VmId> guests_on() const;
+    std::vector<YoungGuest> young_guests(milliseconds younger_than) const;
+    void set_stage(VmId vm, const std::string& nic, const std::string& stage, milliseconds age);
+    std::size_t count() const { return vms_.size(); }
+
+    static constexpr int kParallelStarts = 4;
+
+  private:
+    struct Entry {
+        VmId id;
+        std::optional<VmDocument> document;
+        Verdict verdict = Verdict::keep;
+        Epoch epoch;
+        int version = 0;  // counts documents: an answer to an earlier one doesn't count for this one
+
+        DomainObservation seen;
+        bool looked = false;
+        RunEnd told = RunEnd::none;
+        bool start_asked = false;  // and not answered with a plain failure
+        bool started = false;
+        int starts_out = 0;  // starts of ours that were not answered, however late
+        bool seed_made = false, seed_removed = false;
+        std::string seed_path;
+        bool volumes_checked = false;
+        bool confirmed = false;
+        bool stop_noted = false;
+        BootTime stop_began, last_ask;
+        BootTime restart_not_before;
+        BootTime on_since;
+        bool has_slot = false;
+        bool had_taps = false;
+        Decision last_done;  // the last step that succeeded: asked for twice in a row, it had no effect
+
+        std::optional<Condition> trouble;
+        Decision decision;
+        std::map<std::string, std::string> stages;
+        std::optional<Condition> no_address;
+        VmReport report;
+        std::unique_ptr<Attempt> attempt;
+    };
+
+    Entry& make_entry(VmId id);
+    void look(Entry& vm);
+    void on_observed(Entry& vm, Result<DomainObservation> seen);
+    void note(Entry& vm, DomainObservation seen);
+    void hold_open_disks(Entry& vm);
+    VmWish wish_of(const Entry& vm) const;
+    VmMemory memory_of(const Entry& vm) const;
+    HostMoment host_moment() const;
+    std::optional<DomainPlan> plan_of(const Entry& vm) const;
+    bool wants_taps(const Entry& vm) const;
+    std::string name_of(const Entry& vm) const;
+    std::string missing(const Entry& vm) const;
+    void update_report(Entry& vm);
+
+    void perform(Entry& vm);  // vm_steps.cpp
+    void perform_edge(Entry& vm);
+    void wait(Entry& vm);
+    void put_run(Entry& vm, RunRecord run);
+    void record_end(Entry& vm);
+    void note_stop(Entry& vm);
+    void ask_shutdown(Entry& vm);
+    void make_seed(Entry& vm);
+    void check_volumes(Entry& vm, std::size_t from);
+    void define(Entry& vm);
+    void start(Entry& vm);
+    void attach(Entry& vm);
+    void finish(Entry& vm);
+    void erase(Entry& vm);
+    Done stepped(Entry& vm, std::function<void()> then = {});  // answer of the running step
+    void failed(Entry& vm, const Error& error);
+
+    bool take_slot(Entry& vm);
+    void give_slot(Entry& vm);
+    void claim(const Entry& vm);
+    void release_claims(Entry& vm);
+
+    Seams seams_;
+    AgentIdentity identity_;
+    Keepers keep_;
+    std::map<VmId, Entry> vms_;
+    std::map<VolumeId, VmId> holders_;
+    std::map<VolumeId, std::string> open_elsewhere_;  // in domains without a document, by the last list
+    std::vector<std::string> unclaimed_;
+    int slots_used_ = 0;
+    std::set<std::pair<std::int64_t, VmId>> waiting_for_slot_;
+    Life life_;
+};
+
+}  // namespace axle
