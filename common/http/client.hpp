@@ -67,7 +67,6 @@ class Client {
     Result<WebSocketClient> websocket(std::string_view target, const Headers& headers = {},
                                       const WebSocketOptions& options = {});
 
-    // For poll(2) beside other descriptors during download: not offered; use websocket for what is two-way.
   private:
     struct Impl;
     std::unique_ptr<Impl> impl_;

@@ -11,9 +11,9 @@
 
 namespace axle::http {
 
-constexpr std::size_t kHeadMax = 16 << 10;   // request line and headers
-constexpr std::size_t kTargetMax = 8 << 10;  // path and query
-constexpr std::int64_t kBodyMax = 1 << 20;   // where the rule says nothing else
+constexpr std::size_t kHeadMax = 16 << 10;  // request line and headers
+constexpr std::size_t kTargetMax = 8000;    // path and query
+constexpr std::int64_t kBodyMax = 1 << 20;  // where the rule says nothing else
 
 struct RequestHead {
     std::string method;
@@ -52,8 +52,8 @@ class Framer {
 
     const RequestHead& head() const { return head_; }  // from the end of the head until the next request begins
     RequestHead take_head() { return std::move(head_); }
-    std::string take_body() { return std::move(body_); }  // after complete; not of a streamed request
-    std::string take_piece() { return std::move(body_); }
+    std::string take_body() { return std::exchange(body_, {}); }  // after complete; not of a streamed request
+    std::string take_piece() { return std::exchange(body_, {}); }
     const Refusal& refusal() const { return refusal_; }
 
     // True once, when the client waits for "100 Continue" before it sends its body.
@@ -65,12 +65,14 @@ class Framer {
 
   private:
     enum class State { head, fixed, chunk_size, chunk_data, chunk_end, last_end, refused };
-    Event find_head();
-    Event begin_body();
-    Event fixed_body();
-    Event chunk_size();
-    Event chunk_data();
-    Event chunk_end(bool last);
+    // nullopt: go on with the next step
+    std::optional<Event> step();
+    std::optional<Event> find_head();
+    std::optional<Event> begin_body();
+    std::optional<Event> fixed_body();
+    std::optional<Event> chunk_size();
+    std::optional<Event> chunk_data();
+    std::optional<Event> chunk_end(bool last);
     Event finish();
     Event refuse(Refusal refusal);
     void consume(std::size_t n);
@@ -83,7 +85,7 @@ class Framer {
     std::size_t at_ = 0;     // what lies before is consumed
     std::size_t seen_ = 0;   // of rest(): searched already, not searched again
     std::int64_t left_ = 0;  // of the body or chunk
-    bool head_told_ = false, wants_continue_ = false;
+    bool wants_continue_ = false;
     BodyRule body_rule_;
     RequestHead head_;
     std::string body_;

@@ -1,0 +1,37 @@
+// Inside of common/http: the client's blocking side of a connection. Every wait is a poll(2) with a limit.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "common/http/client.hpp"
+#include "common/http/transport.hpp"
+
+namespace axle::http {
+
+class Wire {
+  public:
+    // Connects and, for https, shakes hands and checks who is there.
+    static Result<Wire> dial(const ClientOptions& options);
+    // The same without any check of the certificate.
+    static Result<Wire> dial_unverified(const Endpoint& endpoint, milliseconds connect_time);
+
+    // stop_if_answered: returns early when the server sends something.
+    Result<> write(std::string_view bytes, milliseconds wait, bool stop_if_answered = false);
+    // Adds what comes to `in`. False: the server has ended. Code::timeout when nothing comes; wait 0: for ever.
+    Result<bool> fill(milliseconds wait);
+    bool is_readable() const;
+
+    std::string in;
+    Transport transport;
+
+  private:
+    explicit Wire(Transport given) : transport(std::move(given)) {}
+    bool broken_ = false;
+};
+
+Result<> verify_server(ssl_st* ssl, const ClientOptions& options);
+
+// Waits for poll events; false: the time is over. wait 0: for ever; negative: not at all.
+bool wait_for(int fd, short events, milliseconds wait);
+
+}  // namespace axle::http
