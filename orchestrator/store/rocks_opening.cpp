@@ -9,6 +9,7 @@
 
 #include "common/base/ensure.hpp"
 #include "common/base/log.hpp"
+#include "common/base/mount.hpp"
 #include "orchestrator/store/identity.hpp"
 
 namespace axle {
@@ -148,6 +149,11 @@ RocksSettings rocks_settings(const RocksStoreOptions& options, std::function<voi
 Result<OpenedStore> open_store(const RocksStoreOptions& options, const RocksSettings& settings, Reserve& reserve,
                                Random& random, WallTime now) {
     TRY_VOID(make_directories(options.directory, 0700));
+    std::vector<std::string> warnings;
+    if (!options.any_file_system) {
+        TRY(doubt, check_keeps_synced(options.directory));
+        if (doubt) warnings.push_back(*doubt);
+    }
     OpenedStore opened;
     TRY(lock, lock_directory(options.directory));
     opened.lock = std::move(lock);
@@ -164,6 +170,7 @@ Result<OpenedStore> open_store(const RocksStoreOptions& options, const RocksSett
         TRY_VOID(make_db(options, settings, opened.mark));
     }
     opened.state = first_state(opened.mark, verdict, random);
+    opened.state.warnings = std::move(warnings);
     opened.db = std::move(looked.db);
     const auto mode = verdict.read_only ? RocksMode::look : RocksMode::read_write;
     if (!opened.db || mode == RocksMode::read_write) {

@@ -34,7 +34,8 @@ struct RocksStoreOptions {
     // For tests.
     const std::vector<Migration>* migrations = nullptr;     // none: those of this version
     std::shared_ptr<rocksdb::FileSystem> file_system = {};  // none: the real one
-    bool skip_sync = false;  // the planted bug that the crash tests must find; only in builds with AXLE_FAULTS
+    bool any_file_system = false;  // open where synced files can be lost (check_keeps_synced), too
+    bool skip_sync = false;        // the planted bug that the crash tests must find; only in builds with AXLE_FAULTS
 };
 
 class RocksStore final : public Store {

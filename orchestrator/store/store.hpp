@@ -73,6 +73,7 @@ struct StoreState {
     Revision revision = 0;          // highest that was durable at opening, or was set by accept_loss()
     bool fresh = false;             // this opening founded the cluster
     std::optional<ReadOnly> read_only;
+    std::vector<std::string> warnings;  // for a condition: what works, but should be known
 };
 
 // What others (agents' hellos) know of this cluster.

@@ -89,6 +89,7 @@ class RocksFixture {
         RocksStoreOptions options{.directory = dir_ / "store", .identity_directory = dir_ / "identity"};
         options.agent_state = agent_state_;
         options.agents = agents;
+        options.any_file_system = true;
         options.reserve_bytes = 1 << 20;
         options.witness_every = milliseconds{20};
         TRY(opened, RocksStore::open(options, core_, random_, {1'800'000'000'000}));

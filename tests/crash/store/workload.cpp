@@ -8,6 +8,7 @@ namespace axle::test {
 
 RocksStoreOptions store_options(const std::string& dir) {
     RocksStoreOptions options{.directory = dir + "/store", .identity_directory = dir + "/identity"};
+    options.any_file_system = true;
     options.reserve_bytes = 1 << 20;
     options.witness_every = milliseconds{5};
     return options;
