@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <unistd.h>
 
 #include "common/base/ensure.hpp"
@@ -35,7 +34,7 @@ std::string Client::Impl::head(std::string_view method, std::string_view target,
 
 Result<bool> Client::Impl::ensure_wire() {
     // A kept connection on which something is to be read has been closed by the server in the meantime.
-    if (wire && wire->in.empty() && !wire->is_readable()) return true;
+    if (wire && !wire->is_answered()) return true;
     wire.reset();
     TRY(dialled, Wire::dial(options));
     wire.emplace(std::move(dialled));
@@ -100,7 +99,7 @@ Result<Response> Client::upload(std::string_view method, std::string_view target
     TRY_VOID(wire.write(text, in.options.timeout));
     std::array<char, 65536> bytes;
     std::int64_t sent = 0;
-    while (!wire.is_readable() && (!size || sent < *size)) {
+    while (!wire.is_answered() && (!size || sent < *size)) {
         const std::int64_t room =
             size ? std::min<std::int64_t>(sizeof bytes, *size - sent) : std::int64_t{sizeof bytes};
         const ssize_t got = ::read(fd, bytes.data(), static_cast<std::size_t>(room));

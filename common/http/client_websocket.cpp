@@ -96,21 +96,18 @@ void WebSocketClient::close(int code, std::string_view reason) {
 WebSocket WebSocketClient::hand_over(Loop& loop, WebSocketHandlers handlers) {
     const std::shared_ptr<Impl> in = std::move(impl_);
     auto link = std::make_shared<WsLink>(loop, in->options.queue_max);
-    auto start = std::make_shared<WsStart>(WsStart{{}, link, std::move(handlers), in->options});
+    const WebSocket socket(std::make_shared<WebSocket::State>(link));
+    auto start = std::make_shared<WsStart>(WsStart{{}, link, std::move(handlers), in->options, socket});
     loop.post([in, start, &loop] {
-        for (auto& message : in->messages)
-            if (start->handlers.on_message) start->handlers.on_message(std::move(message.data), message.binary);
-        if (in->close_code != 0)
-            return tell_closed(start->handlers, *start->link, in->close_code, in->framer.close_reason());
         // The session owns itself until it is over.
         auto owner = std::make_shared<std::shared_ptr<WsSession>>();
         auto over = [owner, &loop] { loop.post([session = std::move(*owner)] {}); };
         *owner = std::make_shared<WsSession>(loop, std::move(in->wire.transport), std::move(in->framer),
                                              std::move(*start), std::move(over));
         const auto session = *owner;
-        session->begin(std::move(in->wire.in));
+        session->begin(std::move(in->wire.in), {in->messages.begin(), in->messages.end()});
     });
-    return WebSocket(std::make_shared<WebSocket::State>(std::move(link)));
+    return socket;
 }
 
 Result<WebSocketClient> open_websocket(const ClientOptions& options, std::string head, const WebSocketOptions& wish) {

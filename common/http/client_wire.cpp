@@ -121,7 +121,7 @@ Result<Wire> Wire::dial(const ClientOptions& options) {
 
 Result<> Wire::write(std::string_view bytes, milliseconds wait, bool stop_if_answered) {
     while (!bytes.empty()) {
-        if (stop_if_answered && (!in.empty() || is_readable())) return {};
+        if (stop_if_answered && is_answered()) return {};
         const int sent = transport.write(bytes);
         if (sent < 0) return fail(Code::unavailable, "the server closed the connection");
         bytes.remove_prefix(static_cast<std::size_t>(sent));
@@ -145,6 +145,15 @@ Result<bool> Wire::fill(milliseconds wait) {
         if (!wait_for(transport.fd(), POLLIN, wait))
             return fail(Code::timeout, "the server said nothing for {} s; the outcome is unknown", wait.count() / 1000);
     }
+}
+
+bool Wire::is_answered() {
+    if (!in.empty()) return true;
+    if (!is_readable()) return false;
+    std::array<char, 16384> bytes;
+    const int got = transport.read(bytes.data(), bytes.size());
+    if (got > 0) in.append(bytes.data(), static_cast<std::size_t>(got));
+    return got != 0;  // the end will show again when the answer is read
 }
 
 bool Wire::is_readable() const {

@@ -20,13 +20,14 @@ class Wire {
     // Adds what comes to `in`. False: the server has ended. Code::timeout when nothing comes; wait 0: for ever.
     Result<bool> fill(milliseconds wait);
     bool is_readable() const;
+    // Has the server said something, or closed? Never waits. TLS' own messages (session tickets) don't count.
+    bool is_answered();
 
     std::string in;
     Transport transport;
 
   private:
     explicit Wire(Transport given) : transport(std::move(given)) {}
-    bool broken_ = false;
 };
 
 Result<> verify_server(ssl_st* ssl, const ClientOptions& options);

@@ -105,12 +105,13 @@ Result<WebSocket> Reply::websocket(WebSocketHandlers handlers, WebSocketOptions 
                                      {"Sec-WebSocket-Accept", websocket_accept(state->websocket_key)}});
     if (!options.protocol.empty()) head += "Sec-WebSocket-Protocol: " + options.protocol + "\r\n";
     auto link = std::make_shared<WsLink>(*state->target.loop, options.queue_max);
-    auto wish = std::make_shared<WsStart>(WsStart{std::move(head), link, std::move(handlers), options});
+    const WebSocket socket(std::make_shared<WebSocket::State>(link));
+    auto wish = std::make_shared<WsStart>(WsStart{std::move(head), link, std::move(handlers), options, socket});
     state->target.loop->post([wish, connection = state->target.connection, serial = state->target.serial] {
         if (const auto found = connection.lock(); !found || !found->upgrade(serial, *wish))
             tell_closed(wish->handlers, *wish->link, 1006, "the client had gone before the handshake was done");
     });
-    return WebSocket(std::make_shared<WebSocket::State>(std::move(link)));
+    return socket;
 }
 
 void Reply::set_deadline(milliseconds from_now) {

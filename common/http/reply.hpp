@@ -51,10 +51,13 @@ struct StreamHead {
 };
 
 // Called on the loop's thread, in order: post on, don't block. The handlers are dropped after on_closed.
+class WebSocket;
 struct WebSocketHandlers {
     std::function<void(std::string data, bool binary)> on_message;
     // Once. code: 1000 normal, 1001 going away, 1006 cut without a word, 1008 too slow, 1009 too big, ...
     std::function<void(int code, std::string reason)> on_closed;
+    // Once, before any message, when the handshake is done: for a handler that answers. May be empty.
+    std::function<void(WebSocket socket)> on_open = {};
 };
 struct WebSocketOptions {
     std::string protocol = {};                       // Sec-WebSocket-Protocol to answer; empty: none

@@ -111,6 +111,8 @@ void WsFramer::ping() {
 void WsFramer::close(int code, std::string_view reason) {
     if (is_closing()) return;
     reason = reason.substr(0, 123);  // a control frame has at most 125 bytes
+    // A close frame overtakes the messages that wslay holds, and they would never be sent.
+    wslay_event_send(impl_->context);
     impl_->sent_code = code;
     wslay_event_queue_close(impl_->context, static_cast<uint16_t>(code),
                             reinterpret_cast<const uint8_t*>(reason.data()), reason.size());

@@ -122,6 +122,7 @@ WsSession::WsSession(Loop& loop, Transport transport, WsFramer framer, WsStart s
       handlers_(std::move(start.handlers)),
       options_(std::move(start.options)),
       over_(std::move(over)),
+      socket_(std::move(start.socket)),
       heard_(loop.boot()),
       watch_(loop, "websocket", transport_.fd(), false, false, [this](bool r, bool w) { ready(r, w); }),
       ping_(loop, "websocket ping", [this] { keep_alive(); }),
@@ -129,15 +130,18 @@ WsSession::WsSession(Loop& loop, Transport transport, WsFramer framer, WsStart s
     out_.append(std::move(start.head));
 }
 
-void WsSession::begin(std::string first_in) {
+void WsSession::give(std::vector<WsMessage> messages) {
+    for (auto& message : messages)
+        if (!ended_ && handlers_.on_message) handlers_.on_message(std::move(message.data), message.binary);
+}
+
+void WsSession::begin(const std::string& first_in, std::vector<WsMessage> earlier) {
     link_->attach(weak_from_this());
     ping_.repeat(options_.ping_every);
-    if (!first_in.empty()) {
-        std::vector<WsMessage> messages;
-        framer_.feed(first_in, messages);
-        for (auto& message : messages)
-            if (!ended_ && handlers_.on_message) handlers_.on_message(std::move(message.data), message.binary);
-    }
+    WebSocket socket = std::exchange(socket_, {});
+    if (handlers_.on_open) handlers_.on_open(std::move(socket));
+    if (!first_in.empty()) framer_.feed(first_in, earlier);
+    give(std::move(earlier));
     pull();
 }
 
@@ -185,8 +189,7 @@ void WsSession::receive() {
         heard_ = loop_.boot();
         std::vector<WsMessage> messages;
         framer_.feed({bytes.data(), static_cast<std::size_t>(got)}, messages);  // a violation shows as a close frame
-        for (auto& message : messages)
-            if (!ended_ && handlers_.on_message) handlers_.on_message(std::move(message.data), message.binary);
+        give(std::move(messages));
     }
 }
 

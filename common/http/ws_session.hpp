@@ -56,13 +56,15 @@ struct WsStart {
     std::shared_ptr<WsLink> link;
     WebSocketHandlers handlers;
     WebSocketOptions options;
+    WebSocket socket;  // the handle that on_open gets
 };
 
 // Loop thread only. Lives in its owner's hands until `over` has been called; then it is dropped.
 class WsSession : public std::enable_shared_from_this<WsSession> {
   public:
     WsSession(Loop& loop, Transport transport, WsFramer framer, WsStart start, std::function<void()> over);
-    void begin(std::string first_out);
+    // first_in: bytes that came behind the handshake; earlier: messages taken out of it before.
+    void begin(const std::string& first_in, std::vector<WsMessage> earlier = {});
     void pull();
     void close(int code, const std::string& reason);
     void cut(int code, const std::string& reason);
@@ -70,6 +72,7 @@ class WsSession : public std::enable_shared_from_this<WsSession> {
   private:
     void ready(bool readable, bool writable);
     void receive();
+    void give(std::vector<WsMessage> messages);
     void settle();
     void keep_alive();
 
@@ -80,6 +83,7 @@ class WsSession : public std::enable_shared_from_this<WsSession> {
     WebSocketHandlers handlers_;
     const WebSocketOptions options_;
     std::function<void()> over_;
+    WebSocket socket_;  // until on_open has it
     OutQueue out_;
     bool ended_ = false, paused_ = false;
     BootTime heard_;
