@@ -31,7 +31,7 @@ Transaction::Staged& Transaction::stage(const Key& key) {
 }
 
 const Object& Transaction::create(std::unique_ptr<Object> object) {
-    object->meta.id = Uuid::make_v7(moment_.wall, random_);
+    if (!object->meta.id) object->meta.id = Uuid::make_v7(moment_.wall, random_);
     object->meta.created = moment_.wall.ms;
     object->meta.generation = 1;
     const Key key{object->kind(), object->meta.id};

@@ -32,7 +32,7 @@ class Transaction {
     const Moment& moment() const { return moment_; }
     Random& random() { return random_; }
 
-    // Gives it an id, creation time and revision. The name must be free (the caller checked).
+    // Gives it an id (unless it has one), creation time and revision. The name must be free (the caller checked).
     const Object& create(std::unique_ptr<Object> object);
     template <typename T>
     const T& create(std::unique_ptr<T> object) {

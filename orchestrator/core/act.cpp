@@ -1,0 +1,264 @@
+// Actions: most of them set a wish in spec; reboot and reset are orders to the host that are tasks of their own.
+#include <nlohmann/json.hpp>
+
+#include "orchestrator/core/actions.hpp"
+#include "orchestrator/core/commands.hpp"
+#include "orchestrator/core/tasks.hpp"
+#include "orchestrator/core/vm_rules.hpp"
+
+namespace axle {
+namespace {
+
+template <typename T>
+Result<T> arguments_of(const Mutation& m) {
+    T arguments;
+    Mistakes mistakes;
+    const nlohmann::json none = nlohmann::json::object();
+    read_value(type_of<T>(), &arguments, m.body && !m.body->is_null() ? *m.body : none,
+               {.audience = Audience::api, .text_scalars = m.text_scalars}, "", mistakes);
+    if (!mistakes.empty()) return fail(fields_error(std::move(mistakes)));
+    return arguments;
+}
+
+Mutated after(Transaction& tx, const Object& object, Uuid task) {
+    return {.object = tx.world().get(object.kind(), object.meta.id), .task = task};
+}
+
+Mutated nothing_to_do(const ObjectPtr& object) {
+    return {.object = object, .changed = false};
+}
+
+Result<> needs_life(const Object& object) {
+    if (!object.is_deleted()) return {};
+    return fail(error(Code::conflict, "{} {} is deleted", text_of(object.kind()), object.meta.name)
+                    .with_hint(fmt::format("axle {} restore {}", text_of(object.kind()), object.meta.id.str())));
+}
+
+bool is_running(const Vm& vm) {
+    return vm.status.report.state == DomainState::running;
+}
+
+template <typename F>
+Mutated set_power(Transaction& tx, const Mutation& m, const Vm& vm, TaskGoal goal, F&& change) {
+    const Uuid id = vm.meta.id;
+    tx.update_spec<Vm>(id, [&](Vm& v) {
+        change(v.spec);
+        ++v.meta.generation;
+    });
+    const ObjectPtr now = tx.world().get(Kind::vm, id);
+    return after(tx, *now, make_task(tx, goal, *now, m.who.name));
+}
+
+Result<Mutated> start(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    const Vm& vm = static_cast<const Vm&>(*object);
+    if (vm.spec.power == Power::running && is_running(vm)) return nothing_to_do(object);
+    return set_power(tx, m, vm, TaskGoal::vm_running, [](VmSpec& s) {
+        s.power = Power::running;
+        s.force_stop = false;
+        ++s.start_serial;
+    });
+}
+
+Result<Mutated> stop(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    TRY(arguments, arguments_of<StopArguments>(m));
+    const Vm& vm = static_cast<const Vm&>(*object);
+    if (vm.spec.power == Power::stopped && vm.status.phase == VmPhase::stopped) return nothing_to_do(object);
+    const bool force = arguments.force;
+    return set_power(tx, m, vm, TaskGoal::vm_stopped, [&](VmSpec& s) {
+        s.power = Power::stopped;
+        s.force_stop = force;
+    });
+}
+
+Result<Mutated> pause(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    const Vm& vm = static_cast<const Vm&>(*object);
+    if (vm.spec.power == Power::paused) return nothing_to_do(object);
+    if (!is_running(vm))
+        return fail(error(Code::conflict, "VM {} is {}, only a running one can be paused", vm.meta.name,
+                          text_of(vm.status.phase))
+                        .with_hint("axle vm start " + vm.meta.name));
+    return set_power(tx, m, vm, TaskGoal::vm_paused, [](VmSpec& s) { s.power = Power::paused; });
+}
+
+Result<Mutated> resume(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    const Vm& vm = static_cast<const Vm&>(*object);
+    if (vm.spec.power == Power::running && is_running(vm)) return nothing_to_do(object);
+    if (vm.spec.power == Power::stopped)
+        return fail(error(Code::conflict, "VM {} is stopped, not paused", vm.meta.name)
+                        .with_hint("axle vm start " + vm.meta.name));
+    return set_power(tx, m, vm, TaskGoal::vm_running, [](VmSpec& s) { s.power = Power::running; });
+}
+
+Result<Mutated> order(Transaction& tx, const Mutation& m, const ObjectPtr& object, TaskGoal goal) {
+    const Vm& vm = static_cast<const Vm&>(*object);
+    if (!is_running(vm))
+        return fail(error(Code::conflict, "VM {} is {}, not running", vm.meta.name, text_of(vm.status.phase))
+                        .with_hint("axle vm start " + vm.meta.name));
+    for (const Uuid& id : tx.world().tasks_of(vm.meta.id)) {
+        const Task& other = *tx.world().find<Task>(id);
+        if (other.spec.goal == TaskGoal::vm_reboot || other.spec.goal == TaskGoal::vm_reset)
+            return fail(error(Code::busy, "VM {} is busy with {} (task {})", vm.meta.name, text_of(other.spec.goal),
+                              other.meta.name)
+                            .with_hint("axle task show " + other.meta.name));
+    }
+    return after(tx, vm, make_task(tx, goal, vm, m.who.name));
+}
+
+Result<Mutated> attach(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    TRY(arguments, arguments_of<AttachArguments>(m));
+    auto changed = std::make_unique<Vm>(static_cast<const Vm&>(*object));
+    if (changed->spec.disks.contains(arguments.disk))
+        return fail(error(Code::conflict, "VM {} has a disk \"{}\" already", changed->meta.name, arguments.disk)
+                        .with_hint("take another name"));
+    changed->spec.disks[arguments.disk] = {
+        .volume = arguments.volume, .image = arguments.image, .size = arguments.size, .pool = arguments.pool};
+    ++changed->meta.generation;
+    Admission admission{tx, {}};
+    TRY_VOID(admit(admission, *changed, object.get()));
+    if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
+    const Uuid project = changed->meta.project.id;
+    tx.replace(std::move(changed), true);
+    TRY_VOID(check_limits(tx, project));
+    const ObjectPtr now = tx.world().get(Kind::vm, object->meta.id);
+    return after(tx, *now, make_task(tx, TaskGoal::vm_changed, *now, m.who.name));
+}
+
+Result<Mutated> detach(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    TRY(arguments, arguments_of<DetachArguments>(m));
+    auto changed = std::make_unique<Vm>(static_cast<const Vm&>(*object));
+    const auto disk = changed->spec.disks.find(arguments.disk);
+    if (disk == changed->spec.disks.end())
+        return fail(Code::not_found, "VM {} has no disk \"{}\"", changed->meta.name, arguments.disk);
+    if (arguments.disk == "root" && changed->status.phase != VmPhase::stopped)
+        return fail(
+            error(Code::conflict, "the root disk of VM {} can be detached only while it is stopped", changed->meta.name)
+                .with_hint("axle vm stop " + changed->meta.name));
+    changed->spec.disks.erase(disk);
+    ++changed->meta.generation;
+    Admission admission{tx, {}};
+    TRY_VOID(admit(admission, *changed, object.get()));
+    tx.replace(std::move(changed), true);
+    const ObjectPtr now = tx.world().get(Kind::vm, object->meta.id);
+    return after(tx, *now, make_task(tx, TaskGoal::vm_changed, *now, m.who.name));
+}
+
+// References of a restored object must still be there.
+Result<> check_refs_alive(Transaction& tx, Object& object) {
+    Mistakes mistakes;
+    for_each_ref(object, [&](const std::string& at, Kind kind, Ref& ref) {
+        if (!ref.id) return;
+        const ObjectPtr target = tx.world().get(kind, ref.id);
+        const bool image = kind == Kind::image;  // a disk keeps the digest, not the name
+        if (!image && (!target || (target->is_deleted() && kind != Kind::volume)))
+            mistakes.push_back({at, "no-such-object", fmt::format("{} {} is gone", text_of(kind), ref.name)});
+    });
+    if (!mistakes.empty()) return fail(fields_error(std::move(mistakes)));
+    return {};
+}
+
+Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    TRY(arguments, arguments_of<RestoreArguments>(m));
+    if (!object->is_deleted()) return nothing_to_do(object);
+    if (object->meta.deletion->final)
+        return fail(Code::conflict, "{} {} is being removed for good", text_of(object->kind()), object->meta.name);
+    auto restored = object->clone();
+    if (!arguments.name.empty()) restored->meta.name = arguments.name;
+    if (const auto other = tx.world().named(object->kind(), object->meta.project.id, restored->meta.name))
+        return fail(
+            error(Code::conflict, "there is another {} \"{}\" now", text_of(object->kind()), restored->meta.name)
+                .with_hint("give it a new name: --name NEW")
+                .with_reason("already-exists"));
+    TRY_VOID(check_refs_alive(tx, *restored));
+    restored->meta.deletion.reset();
+    ++restored->meta.generation;
+    if (object->kind() == Kind::vm) {
+        auto& vm = static_cast<Vm&>(*restored);
+        vm.spec.power = Power::stopped;
+        vm.spec.force_stop = false;
+        for (const auto& [name, disk] : vm.spec.disks) {
+            const Volume* volume = tx.world().find<Volume>(disk.volume.id);
+            if (volume == nullptr || !volume->is_deleted()) continue;
+            if (tx.world().named(Kind::volume, volume->meta.project.id, volume->meta.name))
+                return fail(Code::conflict, "a new volume has the name \"{}\" of the VM's disk {}", volume->meta.name,
+                            name);
+            tx.update_spec<Volume>(disk.volume.id, [&](Volume& v) {
+                v.meta.deletion.reset();
+                v.status.attached_to = {vm.meta.id, vm.meta.name};
+            });
+        }
+    }
+    const Key key{restored->kind(), restored->meta.id};
+    tx.replace(std::move(restored), true);
+    if (object->meta.project.id) TRY_VOID(check_limits(tx, object->meta.project.id));
+    return Mutated{.object = tx.world().get(key.kind, key.id)};
+}
+
+Result<Mutated> cordon(Transaction& tx, const ObjectPtr& object, bool on) {
+    if (static_cast<const Host&>(*object).spec.unschedulable == on) return nothing_to_do(object);
+    tx.update_spec<Host>(object->meta.id, [&](Host& h) {
+        h.spec.unschedulable = on;
+        ++h.meta.generation;
+    });
+    return after(tx, *object, {});
+}
+
+Result<Mutated> cancel(Transaction& tx, const ObjectPtr& object) {
+    const Task& task = static_cast<const Task&>(*object);
+    if (is_terminal(task.status.phase))
+        return fail(Code::conflict, "task {} is over: {}", task.meta.name, text_of(task.status.phase));
+    if (task.spec.goal != TaskGoal::image_import)
+        return fail(
+            error(Code::conflict, "a {} can't be cancelled", text_of(task.spec.goal))
+                .with_hint(
+                    "ask for the opposite instead, e.g. stop after start: the newer wish replaces the older one"));
+    move_task(tx, task.meta.id, TaskPhase::cancelling);
+    return after(tx, task, {});
+}
+
+}  // namespace
+
+Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    if (find_action(m.target.kind, m.action) == nullptr) {
+        std::string known;
+        for (const ActionInfo& a : all_actions()) {
+            if (a.kind == m.target.kind) known += (known.empty() ? "" : ", ") + std::string(a.name);
+        }
+        return fail(Code::not_found, "a {} has no action \"{}\"; it has {}", text_of(m.target.kind), m.action,
+                    known.empty() ? "none" : known);
+    }
+    if (m.action == "restore") return restore(tx, m, object);
+    if (m.target.kind == Kind::task) return cancel(tx, object);
+    TRY_VOID(needs_life(*object));
+    if (m.target.kind == Kind::host) return cordon(tx, object, m.action == "cordon");
+    if (m.action == "start") return start(tx, m, object);
+    if (m.action == "stop") return stop(tx, m, object);
+    if (m.action == "pause") return pause(tx, m, object);
+    if (m.action == "resume") return resume(tx, m, object);
+    if (m.action == "attach") return attach(tx, m, object);
+    if (m.action == "detach") return detach(tx, m, object);
+    return order(tx, m, object, m.action == "reset" ? TaskGoal::vm_reset : TaskGoal::vm_reboot);
+}
+
+Uuid task_for_change(Transaction& tx, const std::string& requester, const Object& after, const Object* before) {
+    switch (after.kind()) {
+        case Kind::vm: {
+            const Vm& vm = static_cast<const Vm&>(after);
+            const Vm* was = static_cast<const Vm*>(before);
+            const TaskGoal goal = vm.spec.power == Power::running  ? TaskGoal::vm_running
+                                  : vm.spec.power == Power::paused ? TaskGoal::vm_paused
+                                                                   : TaskGoal::vm_stopped;
+            if (was != nullptr && was->spec.power == vm.spec.power && was->spec.start_serial == vm.spec.start_serial)
+                return was->meta.generation == vm.meta.generation ? Uuid{}
+                                                                  : make_task(tx, TaskGoal::vm_changed, vm, requester);
+            return make_task(tx, goal, vm, requester);
+        }
+        case Kind::volume:
+            return before == nullptr ? make_task(tx, TaskGoal::volume_ready, after, requester) : Uuid{};
+        case Kind::image:
+            return before == nullptr ? make_task(tx, TaskGoal::image_import, after, requester) : Uuid{};
+        default:
+            return {};
+    }
+}
+
+}  // namespace axle

@@ -1,0 +1,56 @@
+// Arguments of the actions (POST …/actions/{action}); actions without a struct take none.
+#pragma once
+#include "common/model/compute.hpp"
+
+namespace axle {
+
+struct StopArguments {  // vm stop
+    bool force = false;
+};
+template <class V>
+void describe(StopArguments& v, V&& field) {
+    field("force", v.force, {.doc = "Switch off at once, without asking the guest."});
+}
+struct RestoreArguments {  // vm, volume, image restore
+    std::string name;
+};
+template <class V>
+void describe(RestoreArguments& v, V&& field) {
+    field("name", v.name, {.doc = "New name, where the old one is taken.", .max = 253, .format = Format::dotted_name});
+}
+struct AttachArguments {  // vm attach
+    std::string disk;
+    Ref volume;
+    Ref image;
+    std::optional<std::int64_t> size;
+    Ref pool;
+};
+template <class V>
+void describe(AttachArguments& v, V&& field) {
+    field("disk", v.disk, {.doc = "Name of the disk in the VM, e.g. data.", .required = true, .format = Format::label});
+    field("volume", v.volume, {.doc = "An existing volume; without it one is made.", .ref = "volume"});
+    field("image", v.image, {.doc = "Image that the new volume starts from.", .ref = "image"});
+    field("size", v.size, {.doc = "Size of the new volume.", .min = kMiB, .max = 64 * kTiB, .unit = Unit::bytes});
+    field("pool", v.pool, {.doc = "Pool of the new volume.", .ref = "pool"});
+}
+struct DetachArguments {  // vm detach
+    std::string disk;
+};
+template <class V>
+void describe(DetachArguments& v, V&& field) {
+    field("disk", v.disk, {.doc = "Name of the disk in the VM.", .required = true, .format = Format::label});
+}
+struct NoArguments {};
+template <class V>
+void describe(NoArguments&, V&&) {}
+
+struct ActionInfo {
+    Kind kind;
+    const char* name;
+    const char* doc;
+    const Type* arguments;
+};
+const std::vector<ActionInfo>& all_actions();
+const ActionInfo* find_action(Kind kind, std::string_view name);
+
+}  // namespace axle

@@ -1,0 +1,43 @@
+// What is checked and filled in before an object enters the head: names, references, defaults, allocation of addresses
+// and slots, volumes made with a VM, project limits. All mistakes are collected with their pointers. Core thread,
+// inside a transaction that is given up when there are any.
+#pragma once
+#include <vector>
+
+#include "orchestrator/core/transaction.hpp"
+
+namespace axle {
+
+using Mistakes = std::vector<FieldError>;
+
+struct Admission {
+    Transaction& tx;
+    Mistakes mistakes;
+
+    void refuse(std::string pointer, const char* code, std::string detail) {
+        mistakes.push_back({std::move(pointer), code, std::move(detail)});
+    }
+};
+
+// Resolves every reference in spec to an id and its canonical name.
+void resolve_references(Admission& a, Object& object);
+// Checks what depends on the kind, fills in defaults. before: null for a new object. May create volumes (of a VM).
+// Fails with a state error (conflict, quota) or leaves mistakes in `a`.
+Result<> admit(Admission& a, Object& object, const Object* before);
+
+Result<> admit_vm(Admission& a, Vm& vm, const Vm* before);
+Result<> admit_volume(Admission& a, Volume& volume, const Volume* before);
+Result<> admit_network(Admission& a, NetworkObject& network, const NetworkObject* before);
+Result<> admit_image(Admission& a, Image& image, const Image* before);
+Result<> admit_portforward(Admission& a, PortForward& forward, const PortForward* before);
+Result<> admit_pool(Admission& a, Pool& pool, const Pool* before);
+
+// The project's limits, after the change.
+Result<> check_limits(Transaction& tx, const Uuid& project);
+
+// The pool that a disk without one goes to: the default one, else the only one.
+const Pool* default_pool(const World& world);
+// Pool, size and image digest of a volume; the reason why not goes to the field at `at`.
+void complete_volume(Admission& a, VolumeSpec& spec, const std::string& at, std::optional<std::int64_t> default_size);
+
+}  // namespace axle

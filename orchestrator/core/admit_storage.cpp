@@ -1,0 +1,69 @@
+// Volumes and images.
+#include <algorithm>
+
+#include "orchestrator/core/admit.hpp"
+
+namespace axle {
+
+void complete_volume(Admission& a, VolumeSpec& spec, const std::string& at, std::optional<std::int64_t> default_size) {
+    World& world = a.tx.world();
+    if (!spec.pool) {
+        const Pool* pool = default_pool(world);
+        if (pool == nullptr) {
+            a.refuse(at + "/pool", "required",
+                     world.names_of(Kind::pool).empty()
+                         ? "there is no pool yet: axle pool create main --path /var/lib/axle/pools/main"
+                         : "there are several pools and none is the default: name one");
+            return;
+        }
+        spec.pool = {pool->meta.id, pool->meta.name};
+    }
+    if (!spec.image) {
+        if (spec.size == 0) spec.size = default_size.value_or(0);
+        if (spec.size == 0)
+            a.refuse(at + "/size", "required", "a disk that isn't made from an image needs a size, e.g. 10GiB");
+        return;
+    }
+    const Image* image = world.find<Image>(spec.image.id);
+    if (image->status.phase == ImagePhase::failed) {
+        a.refuse(at + "/image", "not-ready",
+                 fmt::format("image {} could not be imported: axle image show {}", image->meta.name, image->meta.name));
+        return;
+    }
+    if (spec.size == 0) spec.size = std::max(default_size.value_or(0), image->status.virtual_size);
+    if (image->status.phase != ImagePhase::ready) return;  // completed when it is: volume_controller
+    spec.image_digest = image->status.digest;
+    if (spec.size < image->status.virtual_size)
+        a.refuse(at + "/size", "out-of-range",
+                 fmt::format("is {}, the disk in image {} has {}", format_bytes(spec.size), image->meta.name,
+                             format_bytes(image->status.virtual_size)));
+    if (spec.format == DiskFormat::raw)
+        a.refuse(at + "/format", "unsupported",
+                 "a disk that starts from an image is an overlay, which only qcow2 can be");
+}
+
+Result<> admit_volume(Admission& a, Volume& volume, const Volume* before) {
+    if (before != nullptr) return {};
+    complete_volume(a, volume.spec, "/spec", std::nullopt);
+    volume.status = {};
+    return {};
+}
+
+Result<> admit_image(Admission& a, Image& image, const Image* before) {
+    const std::string& sum = image.spec.checksum;
+    const auto is_hex = [](std::string_view text) {
+        return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+    };
+    const bool fine = sum.empty() ||
+                      (sum.starts_with("sha256:") && sum.size() == 71 && is_hex(std::string_view(sum).substr(7))) ||
+                      (sum.starts_with("sha512:") && sum.size() == 135 && is_hex(std::string_view(sum).substr(7)));
+    if (!fine)
+        a.refuse("/spec/checksum", "malformed",
+                 "must be sha256: or sha512: and the digest in lower-case hexadecimal digits");
+    if (before != nullptr) return {};
+    image.status = {};
+    image.status.phase = image.spec.url.empty() ? ImagePhase::uploading : ImagePhase::pending;
+    return {};
+}
+
+}  // namespace axle

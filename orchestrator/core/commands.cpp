@@ -1,0 +1,346 @@
+#include "orchestrator/core/commands.hpp"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/digest.hpp"
+#include "orchestrator/core/actions.hpp"
+#include "orchestrator/core/tasks.hpp"
+
+namespace axle {
+namespace {
+
+constexpr std::size_t kRememberedMax = 100'000;
+constexpr std::int64_t kRememberFor = INT64_C(24) * 3'600'000;
+
+const char* verb_text(const Mutation& m) {
+    switch (m.verb) {
+        case Verb::create:
+            return "create";
+        case Verb::replace:
+            return "replace";
+        case Verb::patch:
+            return "change";
+        case Verb::remove:
+            return "delete";
+        case Verb::action:
+            return m.action.c_str();
+        case Verb::apply:
+            return "apply";
+    }
+    return "change";
+}
+
+std::string idempotency_id(const Mutation& m) {
+    return sha256_hex(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", m.who.name, verb_text(m), text_of(m.target.kind),
+                                  m.target.project, m.target.name, m.idempotency_key));
+}
+
+Error name_taken(const Object& other) {
+    Error e = error(Code::conflict, "{} \"{}\" is there already", text_of(other.kind()), other.meta.name)
+                  .with_reason("already-exists");
+    e.fields.push_back({"/name", "conflict", "is taken"});
+    return e;
+}
+
+// Fields that a PUT doesn't repeat although they can't change or are never shown: they stay.
+void keep_unrepeated(const Type& type, const nlohmann::json* document, void* now, const void* before) {
+    for (const Field& f : type.fields) {
+        const bool named = document != nullptr && document->is_object() && document->contains(f.name);
+        const bool keeps = f.options.change == Change::never || f.options.sensitive || f.options.internal;
+        if (!named && keeps) f.type->assign(field_of(now, f), field_of(before, f));
+    }
+}
+
+bool same_text(const Object& a, const Object& b) {
+    const auto form = [](const Object& o) {
+        std::string text;
+        const SecretCodec plain{[](std::string_view s) { return std::string(s); }, {}};
+        write_value(*info_of(o.kind()).spec, o.spec_data(), Audience::store, &plain, text);
+        return text;
+    };
+    return a.meta.labels == b.meta.labels && a.meta.annotations == b.meta.annotations && form(a) == form(b);
+}
+
+std::vector<FieldChange> meta_changes(const Object* before, const Object& after) {
+    std::vector<FieldChange> out;
+    const std::map<std::string, std::string> none;
+    const auto compare = [&](const char* what, const std::map<std::string, std::string>& was,
+                             const std::map<std::string, std::string>& is) {
+        const auto quoted = [](const std::string& s) { return fmt::format("\"{}\"", s); };
+        for (const auto& [key, value] : was) {
+            const auto now = is.find(key);
+            if (now == is.end())
+                out.push_back({fmt::format("/{}/{}", what, key), quoted(value), "", Change::live});
+            else if (now->second != value)
+                out.push_back({fmt::format("/{}/{}", what, key), quoted(value), quoted(now->second), Change::live});
+        }
+        for (const auto& [key, value] : is) {
+            if (!was.contains(key)) out.push_back({fmt::format("/{}/{}", what, key), "", quoted(value), Change::live});
+        }
+    };
+    compare("labels", before != nullptr ? before->meta.labels : none, after.meta.labels);
+    compare("annotations", before != nullptr ? before->meta.annotations : none, after.meta.annotations);
+    return out;
+}
+
+std::vector<FieldChange> plan_of(const Object* before, const Object& after) {
+    const KindInfo& info = info_of(after.kind());
+    auto plan = meta_changes(before, after);
+    for (auto& c : diff_values(*info.spec, before != nullptr ? before->spec_data() : info.spec->defaults(),
+                               after.spec_data(), "/spec"))
+        plan.push_back(std::move(c));
+    return plan;
+}
+
+}  // namespace
+
+Result<> Commands::load() {
+    const std::int64_t oldest = pipeline_.wall().ms - kRememberFor;
+    return pipeline_.store().scan(Table::idempotency, "", "", false, [&](std::string_view key, std::string_view value) {
+        const auto record = parse_json(value);
+        if (!record || !record->is_object() || record->value("at", INT64_C(0)) < oldest) return true;
+        const KindInfo* kind = find_kind(record->value("kind", ""));
+        if (kind == nullptr) return true;
+        Remembered r{.body_hash = record->value("hash", ""),
+                     .target = {kind->kind, "", record->value("id", "")},
+                     .at = record->value("at", INT64_C(0)),
+                     .had_secret = record->value("secret", false)};
+        r.task = Uuid::parse(record->value("task", "")).value_or(Uuid{});
+        remembered_.emplace(key, std::move(r));
+        return remembered_.size() < kRememberedMax;
+    });
+}
+
+Result<> Commands::check_writable(const Mutation& m) const {
+    if (const auto& why = pipeline_.store_state().read_only)
+        return fail(error(Code::unavailable, "nothing can be changed: {}", why->why)
+                        .with_hint(why->hint)
+                        .with_reason("store-read-only"));
+    const bool frees =
+        m.verb == Verb::remove || (m.verb == Verb::action && (m.action == "stop" || m.action == "cancel"));
+    if (!frees && pipeline_.store().space().below_reserve)
+        return fail(error(Code::no_space,
+                          "the orchestrator's disk is full ({} free): only delete, stop and cancel are taken",
+                          format_bytes(pipeline_.store().space().free_bytes))
+                        .with_hint("free some space under /var/lib/axle"));
+    return {};
+}
+
+void Commands::mutate(Mutation m, Answered<Mutated> answer) {
+    const auto reply = [&](Result<Mutated> result) {
+        pipeline_.when_durable(
+            [answer = std::move(answer), result = std::move(result)]() mutable { answer(std::move(result)); });
+    };
+    if (auto writable = check_writable(m); !writable) return reply(fail(std::move(writable.error())));
+    auto again = replay(m);
+    if (!again) return reply(fail(std::move(again.error())));
+    if (*again) return reply(std::move(**again));
+    Transaction tx = pipeline_.begin();
+    Result<Mutated> result = run(tx, m);
+    if (!result) return reply(std::move(result));
+    if (!m.dry_run && result->changed) {
+        audit(tx, m, *result->object);
+        remember(tx, m, *result);
+        const Key key{result->object->kind(), result->object->meta.id};
+        pipeline_.commit(tx);
+        if (const ObjectPtr now = pipeline_.world().get(key.kind, key.id)) result->object = now;
+    }
+    reply(std::move(result));
+}
+
+Result<Ref> Commands::project_of(const Mutation& m) const {
+    if (info_of(m.target.kind).cluster_wide) return Ref{};
+    return find_project(pipeline_.world(), m.who, m.target.project.empty() ? "default" : m.target.project);
+}
+
+Result<ObjectPtr> Commands::target_of(const Mutation& m, const Ref& project) const {
+    const World& world = pipeline_.world();
+    const auto id = Uuid::parse(m.target.name);
+    ObjectPtr found = id ? world.get(m.target.kind, *id) : world.named(m.target.kind, project.id, m.target.name);
+    if (found && found->meta.project.id != project.id && m.target.kind != Kind::task) found = nullptr;
+    if (found) return found;
+    return fail(error(Code::not_found, "no {} \"{}\"{}", text_of(m.target.kind), m.target.name,
+                      project ? fmt::format(" in project \"{}\"", project.name) : "")
+                    .with_hint(fmt::format("axle {} list shows what is there", text_of(m.target.kind))));
+}
+
+Result<Mutated> Commands::run(Transaction& tx, const Mutation& m) {
+    TRY(project, project_of(m));
+    if (m.verb == Verb::create || m.verb == Verb::apply) {
+        if (!may_change(m.who, m.target.kind, project.id)) return fail(forbidden(m.who, verb_text(m), m.target.kind));
+        if (m.target.kind == Kind::task || (m.target.kind == Kind::host && m.verb == Verb::create))
+            return fail(Code::invalid, "a {} is not created by hand", text_of(m.target.kind));
+        return m.verb == Verb::create ? create(tx, m, project) : apply(tx, m, project);
+    }
+    TRY(object, target_of(m, project));
+    const Uuid scope = m.target.kind == Kind::task ? object->meta.project.id : project.id;
+    if (!may_change(m.who, m.target.kind, scope)) return fail(forbidden(m.who, verb_text(m), m.target.kind));
+    if (m.if_match && *m.if_match != object->meta.revision)
+        return fail(error(Code::precondition, "{} {} is at revision {}, not {}", text_of(m.target.kind),
+                          object->meta.name, object->meta.revision, *m.if_match)
+                        .with_hint("read it again and repeat the change"));
+    if (m.verb == Verb::remove) return remove_object(tx, m, object);
+    if (m.verb == Verb::action) return act_on(tx, m, object);
+    if (object->is_deleted())
+        return fail(error(Code::conflict, "{} {} is deleted", text_of(m.target.kind), object->meta.name)
+                        .with_hint("restore it first"));
+    return change(tx, m, object);
+}
+
+Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& project) {
+    auto object = info_of(m.target.kind).make();
+    object->meta.id = Uuid::make_v7(pipeline_.wall(), pipeline_.random());
+    object->meta.project = project;
+    TRY_VOID(read_document(m, *object, false));
+    if (const auto other = tx.world().named(m.target.kind, project.id, object->meta.name))
+        return fail(name_taken(*other));
+    if (m.verb == Verb::apply) object->meta.applied[m.apply_set] = fields_named(*m.body);
+    Mutated done{.created = true};
+    if (m.target.kind == Kind::token) {
+        auto& token = static_cast<Token&>(*object);
+        std::string secret = "axle_";
+        for (int i = 0; i < 4; ++i) secret += fmt::format("{:016x}", pipeline_.random().next());
+        token.status.hash = sha256_hex(secret);
+        token.status.expires = token.spec.lifetime > 0 ? pipeline_.wall().ms + token.spec.lifetime : 0;
+        done.secret = std::move(secret);
+    }
+    Admission admission{tx, {}};
+    TRY_VOID(admit(admission, *object, nullptr));
+    if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
+    done.plan = plan_of(nullptr, *object);
+    const Key key{object->kind(), object->meta.id};
+    tx.create(std::move(object));
+    if (project.id) TRY_VOID(check_limits(tx, project.id));
+    const ObjectPtr made = tx.world().get(key.kind, key.id);
+    done.task = task_for_change(tx, m.who.name, *made, nullptr);
+    done.object = made;
+    pipeline_.note(tx, *made, "Created",
+                   fmt::format("{} {} was created by {}", text_of(key.kind), made->meta.name, m.who.name));
+    return done;
+}
+
+Result<Mutated> Commands::change(Transaction& tx, const Mutation& m, const ObjectPtr& before) {
+    if (m.target.kind == Kind::task || m.target.kind == Kind::token)
+        return fail(Code::invalid, "a {} can't be changed", text_of(m.target.kind));
+    std::unique_ptr<Object> after = before->clone();
+    if (m.verb == Verb::patch) {
+        TRY_VOID(read_document(m, *after, true));
+    } else {
+        const KindInfo& info = info_of(m.target.kind);
+        info.spec->assign(after->spec_data(), info.spec->defaults());
+        after->meta.labels.clear();
+        after->meta.annotations.clear();
+        TRY_VOID(read_document(m, *after, false));
+        if (after->meta.name != before->meta.name)
+            return fail(fields_error(
+                {{"/name", "unchangeable", fmt::format("names don't change; it is \"{}\"", before->meta.name)}}));
+        const auto spec = m.body->find("spec");
+        keep_unrepeated(*info.spec, spec == m.body->end() ? nullptr : &*spec, after->spec_data(), before->spec_data());
+    }
+    return finish_change(tx, m, before, std::move(after));
+}
+
+Result<Mutated> Commands::finish_change(Transaction& tx, const Mutation& m, const ObjectPtr& before,
+                                        std::unique_ptr<Object> after) {
+    Admission admission{tx, {}};
+    TRY_VOID(admit(admission, *after, before.get()));
+    if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
+    Mutated done{.object = before, .plan = plan_of(before.get(), *after)};
+    const bool sets_moved = after->meta.applied != before->meta.applied;
+    if (done.plan.empty() && same_text(*before, *after) && !sets_moved) {
+        done.changed = false;
+        return done;
+    }
+    if (!same_text(*before, *after)) ++after->meta.generation;
+    const Key key{after->kind(), after->meta.id};
+    tx.replace(std::move(after), true);
+    if (before->meta.project.id) TRY_VOID(check_limits(tx, before->meta.project.id));
+    const ObjectPtr now = tx.world().get(key.kind, key.id);
+    done.task = task_for_change(tx, m.who.name, *now, before.get());
+    done.object = now;
+    return done;
+}
+
+Result<Mutated> Commands::apply(Transaction& tx, const Mutation& m, const Ref& project) {
+    const ObjectPtr before = tx.world().named(m.target.kind, project.id, m.target.name);
+    if (!before) return create(tx, m, project);
+    std::unique_ptr<Object> after = before->clone();
+    const std::vector<std::string> named = fields_named(*m.body);
+    nlohmann::json patch = *m.body;
+    for (const std::string& pointer : before->meta.applied.contains(m.apply_set) ? before->meta.applied.at(m.apply_set)
+                                                                                 : std::vector<std::string>{}) {
+        // What this set once named and names no more is unset.
+        const bool still = std::ranges::any_of(
+            named, [&](const std::string& n) { return n == pointer || n.starts_with(pointer + "/"); });
+        if (!still) patch[nlohmann::json::json_pointer(pointer)] = nullptr;
+    }
+    Mutation merge = m;
+    merge.body = std::make_shared<const nlohmann::json>(std::move(patch));
+    TRY_VOID(read_document(merge, *after, true));
+    for (const FieldChange& change : plan_of(before.get(), *after)) {
+        for (const auto& [set, fields] : before->meta.applied) {
+            if (set == m.apply_set || m.force || std::ranges::find(fields, change.pointer) == fields.end()) continue;
+            Error e = error(Code::conflict, "{} of {} {} was set by apply set \"{}\"", dotted(change.pointer),
+                            text_of(m.target.kind), before->meta.name, set);
+            e.fields.push_back({change.pointer, "conflict", fmt::format("is owned by set \"{}\"", set)});
+            return fail(std::move(e).with_hint("--force takes the field over"));
+        }
+    }
+    for (auto& [set, fields] : after->meta.applied) {
+        if (set != m.apply_set)
+            std::erase_if(fields, [&](const std::string& f) { return std::ranges::find(named, f) != named.end(); });
+    }
+    after->meta.applied[m.apply_set] = named;
+    return finish_change(tx, m, before, std::move(after));
+}
+
+Result<std::optional<Mutated>> Commands::replay(const Mutation& m) const {
+    if (m.idempotency_key.empty()) return std::optional<Mutated>{};
+    const auto found = remembered_.find(idempotency_id(m));
+    if (found == remembered_.end()) return std::optional<Mutated>{};
+    if (found->second.body_hash != m.body_hash)
+        return fail(error(Code::conflict, "this Idempotency-Key came before with another body")
+                        .with_hint("a new request needs a new key")
+                        .with_reason("idempotency-key-reused"));
+    const auto id = Uuid::parse(found->second.target.name);
+    Mutated again{.object = id ? pipeline_.world().get(found->second.target.kind, *id) : nullptr,
+                  .created = m.verb == Verb::create,
+                  .task = found->second.task,
+                  .replayed = true};
+    if (!again.object)
+        return fail(error(Code::conflict, "what this Idempotency-Key made is gone").with_reason("gone-since"));
+    if (found->second.had_secret)
+        return fail(error(Code::conflict, "the secret was shown with the first answer and isn't kept")
+                        .with_reason("secret-already-shown"));
+    return std::optional(std::move(again));
+}
+
+void Commands::remember(Transaction& tx, const Mutation& m, const Mutated& done) {
+    if (m.idempotency_key.empty()) return;
+    const std::string key = idempotency_id(m);
+    Remembered r{.body_hash = m.body_hash,
+                 .target = {done.object->kind(), "", done.object->meta.id.str()},
+                 .task = done.task,
+                 .at = pipeline_.wall().ms,
+                 .had_secret = !done.secret.empty()};
+    tx.write({Table::idempotency, key,
+              fmt::format(R"({{"v":1,"at":{},"hash":"{}","kind":"{}","id":"{}","task":"{}","secret":{}}})", r.at,
+                          r.body_hash, text_of(r.target.kind), r.target.name, r.task.str(), r.had_secret)});
+    if (remembered_.size() < kRememberedMax) remembered_[key] = std::move(r);
+}
+
+void Commands::audit(Transaction& tx, const Mutation& m, const Object& object) {
+    std::string text = fmt::format(R"({{"v":1,"time":"{}","verb":"{}","kind":"{}","id":"{}","name":)",
+                                   pipeline_.now_text(), verb_text(m), text_of(object.kind()), object.meta.id.str());
+    write_json_string(text, object.meta.name);
+    text += ",\"who\":";
+    write_json_string(text, m.who.name);
+    text += ",\"request\":";
+    write_json_string(text, m.request_id);
+    text += '}';
+    tx.write({Table::audit, Uuid::make_v7(pipeline_.wall(), pipeline_.random()).str(), std::move(text)});
+}
+
+}  // namespace axle

@@ -1,0 +1,53 @@
+// Mutations: what users ask to be changed, checked against and applied to the head as one transaction each. Core
+// thread.
+#pragma once
+#include "orchestrator/core/access.hpp"
+#include "orchestrator/core/admit.hpp"
+#include "orchestrator/core/pipeline.hpp"
+
+namespace axle {
+
+class Commands {
+  public:
+    explicit Commands(Pipeline& pipeline) : pipeline_(pipeline) {}
+
+    // Checks, applies, queues the commit. The answer comes when everything it was computed from is durable.
+    void mutate(Mutation mutation, Answered<Mutated> answer);
+    // At start: answers of the last day, so that a retry over a restart does nothing twice.
+    Result<> load();
+
+  private:
+    struct Remembered {
+        std::string body_hash;
+        Locator target;
+        Uuid task{};
+        std::int64_t at = 0;
+        bool had_secret = false;
+    };
+
+    Result<Mutated> run(Transaction& tx, const Mutation& m);
+    Result<Mutated> create(Transaction& tx, const Mutation& m, const Ref& project);
+    Result<Mutated> change(Transaction& tx, const Mutation& m, const ObjectPtr& before);
+    Result<Mutated> apply(Transaction& tx, const Mutation& m, const Ref& project);
+    Result<Mutated> finish_change(Transaction& tx, const Mutation& m, const ObjectPtr& before,
+                                  std::unique_ptr<Object> after);
+    Result<> check_writable(const Mutation& m) const;
+    Result<std::optional<Mutated>> replay(const Mutation& m) const;
+    void remember(Transaction& tx, const Mutation& m, const Mutated& done);
+    void audit(Transaction& tx, const Mutation& m, const Object& object);
+    Result<Ref> project_of(const Mutation& m) const;
+    Result<ObjectPtr> target_of(const Mutation& m, const Ref& project) const;
+
+    Pipeline& pipeline_;
+    std::map<std::string, Remembered> remembered_;
+};
+
+// Parts of the work, one file each.
+Result<> read_document(const Mutation& m, Object& into, bool merge);  // document.cpp
+std::vector<std::string> fields_named(
+    const nlohmann::json& document);  // document.cpp: leaf pointers under labels, annotations, spec
+Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPtr& object);  // remove.cpp
+Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& object);         // act.cpp
+Uuid task_for_change(Transaction& tx, const std::string& requester, const Object& after, const Object* before);
+
+}  // namespace axle

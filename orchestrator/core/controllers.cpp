@@ -1,0 +1,119 @@
+#include "orchestrator/core/controllers.hpp"
+
+#include "common/base/log.hpp"
+
+namespace axle {
+namespace {
+
+constexpr milliseconds kResync{30'000};
+constexpr int kKeysATurn = 64;  // then others have a turn
+
+}  // namespace
+
+Controllers::Controllers(Pipeline& pipeline, Executor& core, HostLinks& links, Importer& importer)
+    : pipeline_(pipeline), core_(core), links_(links), importer_(importer) {}
+
+void Controllers::start() {
+    resync();
+}
+
+void Controllers::resync() {
+    for (const Kind kind : {Kind::image, Kind::volume, Kind::vm, Kind::network, Kind::pool}) {
+        for (const auto& [id, object] : pipeline_.world().all(kind)) enqueue({kind, id});
+    }
+    pipeline_.clock().after(kResync, [this] { resync(); });
+}
+
+void Controllers::enqueue(const Key& key) {
+    if (!queued_.insert(key).second) return;
+    queue_.push_back(key);
+    if (running_) return;
+    running_ = true;
+    core_.post([this] { run_queue(); });
+}
+
+void Controllers::run_queue() {
+    for (int i = 0; i < kKeysATurn && !queue_.empty(); ++i) {
+        const Key key = queue_.front();
+        queue_.pop_front();
+        queued_.erase(key);
+        reconcile(key);
+    }
+    running_ = !queue_.empty();
+    if (running_) core_.post([this] { run_queue(); });
+}
+
+void Controllers::reconcile(const Key& key) {
+    if (pipeline_.store_state().read_only) return;  // it serves reads and drops nothing
+    switch (key.kind) {
+        case Kind::vm:
+            return reconcile_vm(key.id);
+        case Kind::volume:
+            return reconcile_volume(key.id);
+        case Kind::image:
+            return reconcile_image(key.id);
+        case Kind::network:
+        case Kind::pool:
+            return reconcile_farewell(key);
+        default:
+            return;
+    }
+}
+
+void Controllers::wake_waiting() {
+    for (const Uuid& vm : waiting_) enqueue({Kind::vm, vm});
+}
+
+void Controllers::changed(const ChangeEvent& event) {
+    const Object& object = event.object ? *event.object : *event.before;
+    const Uuid id = object.meta.id;
+    switch (event.kind) {
+        case Kind::vm:
+            enqueue({Kind::vm, id});
+            if (!event.object || event.object->is_deleted()) {
+                wake_waiting();
+                for (const auto& [name, disk] : static_cast<const Vm&>(object).spec.disks)
+                    enqueue({Kind::volume, disk.volume.id});
+            }
+            return;
+        case Kind::volume:
+            enqueue({Kind::volume, id});
+            if (const Uuid vm = static_cast<const Volume&>(object).status.attached_to.id) enqueue({Kind::vm, vm});
+            if (!event.object) wake_waiting();
+            return;
+        case Kind::image:
+            enqueue({Kind::image, id});
+            for (const Key& key : pipeline_.world().referrers(id)) enqueue(key);
+            return;
+        case Kind::task: {
+            const auto& task = static_cast<const Task&>(object);
+            if (const KindInfo* kind = find_kind(task.spec.target.kind);
+                kind != nullptr && event.object && !is_terminal(task.status.phase))
+                enqueue({kind->kind, task.spec.target.id});
+            return;
+        }
+        case Kind::host:
+        case Kind::pool:
+            wake_waiting();
+            enqueue({event.kind, id});
+            return;
+        case Kind::network:
+            enqueue({event.kind, id});
+            return;
+        default:
+            return;
+    }
+}
+
+void Controllers::reconcile_farewell(const Key& key) {
+    const ObjectPtr object = pipeline_.world().get(key.kind, key.id);
+    if (!object || !object->meta.deletion || !object->meta.deletion->final) return;
+    const bool left = key.kind == Kind::pool ? !static_cast<const Pool&>(*object).status.hosts.empty()
+                                             : !static_cast<const NetworkObject&>(*object).status.hosts.empty();
+    if (left) return;
+    Transaction tx = pipeline_.begin();
+    tx.erase(key.kind, key.id);
+    pipeline_.commit(tx);
+}
+
+}  // namespace axle

@@ -1,0 +1,78 @@
+// Controllers (DESIGN 6): an item of work is only a key; the controller looks at the world and corrects all of it. An
+// event is a hint; a lost one costs latency, because everything is looked at again now and then. Core thread only.
+#pragma once
+#include <deque>
+#include <map>
+#include <set>
+
+#include "orchestrator/core/importer.hpp"
+#include "orchestrator/core/links.hpp"
+#include "orchestrator/core/tasks.hpp"
+#include "orchestrator/scheduler/scheduler.hpp"
+
+namespace axle {
+
+class Controllers {
+  public:
+    Controllers(Pipeline& pipeline, Executor& core, HostLinks& links, Importer& importer);
+
+    void start();  // everything once, then timers
+    void enqueue(const Key& key);
+    void changed(const ChangeEvent& event);  // enqueues what it concerns
+
+    // What hosts tell.
+    void host_said_hello(const Hello& hello);
+    void host_facts(const Uuid& host, const HostFacts& facts);
+    void host_lost(const Uuid& host);
+    void host_status(const Uuid& host, const Status& status);
+    void host_task(const Uuid& host, const TaskNews& news);
+
+    // An upload is complete: its file goes to the importer.
+    void import_upload(const Uuid& image, std::string file);
+    // Bytes done and in all of an import that runs; {0,0}: none. Soft.
+    std::pair<std::int64_t, std::int64_t> progress_of(const Uuid& image) const;
+
+    std::vector<HostState> host_states() const;
+    Result<VmRequest> request_for(const Vm& vm) const;  // unavailable: it can't be placed yet, and why
+
+  private:
+    void run_queue();
+    void reconcile(const Key& key);
+    void resync();
+    void wake_waiting();
+
+    void reconcile_vm(const Uuid& id);
+    void expunge_vm(Transaction& tx, const Vm& vm);
+    void place_vm(Transaction& tx, const Vm& vm);
+    void bind_vm(Transaction& tx, const Uuid& vm, const Host& host, Decision decision);
+    void set_phase(Transaction& tx, const Uuid& vm);
+    void send_orders(Transaction& tx, const Vm& vm);
+    void give_up_late_stop(Transaction& tx, const Vm& vm);
+
+    void reconcile_volume(const Uuid& id);
+    void complete_from_image(Transaction& tx, const Volume& volume);
+    void place_volume(Transaction& tx, const Volume& volume);
+    void reconcile_image(const Uuid& id);
+    void start_import(const Image& image, std::string file);
+    void imported(const Uuid& image, Result<Imported> result);
+    void forget_image_file(const std::string& digest);
+    void reconcile_farewell(const Key& key);  // networks and pools that are being removed
+
+    void vm_status(const Uuid& host, const Status& status);
+    void volume_status(const Uuid& host, const Status& status);
+    void pool_status(const Host& host, const Status& status);
+    void network_status(const Host& host, const Status& status);
+    HostState state_of(const Host& host) const;
+
+    Pipeline& pipeline_;
+    Executor& core_;
+    HostLinks& links_;
+    Importer& importer_;
+    std::deque<Key> queue_;
+    std::set<Key> queued_;
+    bool running_ = false;
+    std::set<Uuid> waiting_;  // VMs without a place
+    std::map<Uuid, std::pair<std::int64_t, std::int64_t>> importing_;
+};
+
+}  // namespace axle

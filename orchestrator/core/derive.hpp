@@ -1,0 +1,42 @@
+// Host documents from the world: what an agent is to keep (DESIGN 7). Pure.
+#pragma once
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "common/channel/messages.hpp"
+#include "orchestrator/core/world.hpp"
+#include "orchestrator/store/store.hpp"
+
+namespace axle {
+
+struct DocumentKey {
+    DocumentKind kind = DocumentKind::vm;
+    Uuid id{};
+    auto operator<=>(const DocumentKey&) const = default;
+};
+
+struct DeriveContext {
+    std::string cluster;
+    std::function<std::string(const std::string& digest)> image_source;  // path or URL that agents fetch it from
+    Revision head = 0;
+};
+
+// The document, or nullopt: the host is not to have it.
+std::optional<Put> derive(const World& world, const Uuid& host, const DocumentKey& key, const DeriveContext& context);
+// Everything that a host is to have.
+std::vector<DocumentKey> wanted_on(const World& world, const Uuid& host);
+// What becomes of a document that a host has and is not to have. nullopt: the world doesn't know it, so it stays
+// (unclaimed).
+struct Farewell {
+    bool destroy = false;  // its file too
+    Epoch epoch;
+};
+std::optional<Farewell> farewell(const World& world, const Uuid& host, const DocumentKey& key, const Epoch& held);
+// Documents that may differ after a change of one object.
+std::vector<std::pair<Uuid, DocumentKey>> affected_by(const World& world, const Object* before, const Object* after);
+
+Uuid image_document_id(const Uuid& pool, const std::string& digest);
+bool pool_is_on(const Pool& pool, const Host& host);
+
+}  // namespace axle

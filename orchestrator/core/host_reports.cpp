@@ -1,0 +1,261 @@
+// What hosts tell, taken into the world: facts, and the status of documents at the present epoch only.
+#include <algorithm>
+
+#include "common/base/log.hpp"
+#include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/vm_rules.hpp"
+
+namespace axle {
+namespace {
+
+template <typename T>
+std::optional<T> content_of(const Status& status) {
+    auto report = from_json_text<T>(status.content);
+    if (report) return std::move(*report);
+    log::warning(fmt::format("a status can't be read: {}", report.error().message));
+    return std::nullopt;
+}
+
+// Free space moves all the time; less than this share of the whole is not worth a commit.
+bool moved_enough(std::int64_t was, std::int64_t is, std::int64_t whole) {
+    return std::abs(was - is) * 100 > whole;
+}
+
+}  // namespace
+
+void Controllers::host_said_hello(const Hello& hello) {
+    Transaction tx = pipeline_.begin();
+    if (tx.world().find<Host>(hello.host) == nullptr) {
+        auto host = std::make_unique<Host>();
+        host->meta.id = hello.host;
+        host->meta.name = hello.facts.hostname;
+        for (int i = 2; tx.world().named(Kind::host, {}, host->meta.name); ++i)
+            host->meta.name = fmt::format("{}-{}", hello.facts.hostname, i);
+        tx.create(std::move(host));
+    }
+    tx.update_status<Host>(hello.host, [&](Host& h) {
+        h.status.connected = true;
+        h.status.facts = hello.facts;
+    });
+    pipeline_.commit(tx);
+    for (const Key& key : std::set<Key>(pipeline_.world().referrers(hello.host))) enqueue(key);
+}
+
+void Controllers::host_facts(const Uuid& host, const HostFacts& facts) {
+    if (pipeline_.store_state().read_only || pipeline_.world().find<Host>(host) == nullptr) return;
+    Transaction tx = pipeline_.begin();
+    tx.update_status<Host>(host, [&](Host& h) { h.status.facts = facts; });
+    pipeline_.commit(tx);
+}
+
+void Controllers::host_lost(const Uuid& host) {
+    if (pipeline_.store_state().read_only || pipeline_.world().find<Host>(host) == nullptr) return;
+    Transaction tx = pipeline_.begin();
+    tx.update_status<Host>(host, [](Host& h) { h.status.connected = false; });
+    pipeline_.commit(tx);
+}
+
+void Controllers::host_status(const Uuid& id, const Status& status) {
+    const Host* host = pipeline_.world().find<Host>(id);
+    if (host == nullptr || pipeline_.store_state().read_only) return;
+    switch (status.kind) {
+        case DocumentKind::vm:
+            return vm_status(id, status);
+        case DocumentKind::volume:
+            return volume_status(id, status);
+        case DocumentKind::pool:
+            return pool_status(*host, status);
+        case DocumentKind::network:
+            return network_status(*host, status);
+        case DocumentKind::image:
+            return;
+    }
+}
+
+void Controllers::vm_status(const Uuid& host, const Status& status) {
+    const Vm* vm = pipeline_.world().find<Vm>(status.id);
+    if (vm == nullptr || !vm->status.placement || vm->status.placement->host.id != host ||
+        vm->status.placement->epoch != status.epoch)
+        return;
+    const bool final = vm->meta.deletion && vm->meta.deletion->final;
+    std::optional<VmReport> report;
+    if (!status.gone && !(report = content_of<VmReport>(status))) return;
+    Transaction tx = pipeline_.begin();
+    tx.update_status<Vm>(status.id, [&](Vm& v) {
+        if (status.gone) {
+            v.status.gone = final;
+            return;
+        }
+        v.status.observed_generation = std::max(v.status.observed_generation, report->generation);
+        v.status.needs_reboot = report->needs_reboot;
+        const Condition* scheduled = find_condition(v.status.conditions, "Scheduled");
+        std::vector<Condition> conditions;
+        if (scheduled != nullptr) conditions.push_back(*scheduled);
+        for (Condition& c : report->conditions) {
+            if (c.since.empty()) c.since = pipeline_.now_text();
+            if (const Condition* was = find_condition(v.status.conditions, c.type);
+                was != nullptr && was->status == c.status && was->reason == c.reason)
+                c.since = was->since;
+            conditions.push_back(c);
+        }
+        v.status.conditions = std::move(conditions);
+        v.status.report = std::move(*report);
+        v.status.phase = phase_of(v);
+    });
+    settle_tasks(tx, *tx.world().find<Vm>(status.id));
+    pipeline_.commit(tx);
+}
+
+void Controllers::volume_status(const Uuid& host, const Status& status) {
+    const Volume* volume = pipeline_.world().find<Volume>(status.id);
+    if (volume == nullptr || !volume->status.placement || volume->status.placement->host.id != host ||
+        volume->status.placement->epoch != status.epoch)
+        return;
+    std::optional<VolumeReport> report;
+    if (!status.gone && !(report = content_of<VolumeReport>(status))) return;
+    Transaction tx = pipeline_.begin();
+    tx.update_status<Volume>(status.id, [&](Volume& v) {
+        if (status.gone) {
+            v.status.gone = v.meta.deletion && v.meta.deletion->final;
+            return;
+        }
+        v.status.allocated = report->allocated;
+        v.status.made = v.status.made || report->state == VolumeState::ready;
+        v.status.conditions = std::move(report->conditions);
+        if (v.meta.deletion) return;
+        switch (report->state) {
+            case VolumeState::pending:
+                v.status.phase = VolumePhase::creating;
+                break;
+            case VolumeState::ready:
+                v.status.phase = VolumePhase::ready;
+                break;
+            case VolumeState::lost:
+                v.status.phase = VolumePhase::lost;
+                break;
+            case VolumeState::failed:
+                v.status.phase = VolumePhase::failed;
+                break;
+        }
+    });
+    settle_tasks(tx, *tx.world().find<Volume>(status.id));
+    pipeline_.commit(tx);
+}
+
+void Controllers::pool_status(const Host& host, const Status& status) {
+    const Pool* pool = pipeline_.world().find<Pool>(status.id);
+    if (pool == nullptr) return;
+    const std::string name = host.meta.name;
+    std::optional<SimpleReport> report;
+    if (!status.gone && !(report = content_of<SimpleReport>(status))) return;
+    if (report) {
+        const auto was = pool->status.hosts.find(name);
+        const bool same = was != pool->status.hosts.end() && was->second.ready == report->ready &&
+                          was->second.size == report->size && was->second.conditions == report->conditions &&
+                          !moved_enough(was->second.free, report->free, report->size);
+        if (same) return;
+    }
+    Transaction tx = pipeline_.begin();
+    tx.update_status<Pool>(status.id, [&](Pool& p) {
+        if (status.gone)
+            p.status.hosts.erase(name);
+        else
+            p.status.hosts[name] = {report->ready, report->size, report->free, std::move(report->conditions)};
+    });
+    pipeline_.commit(tx);
+}
+
+void Controllers::network_status(const Host& host, const Status& status) {
+    const auto* network = pipeline_.world().find<NetworkObject>(status.id);
+    if (network == nullptr) return;
+    const std::string name = host.meta.name;
+    std::optional<SimpleReport> report;
+    if (!status.gone && !(report = content_of<SimpleReport>(status))) return;
+    Transaction tx = pipeline_.begin();
+    tx.update_status<NetworkObject>(status.id, [&](NetworkObject& n) {
+        if (status.gone)
+            n.status.hosts.erase(name);
+        else
+            n.status.hosts[name] = std::move(*report);
+        n.status.ready = !n.status.hosts.empty();
+        n.status.conditions.clear();
+        for (const auto& [at, there] : n.status.hosts) {
+            n.status.ready = n.status.ready && there.ready;
+            for (Condition c : there.conditions) {
+                c.message = fmt::format("on {}: {}", at, c.message);
+                n.status.conditions.push_back(std::move(c));
+            }
+        }
+    });
+    pipeline_.commit(tx);
+}
+
+void Controllers::host_task(const Uuid& host, const TaskNews& news) {
+    const Task* task = pipeline_.world().find<Task>(news.id);
+    if (task == nullptr || is_terminal(task->status.phase) || pipeline_.store_state().read_only) return;
+    const Vm* vm = pipeline_.world().find<Vm>(task->spec.target.id);
+    if (vm == nullptr || !vm->status.placement || vm->status.placement->host.id != host) return;
+    Transaction tx = pipeline_.begin();
+    switch (news.state) {
+        case TaskState::running:
+            break;
+        case TaskState::succeeded:
+            move_task(tx, news.id, TaskPhase::succeeded);
+            break;
+        case TaskState::failed:
+            move_task(tx, news.id, TaskPhase::failed, TaskError{news.code, news.message, ""});
+            break;
+        case TaskState::cancelled:
+            move_task(tx, news.id, TaskPhase::failed, TaskError{"cancelled", news.message, ""});
+            break;
+    }
+    pipeline_.commit(tx);
+}
+
+std::vector<HostState> Controllers::host_states() const {
+    std::vector<HostState> states;
+    states.reserve(pipeline_.world().all(Kind::host).size());
+    for (const auto& [name, id] : pipeline_.world().names_of(Kind::host))
+        states.push_back(state_of(*pipeline_.world().find<Host>(id)));
+    return states;
+}
+
+HostState Controllers::state_of(const Host& host) const {
+    const World& world = pipeline_.world();
+    const HostFacts& facts = host.status.facts;
+    const Usage claimed = world.claimed_on_host(host.meta.id);
+    HostState s{.name = host.meta.name,
+                .connected = links_.is_connected(host.meta.id),
+                .unschedulable = host.spec.unschedulable,
+                .labels = host.meta.labels,
+                .accelerator = facts.accelerator};
+    s.id = HostId{host.meta.id};
+    s.cpus_allocatable =
+        static_cast<std::int64_t>(static_cast<double>(facts.cpus) * host.spec.cpu_overcommit) - facts.foreign_cpus;
+    s.cpus_claimed = claimed.cpus;
+    s.memory_allocatable =
+        static_cast<std::int64_t>(static_cast<double>(facts.memory - facts.foreign_memory - host.spec.memory_reserve) *
+                                  host.spec.memory_overcommit);
+    s.memory_claimed = claimed.memory;
+    s.disk_overcommit = host.spec.disk_overcommit;
+    s.disk_reserve = host.spec.disk_reserve;
+    s.bridges = facts.bridges;
+    s.features = facts.features;
+    for (const auto& [name, id] : world.names_of(Kind::pool)) {
+        const Pool* pool = world.find<Pool>(id);
+        const auto there = pool->status.hosts.find(host.meta.name);
+        if (!pool_is_on(*pool, host)) continue;
+        HostPool p{.name = pool->meta.name, .ready = false, .why = "its host has not reported it yet"};
+        if (there != pool->status.hosts.end()) {
+            p.ready = there->second.ready;
+            p.why = there->second.conditions.empty() ? "not ready" : there->second.conditions.front().message;
+            p.size = there->second.size;
+            p.free = there->second.free;
+        }
+        p.claimed = world.claimed_in_pool(id, host.meta.id);
+        s.pools[PoolId{id}] = std::move(p);
+    }
+    return s;
+}
+
+}  // namespace axle

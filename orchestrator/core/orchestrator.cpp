@@ -1,0 +1,325 @@
+#include "orchestrator/core/orchestrator.hpp"
+
+#include <algorithm>
+
+#include "common/base/digest.hpp"
+#include "common/base/log.hpp"
+
+namespace axle {
+namespace {
+
+constexpr std::size_t kEndedTasksInMemory = 1000;
+
+}  // namespace
+
+Orchestrator::Orchestrator(Seams seams)
+    : core_(seams.core),
+      pipeline_(seams.store, seams.clock, seams.random, std::move(seams.secrets)),
+      commands_(pipeline_),
+      links_(pipeline_, seams.core, seams.store.state().cluster.str(), std::move(seams.image_source), link_events()),
+      controllers_(pipeline_, seams.core, links_, seams.importer),
+      access_(std::make_shared<const AccessSnapshot>()) {}
+Orchestrator::~Orchestrator() = default;
+
+LinkEvents Orchestrator::link_events() {
+    return {
+        .hello = [this](const Hello& hello) -> Result<> {
+            TRY_VOID(check_hello(hello));
+            controllers_.host_said_hello(hello);
+            return {};
+        },
+        .lost =
+            [this](const Uuid& host) {
+                controllers_.host_lost(host);
+                close_streams_of(host);
+            },
+        .status = [this](const Uuid& host, const Status& status) { controllers_.host_status(host, status); },
+        .facts = [this](const Uuid& host, const HostFacts& facts) { controllers_.host_facts(host, facts); },
+        .task = [this](const Uuid& host, const TaskNews& news) { controllers_.host_task(host, news); },
+        .stream_data =
+            [this](const StreamData& data) {
+                if (const auto s = streams_.find(data.stream); s != streams_.end())
+                    s->second.handlers.on_data(data.bytes);
+            },
+        .stream_closed =
+            [this](const StreamClose& end) {
+                if (auto s = streams_.extract(end.stream)) s.mapped().handlers.on_closed(end.error);
+            },
+    };
+}
+
+// A host of another cluster gets nothing; one that has seen more than this store turns it read-only (RELIABILITY 5.5).
+Result<> Orchestrator::check_hello(const Hello& hello) {
+    const StoreState& state = pipeline_.store_state();
+    if (!hello.cluster.empty() && hello.cluster != state.cluster.str())
+        return fail(Code::conflict, "host {} belongs to cluster {}, this is {}", hello.facts.hostname, hello.cluster,
+                    state.cluster.str());
+    if (state.read_only) return fail(Code::unavailable, "the store is read-only: {}", state.read_only->why);
+    if (hello.highest_revision > pipeline_.head() || hello.highest_incarnation > state.incarnation) {
+        pipeline_.turn_read_only("lost-tail",
+                                 fmt::format("host {} has seen revision {} of incarnation {}, the store is at {} of {}",
+                                             hello.facts.hostname, hello.highest_revision, hello.highest_incarnation,
+                                             pipeline_.head(), state.incarnation),
+                                 {hello.highest_revision, hello.highest_incarnation});
+        return fail(Code::unavailable, "host {} has seen more than the store holds", hello.facts.hostname);
+    }
+    return {};
+}
+
+Result<> Orchestrator::load() {
+    TRY_VOID(pipeline_.load());
+    TRY_VOID(commands_.load());
+    publish_access();
+    pipeline_.on_committed([this](const ChangeEvent& event) { changed(event); });
+    return {};
+}
+
+void Orchestrator::bootstrap(const std::string& admin_secret) {
+    if (pipeline_.store_state().read_only) return;
+    Transaction tx = pipeline_.begin();
+    if (pipeline_.world().names_of(Kind::project).empty()) {
+        auto project = std::make_unique<Project>();
+        project->meta.name = "default";
+        project->spec.description = "made at first start";
+        tx.create(std::move(project));
+    }
+    if (pipeline_.world().names_of(Kind::token).empty()) {
+        auto token = std::make_unique<Token>();
+        token->meta.name = "admin";
+        token->spec = {.role = Role::admin, .description = "made at first start"};
+        token->status.hash = sha256_hex(admin_secret);
+        tx.create(std::move(token));
+    }
+    pipeline_.commit(tx);
+}
+
+void Orchestrator::start() {
+    // Nobody is connected yet, whatever was so when the last run ended.
+    if (!pipeline_.store_state().read_only) {
+        Transaction tx = pipeline_.begin();
+        std::vector<Uuid> hosts;
+        for (const auto& [id, host] : pipeline_.world().all(Kind::host)) hosts.push_back(id);
+        for (const Uuid& id : hosts) {
+            if (pipeline_.world().find<Host>(id)->status.connected)
+                tx.update_status<Host>(id, [](Host& h) { h.status.connected = false; });
+        }
+        pipeline_.commit(tx);
+    }
+    controllers_.start();
+}
+
+void Orchestrator::changed(const ChangeEvent& event) {
+    links_.changed(event);
+    controllers_.changed(event);
+    if (event.kind == Kind::token) publish_access();
+    if (event.kind != Kind::task || !event.object) return;
+    const auto& task = static_cast<const Task&>(*event.object);
+    if (!is_terminal(task.status.phase)) return;
+    ended_tasks_.push_back(event.object);
+    ended_by_id_[task.meta.id] = event.object;
+    if (ended_tasks_.size() > kEndedTasksInMemory) {
+        ended_by_id_.erase(ended_tasks_.front()->meta.id);
+        ended_tasks_.pop_front();
+    }
+    // Out of the world, not out of the store: after this turn, for whoever still looks at it.
+    core_.post([this, id = task.meta.id] { pipeline_.mutable_world().erase(Kind::task, id); });
+    answer_waiters(task.meta.id, event.object);
+}
+
+std::shared_ptr<const AccessSnapshot> Orchestrator::access() const {
+    return access_.load();
+}
+void Orchestrator::publish_access() {
+    access_.store(make_access_snapshot(pipeline_.world()));
+}
+
+template <typename T>
+void Orchestrator::answer_durably(Answered<T> answer, Result<T> result) {
+    pipeline_.when_durable(
+        [answer = std::move(answer), result = std::move(result)]() mutable { answer(std::move(result)); });
+}
+
+// Progress of an import is soft: shown, never stored.
+ObjectPtr Orchestrator::with_progress(const ObjectPtr& object) const {
+    if (object->kind() != Kind::task) return object;
+    const auto& task = static_cast<const Task&>(*object);
+    if (task.spec.goal != TaskGoal::image_import || is_terminal(task.status.phase)) return object;
+    const auto [done, all] = controllers_.progress_of(task.spec.target.id);
+    auto shown = std::make_shared<Task>(task);
+    shown->status.bytes = done;
+    shown->status.percent = all > 0 ? done * 100 / all : 0;
+    return shown;
+}
+
+Result<ObjectPtr> Orchestrator::find(const Principal& who, const Locator& what) const {
+    const World& world = pipeline_.world();
+    Ref project;
+    if (!info_of(what.kind).cluster_wide) {
+        TRY(found, find_project(world, who, what.project.empty() ? "default" : what.project));
+        project = found;
+    }
+    const auto id = Uuid::parse(what.name);
+    ObjectPtr object = id ? world.get(what.kind, *id) : world.named(what.kind, project.id, what.name);
+    if (!object && what.kind == Kind::task && id) {
+        if (const auto ended = ended_by_id_.find(*id); ended != ended_by_id_.end()) object = ended->second;
+    }
+    const bool elsewhere = object && what.kind != Kind::task && object->meta.project.id != project.id;
+    const Uuid scope = object ? (what.kind == Kind::project ? object->meta.id : object->meta.project.id) : Uuid{};
+    if (!object || elsewhere || !may_read(who, what.kind, scope))
+        return fail(error(Code::not_found, "no {} \"{}\"{}", text_of(what.kind), what.name,
+                          project ? fmt::format(" in project \"{}\"", project.name) : "")
+                        .with_hint(fmt::format("axle {} list shows what is there", text_of(what.kind))));
+    return with_progress(object);
+}
+
+void Orchestrator::get(Principal who, Locator what, Answered<Viewed> answer) {
+    auto found = find(who, what);
+    if (!found) return answer_durably<Viewed>(std::move(answer), fail(std::move(found.error())));
+    answer_durably<Viewed>(std::move(answer), Viewed{std::move(*found), pipeline_.head()});
+}
+
+void Orchestrator::list(ListQuery query, Answered<Listing> answer) {
+    const World& world = pipeline_.world();
+    Listing page{.revision = pipeline_.head()};
+    Uuid project{};
+    if (!query.project.empty() && !info_of(query.kind).cluster_wide) {
+        const auto found = find_project(world, query.who, query.project);
+        if (!found) return answer_durably<Listing>(std::move(answer), fail(found.error()));
+        project = found->id;
+    }
+    // In the order of ids: stable while things come and go, and names may repeat among the deleted.
+    std::vector<ObjectPtr> all;
+    const auto take = [&](const ObjectPtr& object) {
+        if (!object || (object->is_deleted() && !query.with_deleted)) return;
+        if (project && object->meta.project.id != project) return;
+        const Uuid scope = query.kind == Kind::project ? object->meta.id : object->meta.project.id;
+        if (!may_read(query.who, query.kind, scope)) return;
+        all.push_back(object);
+    };
+    if (query.with_deleted || query.kind == Kind::task) {
+        for (const auto& [id, object] : world.all(query.kind)) take(object);
+        if (query.kind == Kind::task) {
+            for (const ObjectPtr& object : ended_tasks_) {
+                if (!world.get(Kind::task, object->meta.id)) take(object);
+            }
+        }
+        std::ranges::sort(all, {}, [](const ObjectPtr& o) { return std::pair(o->meta.name, o->meta.id); });
+        std::erase_if(all, [&](const ObjectPtr& o) {
+            return !query.after.empty() && o->meta.name + "/" + o->meta.id.str() <= query.after;
+        });
+        for (const ObjectPtr& object : all) {
+            if (query.matches && !query.matches(*object)) continue;
+            if (page.objects.size() == query.limit) {
+                page.next = page.objects.back()->meta.name + "/" + page.objects.back()->meta.id.str();
+                break;
+            }
+            page.objects.push_back(with_progress(object));
+        }
+        return answer_durably<Listing>(std::move(answer), std::move(page));
+    }
+    const auto& names = world.names_of(query.kind);
+    const auto slash = query.after.find('/');
+    World::NameKey from{project, ""};
+    if (slash != std::string::npos)
+        from = {Uuid::parse(query.after.substr(0, slash)).value_or(Uuid{}), query.after.substr(slash + 1)};
+    for (auto at = slash == std::string::npos ? names.lower_bound(from) : names.upper_bound(from); at != names.end();
+         ++at) {
+        if (project && at->first.project != project) break;
+        const ObjectPtr object = world.get(query.kind, at->second);
+        const Uuid scope = query.kind == Kind::project ? object->meta.id : object->meta.project.id;
+        if (!may_read(query.who, query.kind, scope) || (query.matches && !query.matches(*object))) continue;
+        if (page.objects.size() == query.limit) {
+            page.next = page.objects.back()->meta.project.id.str() + "/" + page.objects.back()->meta.name;
+            break;
+        }
+        page.objects.push_back(object);
+    }
+    answer_durably<Listing>(std::move(answer), std::move(page));
+}
+
+void Orchestrator::wait_task(Principal who, Uuid task, milliseconds at_most, Answered<ObjectPtr> answer) {
+    auto found = find(who, {Kind::task, "", task.str()});
+    if (!found) return answer_durably<ObjectPtr>(std::move(answer), fail(std::move(found.error())));
+    if (is_terminal(static_cast<const Task&>(**found).status.phase))
+        return answer_durably<ObjectPtr>(std::move(answer), std::move(*found));
+    const std::uint64_t id = ++last_waiter_;
+    const TimerId timer = pipeline_.clock().after(at_most, [this, id] {
+        auto waiter = waiters_.extract(id);
+        if (!waiter) return;
+        auto now = pipeline_.world().get(Kind::task, waiter.mapped().task);
+        if (!now && ended_by_id_.contains(waiter.mapped().task)) now = ended_by_id_.at(waiter.mapped().task);
+        answer_durably<ObjectPtr>(std::move(waiter.mapped().answer), now ? Result<ObjectPtr>(with_progress(now))
+                                                                         : fail(Code::not_found, "the task is gone"));
+    });
+    waiters_[id] = {task, timer, std::move(answer)};
+}
+
+void Orchestrator::answer_waiters(const Uuid& task, const ObjectPtr& object) {
+    for (auto w = waiters_.begin(); w != waiters_.end();) {
+        if (w->second.task != task) {
+            ++w;
+            continue;
+        }
+        pipeline_.clock().cancel(w->second.timer);
+        // The commit that ended it is being made: its revision is in the head when this runs.
+        core_.post([this, answer = std::move(w->second.answer), object]() mutable {
+            answer_durably<ObjectPtr>(std::move(answer), object);
+        });
+        w = waiters_.erase(w);
+    }
+}
+
+void Orchestrator::explain(Principal who, Locator what, Answered<Decision> answer) {
+    auto found = find(who, what);
+    if (!found) return answer_durably<Decision>(std::move(answer), fail(std::move(found.error())));
+    const Vm& vm = static_cast<const Vm&>(**found);
+    if (vm.status.decision && vm.status.placement)
+        return answer_durably<Decision>(std::move(answer), *vm.status.decision);
+    const auto request = controllers_.request_for(vm);
+    if (!request)
+        return answer_durably<Decision>(std::move(answer),
+                                        Decision{.summary = request.error().message, .at = pipeline_.now_text()});
+    Decision now = decide(*request, controllers_.host_states());
+    now.at = pipeline_.now_text();
+    answer_durably<Decision>(std::move(answer), std::move(now));
+}
+
+Result<SubscriptionId> Orchestrator::subscribe(Principal who, Revision since, std::shared_ptr<ChangeSink> sink) {
+    struct Sieve final : ChangeSink {
+        Principal who;
+        std::shared_ptr<ChangeSink> next;
+        Sieve(Principal w, std::shared_ptr<ChangeSink> n) : who(std::move(w)), next(std::move(n)) {}
+        void changed(const ChangeEvent& event) override {
+            const Object& subject = event.object ? *event.object : *event.before;
+            if (may_read(who, event.kind, event.kind == Kind::project ? subject.meta.id : event.project))
+                next->changed(event);
+        }
+        void reached(Revision revision) override { next->reached(revision); }
+    };
+    return pipeline_.subscribe(since, std::make_shared<Sieve>(std::move(who), std::move(sink)));
+}
+
+void Orchestrator::image_uploaded(Principal who, Locator what, std::string file, Answered<Mutated> answer) {
+    auto found = find(who, what);
+    if (found && !may_change(who, Kind::image, (*found)->meta.project.id))
+        found = fail(forbidden(who, "upload", Kind::image));
+    if (!found) return answer_durably<Mutated>(std::move(answer), fail(std::move(found.error())));
+    const Image& image = static_cast<const Image&>(**found);
+    const bool again = image.status.phase == ImagePhase::failed && image.spec.url.empty();
+    if (image.status.phase != ImagePhase::uploading && !again)
+        return answer_durably<Mutated>(std::move(answer), fail(Code::conflict, "image {} is {}, it takes no content",
+                                                               image.meta.name, text_of(image.status.phase)));
+    Mutated done{.object = *found};
+    if (again) {
+        Transaction tx = pipeline_.begin();
+        done.task = make_task(tx, TaskGoal::image_import, image, who.name);
+        pipeline_.commit(tx);
+    } else {
+        const auto& open = pipeline_.world().tasks_of(image.meta.id);
+        if (!open.empty()) done.task = *open.begin();
+    }
+    controllers_.import_upload(image.meta.id, std::move(file));
+    answer_durably<Mutated>(std::move(answer), std::move(done));
+}
+
+}  // namespace axle

@@ -1,0 +1,97 @@
+// The orchestrator's core put together: pipeline, commands, links, controllers, streams, behind Service. One object,
+// one thread, all its surroundings by reference.
+#pragma once
+#include <atomic>
+#include <map>
+#include <memory>
+
+#include "orchestrator/core/commands.hpp"
+#include "orchestrator/core/controllers.hpp"
+
+namespace axle {
+
+class Orchestrator final : public Service {
+  public:
+    struct Seams {
+        Store& store;
+        Clock& clock;
+        Random& random;
+        Executor& core;
+        Importer& importer;
+        SecretCodec secrets;
+        std::function<std::string(const std::string& digest)> image_source;  // where agents get an image from
+    };
+
+    explicit Orchestrator(Seams seams);
+    ~Orchestrator() override;
+
+    // Reads the store. On the core thread (or before it runs). An error: don't start; it says what to do.
+    Result<> load();
+    // First start: project "default", token "admin" with this secret. Harmless to repeat.
+    void bootstrap(const std::string& admin_secret);
+    void start();
+
+    // An agent's connection.
+    void attach(std::unique_ptr<Channel> channel) { links_.attach(std::move(channel)); }
+    const World& world() const { return pipeline_.world(); }
+    Pipeline& pipeline() { return pipeline_; }
+
+    std::shared_ptr<const AccessSnapshot> access() const override;
+    void mutate(Mutation mutation, Answered<Mutated> answer) override {
+        commands_.mutate(std::move(mutation), std::move(answer));
+    }
+    void get(Principal who, Locator what, Answered<Viewed> answer) override;
+    void list(ListQuery query, Answered<Listing> answer) override;
+    void wait_task(Principal who, Uuid task, milliseconds at_most, Answered<ObjectPtr> answer) override;
+    void explain(Principal who, Locator vm, Answered<Decision> answer) override;
+    Result<SubscriptionId> subscribe(Principal who, Revision since, std::shared_ptr<ChangeSink> sink) override;
+    void unsubscribe(SubscriptionId id) override { pipeline_.unsubscribe(id); }
+    Revision oldest_change() const override { return pipeline_.oldest_change(); }
+    bool may_see(const Principal& who, Kind kind, const Uuid& project) const override {
+        return may_read(who, kind, project);
+    }
+    void image_uploaded(Principal who, Locator image, std::string file, Answered<Mutated> answer) override;
+    void open_stream(StreamQuery query, StreamHandlers handlers, Answered<StreamId> answer) override;
+    void stream_write(StreamId stream, std::string bytes) override;
+    void stream_close(StreamId stream) override;
+    void overview(Principal who, Answered<Overview> answer) override;
+    void accept_loss(Principal who, Answered<StoreState> answer) override;
+
+  private:
+    struct Waiter {
+        Uuid task{};
+        TimerId timer = 0;
+        Answered<ObjectPtr> answer;
+    };
+    struct Stream {
+        Uuid host{};
+        StreamHandlers handlers;
+    };
+
+    LinkEvents link_events();
+    Result<> check_hello(const Hello& hello);
+    void changed(const ChangeEvent& event);
+    void answer_waiters(const Uuid& task, const ObjectPtr& object);
+    Result<ObjectPtr> find(const Principal& who, const Locator& what) const;
+    ObjectPtr with_progress(const ObjectPtr& object) const;
+    void publish_access();
+    void close_streams_of(const Uuid& host);
+    void add_problems(Overview& overview) const;
+    template <typename T>
+    void answer_durably(Answered<T> answer, Result<T> result);
+
+    Executor& core_;
+    Pipeline pipeline_;
+    Commands commands_;
+    HostLinks links_;
+    Controllers controllers_;
+    std::atomic<std::shared_ptr<const AccessSnapshot>> access_;
+    std::map<std::uint64_t, Waiter> waiters_;
+    std::uint64_t last_waiter_ = 0;
+    std::map<StreamId, Stream> streams_;
+    StreamId last_stream_ = 0;
+    std::deque<ObjectPtr> ended_tasks_;  // newest last; others are read from the store
+    std::map<Uuid, ObjectPtr> ended_by_id_;
+};
+
+}  // namespace axle

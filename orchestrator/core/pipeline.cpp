@@ -1,0 +1,167 @@
+#include "orchestrator/core/pipeline.hpp"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/ensure.hpp"
+#include "common/base/units.hpp"
+
+namespace axle {
+namespace {
+
+constexpr milliseconds kTick{10'000};
+constexpr std::int64_t kSaveClockEvery = 60'000;
+
+}  // namespace
+
+Pipeline::Pipeline(Store& store, Clock& clock, Random& random, SecretCodec secrets)
+    : store_(store),
+      clock_(clock),
+      random_(random),
+      secrets_(std::move(secrets)),
+      state_(store.state()),
+      head_(state_.revision) {
+    store_.on_durable([this](Revision revision) { became_durable(revision); });
+}
+
+Result<> Pipeline::load_table(Table table, const std::function<Result<>(std::string_view, std::string_view)>& each) {
+    Result<> outcome;
+    TRY_VOID(store_.scan(table, "", "", false, [&](std::string_view key, std::string_view value) {
+        outcome = each(key, value);
+        return outcome.has_value();
+    }));
+    return outcome;
+}
+
+Result<> Pipeline::load() {
+    const auto read_object = [&](std::string_view key, std::string_view value) -> Result<> {
+        const KindInfo* kind = find_kind(key.substr(0, key.find('/')));
+        if (kind == nullptr)
+            return fail(
+                Code::corrupt,
+                "the store holds \"{}\", a kind that this release doesn't know: install the newer release again", key);
+        auto object = from_store_form(kind->kind, value, secrets_);
+        if (!object) return fail(std::move(object.error()).in(key));
+        const bool over = kind->kind == Kind::task && is_terminal(static_cast<const Task&>(**object).status.phase);
+        if (!over) world_.put(ObjectPtr(std::move(*object)));
+        return {};
+    };
+    TRY_VOID(load_table(Table::objects, read_object));
+    TRY_VOID(load_table(Table::tasks, read_object));
+    std::int64_t time = clock_.wall().ms, wall = time;
+    TRY(saved, store_.get(Table::meta, "clock"));
+    if (saved) {
+        TRY(record, parse_json(*saved));
+        time = record.value("time", time);
+        wall = record.value("wall", wall);
+    }
+    cluster_clock_ = ClusterClock::start(time, wall, clock_.wall().ms);
+    clock_saved_ = cluster_clock_.time;
+    ticked_ = clock_.boot();
+    tick();
+    return {};
+}
+
+void Pipeline::tick() {
+    const BootTime now = clock_.boot();
+    cluster_clock_.advance((now - ticked_).count(), clock_.wall().ms);
+    ticked_ = now;
+    if (cluster_clock_.time - clock_saved_ >= kSaveClockEvery && !state_.read_only) {
+        clock_saved_ = cluster_clock_.time;
+        // Rides behind the batches before it; what is lost of it at a power cut only makes retention longer.
+        store_.commit({.last_revision = 0,
+                       .writes = {{Table::meta, "clock",
+                                   fmt::format(R"({{"time":{},"wall":{}}})", cluster_clock_.time, clock_.wall().ms)}},
+                       .deleted_ranges = {}});
+    }
+    clock_.after(kTick, [this] { tick(); });
+}
+
+std::string Pipeline::now_text() const {
+    return format_time(clock_.wall());
+}
+
+Transaction Pipeline::begin() {
+    return Transaction(world_, head_, {clock_.wall(), cluster_clock_.time, state_.incarnation}, random_);
+}
+
+Revision Pipeline::commit(Transaction& tx) {
+    if (tx.empty()) return head_;
+    auto outcome = tx.commit(secrets_);
+    ENSURE(!state_.read_only, "nothing is committed while the store is read-only");
+    head_ = outcome.head;
+    store_.commit(std::move(outcome.batch));
+    for (const ChangeEvent& event : outcome.events) {
+        ring_.push_back(event);
+        if (ring_.size() > kChangesInMemory) ring_.pop_front();
+        for (const auto& told : committed_) told(event);
+    }
+    return head_;
+}
+
+void Pipeline::when_durable(std::function<void()> then) {
+    if (waiting_.empty() && store_.durable() >= head_) return then();
+    waiting_.emplace_back(head_, std::move(then));
+}
+
+void Pipeline::became_durable(Revision revision) {
+    while (!waiting_.empty() && waiting_.front().first <= revision) {
+        auto then = std::move(waiting_.front().second);
+        waiting_.pop_front();
+        then();
+    }
+    feed(revision);
+}
+
+void Pipeline::feed(Revision durable) {
+    for (auto& [id, subscriber] : subscribers_) {
+        auto event = std::ranges::upper_bound(ring_, subscriber.told, {}, &ChangeEvent::revision);
+        for (; event != ring_.end() && event->revision <= durable; ++event) subscriber.sink->changed(*event);
+        subscriber.told = std::max(subscriber.told, durable);
+        subscriber.sink->reached(subscriber.told);
+    }
+}
+
+Result<SubscriptionId> Pipeline::subscribe(Revision since, std::shared_ptr<ChangeSink> sink) {
+    if (since < oldest_change())
+        return fail(Code::gone, "changes in memory reach back to {}, {} is older", oldest_change(), since);
+    if (since > head_) return fail(Code::gone, "revision {} was never reached; the head is {}", since, head_);
+    const SubscriptionId id = ++last_subscription_;
+    subscribers_[id] = {since, std::move(sink)};
+    when_durable([this] { feed(store_.durable()); });
+    return id;
+}
+
+void Pipeline::unsubscribe(SubscriptionId id) {
+    subscribers_.erase(id);
+}
+
+void Pipeline::note(Transaction& tx, const Object& about, const char* reason, std::string message) {
+    std::string text = fmt::format(R"({{"v":1,"time":"{}","kind":"{}","id":"{}","reason":"{}","project":)", now_text(),
+                                   text_of(about.kind()), about.meta.id.str(), reason);
+    write_json_string(text, about.meta.project.name);
+    text += ",\"name\":";
+    write_json_string(text, about.meta.name);
+    text += ",\"message\":";
+    write_json_string(text, message);
+    text += '}';
+    tx.write({Table::events, Uuid::make_v7(clock_.wall(), random_).str(), std::move(text)});
+}
+
+void Pipeline::turn_read_only(std::string reason, std::string why, Seen seen) {
+    store_.turn_read_only(std::move(reason), std::move(why), seen);
+    state_ = store_.state();
+}
+
+void Pipeline::accept_loss(Seen seen, std::function<void(Result<StoreState>)> done) {
+    store_.accept_loss(seen, [this, done = std::move(done)](Result<StoreState> state) {
+        if (state) {
+            state_ = *state;
+            head_ = std::max(head_, state_.revision);
+        }
+        done(std::move(state));
+    });
+}
+
+}  // namespace axle

@@ -1,0 +1,87 @@
+// The commit pipeline (DESIGN 5): the head, transactions on it, batches to the store, and everything that must wait
+// until the head it was computed from is durable. Core thread only.
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "common/base/clock.hpp"
+#include "orchestrator/core/cluster_clock.hpp"
+#include "orchestrator/core/transaction.hpp"
+
+namespace axle {
+
+class Pipeline {
+  public:
+    static constexpr std::size_t kChangesInMemory = 16'384;
+
+    Pipeline(Store& store, Clock& clock, Random& random, SecretCodec secrets);
+
+    // At start, before anything else: reads every live object and unfinished task.
+    Result<> load();
+
+    const World& world() const { return world_; }
+    World& mutable_world() { return world_; }  // only for the loader and for forgetting what is over
+    Revision head() const { return head_; }
+    Revision durable() const { return store_.durable(); }
+    const StoreState& store_state() const { return state_; }
+    Store& store() { return store_; }
+    Clock& clock() { return clock_; }
+    Random& random() { return random_; }
+    const SecretCodec& secrets() const { return secrets_; }
+    std::int64_t cluster_time() const { return cluster_clock_.time; }
+    WallTime wall() const { return clock_.wall(); }
+    std::string now_text() const;
+
+    // One transaction at a time. Its changes are in the head at once and are given up unless committed.
+    Transaction begin();
+    // Queues the batch, tells the listeners, and returns the new head. An empty transaction changes nothing.
+    Revision commit(Transaction& tx);
+
+    // Runs when everything up to the present head is durable: at once if it is. This is how anything leaves the
+    // process.
+    void when_durable(std::function<void()> then);
+
+    // Told of every committed change, in order, before commit() returns; not durable yet.
+    void on_committed(std::function<void(const ChangeEvent&)> told) { committed_.push_back(std::move(told)); }
+
+    Result<SubscriptionId> subscribe(Revision since, std::shared_ptr<ChangeSink> sink);
+    void unsubscribe(SubscriptionId id);
+    Revision oldest_change() const { return ring_.empty() ? head_ : ring_.front().revision - 1; }
+
+    // A line in the history that people read (axle events).
+    void note(Transaction& tx, const Object& about, const char* reason, std::string message);
+
+    // Somebody has seen more than the store holds: nothing is committed any more until a person accepts the loss.
+    void turn_read_only(std::string reason, std::string why, Seen seen);
+    void accept_loss(Seen seen, std::function<void(Result<StoreState>)> done);
+
+  private:
+    void became_durable(Revision revision);
+    void feed(Revision durable);
+    Result<> load_table(Table table, const std::function<Result<>(std::string_view key, std::string_view value)>& each);
+    void tick();
+
+    Store& store_;
+    Clock& clock_;
+    Random& random_;
+    SecretCodec secrets_;
+    World world_;
+    StoreState state_;
+    Revision head_ = 0;
+    ClusterClock cluster_clock_;
+    BootTime ticked_{};
+    std::int64_t clock_saved_ = 0;
+    std::deque<std::pair<Revision, std::function<void()>>> waiting_;
+    std::vector<std::function<void(const ChangeEvent&)>> committed_;
+    std::deque<ChangeEvent> ring_;
+    struct Subscriber {
+        Revision told = 0;
+        std::shared_ptr<ChangeSink> sink;
+    };
+    std::map<SubscriptionId, Subscriber> subscribers_;
+    SubscriptionId last_subscription_ = 0;
+};
+
+}  // namespace axle

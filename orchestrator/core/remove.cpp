@@ -1,0 +1,171 @@
+// Deleting (DESIGN 4): soft where data would be lost, refused where something living would break.
+#include <algorithm>
+
+#include "orchestrator/core/commands.hpp"
+#include "orchestrator/core/tasks.hpp"
+
+namespace axle {
+namespace {
+
+struct Guard {
+    bool protected_ = false;
+    std::int64_t retention = 0;
+};
+Guard guard_of(const Object& object) {
+    switch (object.kind()) {
+        case Kind::vm:
+            return {static_cast<const Vm&>(object).spec.deletion_protection,
+                    static_cast<const Vm&>(object).spec.retention};
+        case Kind::volume:
+            return {static_cast<const Volume&>(object).spec.deletion_protection,
+                    static_cast<const Volume&>(object).spec.retention};
+        case Kind::image:
+            return {static_cast<const Image&>(object).spec.deletion_protection,
+                    static_cast<const Image&>(object).spec.retention};
+        default:
+            return {};
+    }
+}
+
+// Living objects that would break, by name. A VM doesn't break with its image: its disks keep the content.
+Result<> check_unused(Transaction& tx, const Object& object) {
+    std::string users;
+    int count = 0;
+    for (const Key& key : tx.world().referrers(object.meta.id)) {
+        const ObjectPtr user = tx.world().get(key.kind, key.id);
+        if (!user || user->is_deleted() || key.kind == Kind::task) continue;
+        if (object.kind() == Kind::image || object.kind() == Kind::flavor || object.kind() == Kind::sshkey) continue;
+        if (object.kind() == Kind::vm && key.kind == Kind::portforward) continue;  // goes with it
+        if (++count <= 5)
+            users += fmt::format("{}{} {}", users.empty() ? "" : ", ", text_of(key.kind), user->meta.name);
+    }
+    if (count == 0) return {};
+    if (count > 5) users += fmt::format(" and {} more", count - 5);
+    return fail(error(Code::conflict, "{} {} is used by {}", text_of(object.kind()), object.meta.name, users)
+                    .with_hint("delete or change these first")
+                    .with_reason("in-use"));
+}
+
+Deletion deletion_at(const Transaction& tx, std::int64_t retention) {
+    return {.at = tx.moment().wall.ms, .expunge_at = tx.moment().cluster_time + retention};
+}
+
+bool never_started(const Vm& vm) {
+    return !vm.status.placement;
+}
+
+void remove_forwards_of(Transaction& tx, const Uuid& vm) {
+    const std::set<Key> users = tx.world().referrers(vm);
+    for (const Key& key : users) {
+        if (key.kind == Kind::portforward) tx.erase(key.kind, key.id);
+    }
+}
+
+Mutated remove_vm(Transaction& tx, const Mutation& m, const Vm& vm) {
+    const Uuid id = vm.meta.id;
+    const std::int64_t retention = m.now || never_started(vm) ? 0 : vm.spec.retention;
+    const Deletion deletion = deletion_at(tx, retention);
+    for (const auto& [name, disk] : vm.spec.disks) {
+        const Volume* volume = tx.world().find<Volume>(disk.volume.id);
+        if (volume == nullptr) continue;
+        const bool goes = disk.delete_with_vm.value_or(name == "root") && !volume->spec.deletion_protection;
+        tx.update_spec<Volume>(disk.volume.id, [&](Volume& v) {
+            if (goes && !v.is_deleted())
+                v.meta.deletion = deletion;
+            else
+                v.status.attached_to = {};
+        });
+    }
+    remove_forwards_of(tx, id);
+    tx.update_spec<Vm>(id, [&](Vm& v) {
+        v.meta.deletion = deletion;
+        ++v.meta.generation;
+    });
+    const ObjectPtr now = tx.world().get(Kind::vm, id);
+    return {.object = now, .task = make_task(tx, TaskGoal::vm_deleted, *now, m.who.name)};
+}
+
+Result<Mutated> remove_volume(Transaction& tx, const Mutation& m, const Volume& volume) {
+    if (volume.status.attached_to)
+        return fail(
+            error(Code::conflict, "volume {} is attached to VM {}", volume.meta.name, volume.status.attached_to.name)
+                .with_hint(fmt::format("axle vm detach {} DISK, or delete the VM", volume.status.attached_to.name))
+                .with_reason("in-use"));
+    const Uuid id = volume.meta.id;
+    const Deletion deletion = deletion_at(tx, m.now || !volume.status.made ? 0 : volume.spec.retention);
+    tx.update_spec<Volume>(id, [&](Volume& v) { v.meta.deletion = deletion; });
+    const ObjectPtr now = tx.world().get(Kind::volume, id);
+    return Mutated{.object = now, .task = make_task(tx, TaskGoal::volume_deleted, *now, m.who.name)};
+}
+
+Mutated remove_image(Transaction& tx, const Mutation& m, const Image& image) {
+    const Uuid id = image.meta.id;
+    const Deletion deletion =
+        deletion_at(tx, m.now || image.status.phase != ImagePhase::ready ? 0 : image.spec.retention);
+    tx.update_spec<Image>(id, [&](Image& i) { i.meta.deletion = deletion; });
+    return {.object = tx.world().get(Kind::image, id)};
+}
+
+// Hosts may have furniture of it: it goes when they have said that nothing is left.
+template <typename T>
+Mutated remove_with_farewell(Transaction& tx, const ObjectPtr& object) {
+    const Uuid id = object->meta.id;
+    if (static_cast<const T&>(*object).status.hosts.empty()) {
+        tx.erase(T::kKind, id);
+        return {.object = object};
+    }
+    Deletion deletion = deletion_at(tx, 0);
+    deletion.final = true;
+    tx.update_spec<T>(id, [&](T& o) { o.meta.deletion = deletion; });
+    return {.object = tx.world().get(T::kKind, id)};
+}
+
+Result<> check_project_empty(Transaction& tx, const Object& project) {
+    for (const Key& key : tx.world().referrers(project.meta.id)) {
+        if (key.kind == Kind::task) continue;
+        return check_unused(tx, project);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    const Guard guard = guard_of(*object);
+    if (guard.protected_)
+        return fail(
+            error(Code::conflict, "{} {} is protected from deletion", text_of(object->kind()), object->meta.name)
+                .with_hint("set deletionProtection: false first")
+                .with_reason("protected"));
+    if (object->is_deleted() && !m.now) return Mutated{.object = object, .changed = false};
+    if (object->is_deleted()) {  // delete --now of what is deleted: expunge it
+        auto clone = object->clone();
+        clone->meta.deletion->expunge_at = tx.moment().cluster_time;
+        const Key key{clone->kind(), clone->meta.id};
+        tx.replace(std::move(clone), true);
+        return Mutated{.object = tx.world().get(key.kind, key.id)};
+    }
+    if (object->kind() == Kind::task)
+        return fail(error(Code::invalid, "a task isn't deleted; it is forgotten 30 days after its end")
+                        .with_hint("axle task cancel"));
+    if (object->kind() == Kind::project) TRY_VOID(check_project_empty(tx, *object));
+    TRY_VOID(check_unused(tx, *object));
+    switch (object->kind()) {
+        case Kind::vm:
+            return remove_vm(tx, m, static_cast<const Vm&>(*object));
+        case Kind::volume:
+            return remove_volume(tx, m, static_cast<const Volume&>(*object));
+        case Kind::image:
+            return remove_image(tx, m, static_cast<const Image&>(*object));
+        case Kind::network:
+            return remove_with_farewell<NetworkObject>(tx, object);
+        case Kind::pool:
+            return remove_with_farewell<Pool>(tx, object);
+        default:
+            break;
+    }
+    tx.erase(object->kind(), object->meta.id);
+    return Mutated{.object = object};
+}
+
+}  // namespace axle

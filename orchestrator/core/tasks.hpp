@@ -1,0 +1,16 @@
+// Tasks: made in the commit that makes their work, ended once (DESIGN 4). Core thread, in a transaction.
+#pragma once
+#include "orchestrator/core/pipeline.hpp"
+
+namespace axle {
+
+// A new task about `target`. Open tasks with a wish that this one replaces end as superseded. Answers its id.
+Uuid make_task(Transaction& tx, TaskGoal goal, const Object& target, const std::string& requester);
+// Moves it if that is legal; an ended task stays as it is.
+void move_task(Transaction& tx, const Uuid& task, TaskPhase to, std::optional<TaskError> why = std::nullopt);
+void wait_task_for(Transaction& tx, const Uuid& task, const std::string& reason);
+
+// What becomes of a VM's or a volume's tasks as it now is.
+void settle_tasks(Transaction& tx, const Object& target);
+
+}  // namespace axle

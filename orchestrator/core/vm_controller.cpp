@@ -1,0 +1,180 @@
+// VMs: a place, the phase that people see, tasks, orders to hosts, and the way out.
+#include <algorithm>
+
+#include "common/base/units.hpp"
+#include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/vm_rules.hpp"
+
+namespace axle {
+
+void Controllers::reconcile_vm(const Uuid& id) {
+    Transaction tx = pipeline_.begin();
+    const auto vm = [&] { return pipeline_.world().find<Vm>(id); };
+    if (vm() == nullptr) {
+        waiting_.erase(id);
+        return;
+    }
+    if (vm()->is_deleted())
+        expunge_vm(tx, *vm());
+    else if (!vm()->status.placement)
+        place_vm(tx, *vm());
+    if (vm() != nullptr) {
+        set_phase(tx, id);
+        settle_tasks(tx, *vm());
+        send_orders(tx, *vm());
+        give_up_late_stop(tx, *vm());
+    }
+    pipeline_.commit(tx);
+}
+
+void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
+    waiting_.erase(vm.meta.id);
+    const Uuid id = vm.meta.id;
+    if (!vm.meta.deletion->final) {
+        if (tx.moment().cluster_time < vm.meta.deletion->expunge_at) return;
+        tx.update_spec<Vm>(id, [](Vm& v) { v.meta.deletion->final = true; });
+        return;
+    }
+    if (vm.status.placement && !vm.status.gone) return;  // its host has not confirmed yet
+    pipeline_.note(tx, vm, "Expunged", fmt::format("vm {} is gone for good", vm.meta.name));
+    const std::set<Uuid> open = tx.world().tasks_of(id);
+    for (const Uuid& task : open) {
+        const bool deletion = tx.world().find<Task>(task)->spec.goal == TaskGoal::vm_deleted;
+        move_task(tx, task, deletion ? TaskPhase::succeeded : TaskPhase::superseded);
+    }
+    tx.erase(Kind::vm, id);
+}
+
+Result<VmRequest> Controllers::request_for(const Vm& vm) const {
+    const World& world = pipeline_.world();
+    VmRequest r{.name = vm.meta.name,
+                .cpus = vm.spec.cpus.value_or(1),
+                .memory = vm.spec.memory.value_or(kGiB),
+                .accelerator = vm.spec.accelerator,
+                .host_selector = vm.spec.host_selector};
+    for (const auto& [name, disk] : vm.spec.disks) {
+        const Volume* volume = world.find<Volume>(disk.volume.id);
+        if (volume == nullptr) return fail(Code::unavailable, "disk {} is gone", name);
+        if (volume->spec.image && volume->spec.image_digest.empty()) {
+            const Image* image = world.find<Image>(volume->spec.image.id);
+            if (volume->status.phase == VolumePhase::failed && !volume->status.conditions.empty())
+                return fail(Code::unavailable, "disk {}: {}", name, volume->status.conditions.front().message);
+            if (image == nullptr)
+                return fail(Code::unavailable, "image {} of disk {} is gone", volume->spec.image.name, name);
+            return fail(error(Code::unavailable, "image {} of disk {} is {}", image->meta.name, name,
+                              text_of(image->status.phase))
+                            .with_hint(fmt::format("axle image show {}", image->meta.name)));
+        }
+        VolumeRequest v{
+            .pool_name = volume->spec.pool.name, .size = volume->spec.size, .image_digest = volume->spec.image_digest};
+        v.pool = PoolId{volume->spec.pool.id};
+        if (volume->status.placement) {
+            v.pinned = HostId{volume->status.placement->host.id};
+            v.pinned_name = volume->status.placement->host.name;
+        }
+        r.volumes.push_back(std::move(v));
+    }
+    for (const auto& [name, nic] : vm.spec.nics) {
+        const auto* network = world.find<NetworkObject>(nic.network.id);
+        if (network != nullptr && network->spec.type == NetworkType::bridged) r.bridges.push_back(network->spec.bridge);
+    }
+    return r;
+}
+
+void Controllers::place_vm(Transaction& tx, const Vm& vm) {
+    const Uuid id = vm.meta.id;
+    const auto wait = [&](const char* reason, std::string message, std::optional<Decision> decision) {
+        waiting_.insert(id);
+        const Condition* now = find_condition(vm.status.conditions, "Scheduled");
+        if (now != nullptr && now->reason == reason && now->message == message) return;
+        tx.update_status<Vm>(id, [&](Vm& v) {
+            set_condition(v.status.conditions, {"Scheduled", false, reason, message, pipeline_.now_text()});
+            if (decision) v.status.decision = std::move(decision);
+        });
+    };
+    const auto request = request_for(vm);
+    if (!request) return wait("NotReady", request.error().message, std::nullopt);
+    Decision decision = decide(*request, host_states());
+    decision.at = pipeline_.now_text();
+    if (decision.host.empty()) {
+        std::string summary = decision.summary;
+        return wait("NoCapacity", std::move(summary), std::move(decision));
+    }
+    const ObjectPtr host = tx.world().named(Kind::host, {}, decision.host);
+    bind_vm(tx, id, static_cast<const Host&>(*host), std::move(decision));
+}
+
+void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Decision decision) {
+    waiting_.erase(id);
+    const Ref at{host.meta.id, host.meta.name};
+    const HostFacts& facts = host.status.facts;
+    const Epoch epoch{tx.moment().incarnation, tx.next_revision()};
+    for (const auto& [name, disk] : tx.world().find<Vm>(id)->spec.disks) {
+        if (tx.world().find<Volume>(disk.volume.id)->status.placement) continue;
+        tx.update_status<Volume>(disk.volume.id, [&](Volume& v) {
+            v.status.placement = VmPlacement{at, epoch};
+            v.status.phase = VolumePhase::creating;
+        });
+    }
+    tx.update_status<Vm>(id, [&](Vm& v) {
+        v.status.placement = VmPlacement{at, epoch};
+        v.status.decision = std::move(decision);
+        drop_condition(v.status.conditions, "Scheduled");
+        if (v.status.machine.empty()) v.status.machine = facts.guest_machine;
+        v.status.accelerator = v.spec.accelerator == WantedAccelerator::qemu ? Accelerator::qemu : facts.accelerator;
+        if (v.status.cpu_model.empty())
+            v.status.cpu_model = v.status.accelerator == Accelerator::qemu ? "qemu64" : facts.guest_cpu_model;
+    });
+    pipeline_.note(tx, *tx.world().find<Vm>(id), "Placed",
+                   fmt::format("vm {} goes to host {}", tx.world().find<Vm>(id)->meta.name, host.meta.name));
+}
+
+void Controllers::set_phase(Transaction& tx, const Uuid& id) {
+    const Vm& vm = *tx.world().find<Vm>(id);
+    const VmPhase phase = phase_of(vm);
+    if (phase == vm.status.phase) return;
+    tx.update_status<Vm>(id, [&](Vm& v) { v.status.phase = phase; });
+}
+
+// Reboot and reset: given to the host once, on its present connection; what was sent is never given to another.
+void Controllers::send_orders(Transaction& tx, const Vm& vm) {
+    if (!vm.status.placement) return;
+    const Uuid host = vm.status.placement->host.id;
+    const std::set<Uuid> open = tx.world().tasks_of(vm.meta.id);
+    for (const Uuid& id : open) {
+        const Task& task = *tx.world().find<Task>(id);
+        if (task.spec.goal != TaskGoal::vm_reboot && task.spec.goal != TaskGoal::vm_reset) continue;
+        if (task.status.sent) continue;
+        if (!links_.is_connected(host)) {
+            wait_task_for(tx, id, fmt::format("host {} is not connected", vm.status.placement->host.name));
+            continue;
+        }
+        TaskOrder order{.verb = task.spec.goal == TaskGoal::vm_reset ? TaskVerb::reset : TaskVerb::reboot,
+                        .epoch = vm.status.placement->epoch,
+                        .connection = links_.connection_of(host)};
+        order.id = TaskId{id};
+        order.vm = VmId{vm.meta.id};
+        tx.update_status<Task>(id, [&](Task& t) {
+            t.status.sent = true;
+            t.status.phase = TaskPhase::running;
+            t.status.epoch = order.epoch;
+        });
+        core_.post([this, host, order] { links_.send(host, order); });  // after the commit that says so
+    }
+}
+
+// A graceful stop that ran out of time: its task has failed, and the wish follows what is.
+void Controllers::give_up_late_stop(Transaction& tx, const Vm& vm) {
+    const Condition* late = find_condition(vm.status.report.conditions, "StopTimedOut");
+    const bool seen = vm.status.observed_generation >= vm.meta.generation;
+    if (late == nullptr || !late->status || !seen || vm.spec.power != Power::stopped || vm.spec.force_stop ||
+        vm.is_deleted())
+        return;
+    if (vm.status.report.state != DomainState::running) return;
+    tx.update_spec<Vm>(vm.meta.id, [](Vm& v) {
+        v.spec.power = Power::running;
+        ++v.meta.generation;
+    });
+}
+
+}  // namespace axle
