@@ -107,7 +107,7 @@ foreign_domains() { [[ -n $(find /etc/libvirt/qemu -maxdepth 1 -name '*.xml' ! -
 
 remove_data() {
     if [[ -z $purge_data ]]; then
-        rm -rf "$record"
+        rm -f "$record"/packages-*
         return
     fi
     step "Destroying disks and state"
@@ -115,6 +115,10 @@ remove_data() {
         rm -rf "$known_pool/volumes" "$known_pool/images" "$known_pool"/.axle* "$known_pool"/axle-pool*
         rmdir "$known_pool" 2>/dev/null || true
     fi
-    rm -rf "$state" /run/axle /var/log/axle
+    local directory
+    for directory in "$state" /run/axle /var/log/axle; do
+        [[ ! -d $directory ]] || find "$directory" -mindepth 1 -delete
+        rmdir "$directory" 2>/dev/null || true # it may be a mount point
+    done
     rmdir /etc/axle 2>/dev/null || true
 }

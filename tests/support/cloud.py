@@ -20,6 +20,8 @@ BOOT_SECONDS = 90  # for a tiny guest, on a machine that is busy and has no KVM
 
 
 class Cloud:
+    program = BINARIES / "axle"
+
     def __init__(self, host, world):
         self.host = host
         self.world = world
@@ -60,7 +62,7 @@ class Cloud:
 
     # The command line.
     def axle(self, *words, **options):
-        return self.host.run(BINARIES / "axle", *words, **options)
+        return self.host.run(self.program, *words, **options)
 
     def refused(self, *words, **options):
         """The command must fail; returns what it said."""
