@@ -185,12 +185,12 @@ void Connection::dispatch() {
 
 void Connection::begin_upload() {
     auto reply = next_reply(framer_.head());
-    upload_ = std::make_shared<UploadQueue>(reply->target, framer_.head().length);
+    std::optional<std::int64_t> length;
+    if (!framer_.head().chunked) length = framer_.head().length.value_or(0);
+    upload_ = std::make_shared<UploadQueue>(reply->target, length);
     upload_paused_ = true;  // until the worker asks: a refusal comes before the body
-    const auto length = framer_.head().chunked ? std::nullopt : std::optional(framer_.head().length.value_or(0));
     Request request = to_request(framer_.head());
     request.body_stream = std::make_shared<BodyStream>(std::make_shared<BodyStream::State>(BodyStream::State{upload_}));
-    ENSURE(length == framer_.head().length || !framer_.head().length, "a body has one length");
     if (core_.submit(std::move(request), std::move(reply), true)) return;
     Response busy = problem(503, "busy", "too many uploads are waiting", "try again in a minute");
     busy.headers.add("Retry-After", "60");
