@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "common/base/ensure.hpp"
+#include "common/base/io.hpp"
 
 namespace axle {
 namespace {
 
 Result<> write_all(int fd, std::string_view content, const std::string& path) {
     while (!content.empty()) {
-        const ssize_t n = ::write(fd, content.data(), content.size());
+        const ssize_t n = io::write(fd, content.data(), content.size());
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return fail(system_error("write " + path, errno));
         content.remove_prefix(static_cast<std::size_t>(n));
@@ -56,23 +57,27 @@ Result<std::string> read_file(const std::string& path, std::int64_t limit) {
 Result<> write_file_durably(const std::string& path, std::string_view content, unsigned mode) {
     const std::string temporary = path + ".new";
     {
-        const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+        const Fd fd(io::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC, mode));
         if (!fd) return fail(system_error("create " + temporary, errno));
         auto written = write_all(fd.get(), content, temporary);
-        if (written && ::fsync(fd.get()) != 0) written = fail(system_error("sync " + temporary, errno));
+        if (written && io::fsync(fd.get()) != 0) written = fail(system_error("sync " + temporary, errno));
         if (!written) {
             ::unlink(temporary.c_str());
             return written;
         }
     }
     KILL_POINT("file.before-rename");
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(system_error("rename " + temporary, errno));
+    if (io::rename(temporary.c_str(), path.c_str()) != 0) {
+        const int error_number = errno;
+        ::unlink(temporary.c_str());
+        return fail(system_error("rename " + temporary, error_number));
+    }
     KILL_POINT("file.after-rename");
     return sync_directory(parent_of(path));
 }
 
 Result<> remove_file_durably(const std::string& path) {
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail(system_error("remove " + path, errno));
+    if (io::unlink(path.c_str()) != 0 && errno != ENOENT) return fail(system_error("remove " + path, errno));
     KILL_POINT("file.after-unlink");
     auto synced = sync_directory(parent_of(path));
     if (!synced && synced.error().code == Code::not_found) return {};
@@ -82,14 +87,14 @@ Result<> remove_file_durably(const std::string& path) {
 Result<> sync_file(const std::string& path) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) return fail(system_error("open " + path, errno));
-    if (::fsync(fd.get()) != 0) return fail(system_error("sync " + path, errno));
+    if (io::fsync(fd.get()) != 0) return fail(system_error("sync " + path, errno));
     return {};
 }
 
 Result<> sync_directory(const std::string& path) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) return fail(system_error("open " + path, errno));
-    if (::fsync(fd.get()) != 0) return fail(system_error("sync " + path, errno));
+    if (io::fsync(fd.get()) != 0) return fail(system_error("sync " + path, errno));
     return {};
 }
 
@@ -97,7 +102,8 @@ Result<> make_directories(const std::string& path, unsigned mode) {
     if (path.empty() || path == "/" || file_exists(path)) return {};
     const std::string parent = parent_of(path);
     TRY_VOID(make_directories(parent, 0755));
-    if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail(system_error("make directory " + path, errno));
+    if (io::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
+        return fail(system_error("make directory " + path, errno));
     return sync_directory(parent);
 }
 
