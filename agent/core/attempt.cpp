@@ -61,6 +61,15 @@ void Attempt::back_off() {
     }));
 }
 
+void Attempt::still_going() {
+    if (!busy_) return;
+    clock_.cancel(deadline_);
+    deadline_ = clock_.after(patience_, life_.wrap([this] {
+        const auto expire = expire_;  // the next job replaces it
+        expire();
+    }));
+}
+
 std::uint64_t Attempt::begin() {
     ENSURE(!busy_, "one job at a time per object");
     busy_ = true;

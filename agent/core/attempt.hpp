@@ -34,13 +34,18 @@ class Attempt {
     template <typename T>
     std::function<void(Result<T>)> job(std::function<void(Result<T>)> then, milliseconds deadline = kDeadline) {
         const std::uint64_t number = begin();
-        deadline_ = clock_.after(deadline, life_.wrap([this, number, then, deadline] {
+        patience_ = deadline;
+        expire_ = [this, number, then, deadline] {
             end(number, [&] { then(fail(Code::timeout, "no answer within {} s", deadline.count() / 1000)); });
-        }));
+        };
+        still_going();
         return life_.wrap([this, number, then = std::move(then)](Result<T> answer) {
             end(number, [&] { then(std::move(answer)); });
         });
     }
+
+    // The running job tells progress: its deadline counts from now.
+    void still_going();
 
     static constexpr milliseconds kDeadline{120'000};
     static constexpr milliseconds kFirstDelay{500}, kMaxDelay{60'000};
@@ -65,6 +70,8 @@ class Attempt {
     std::uint64_t job_ = 0;
     TimerId deadline_ = 0, scheduled_ = 0, retry_ = 0, later_ = 0;
     BootTime later_at_;
+    milliseconds patience_{0};
+    std::function<void()> expire_;
     int failures_ = 0;
     bool busy_ = false, again_ = false, backing_off_ = false;
     Life life_;

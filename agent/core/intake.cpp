@@ -142,11 +142,12 @@ void Intake::take_end(DocumentKind kind, const Uuid& id, Epoch epoch, Verdict ve
     const bool unknown = before == nullptr || before->verdict == Verdict::gone;
     if (unknown && !has_epoch(kind)) return reporter_.gone(key, epoch);
     DocumentRecord record = before == nullptr ? DocumentRecord{.kind = kind, .id = id} : *before;
-    const bool searches = kind == DocumentKind::volume && verdict == Verdict::destroy;
-    if (unknown && before != nullptr && before->epoch == epoch && !searches) return reporter_.gone(key, epoch);
+    const bool file_left = kind == DocumentKind::volume && verdict == Verdict::destroy && !record.destroyed;
+    if (unknown && before != nullptr && before->epoch == epoch && !file_left) return reporter_.gone(key, epoch);
     if (before != nullptr && before->verdict == Verdict::destroy) verdict = Verdict::destroy;  // never weakened
     record.epoch = std::max(record.epoch, epoch);
     record.verdict = verdict;
+    record.destroyed = false;
     record.hash.clear();
     record.order = order;
     store(std::move(record));

@@ -34,6 +34,7 @@ struct DocumentRecord {
     Verdict verdict = Verdict::keep;
     std::string hash;
     std::uint64_t order = 0;  // revision of the message that brought it: tombstones are dropped oldest first
+    bool destroyed = false;   // of a tombstone: the file went, too
     std::string content;      // not in the header line
     DocumentKey key() const { return {kind, id}; }
 };
@@ -45,6 +46,7 @@ void describe(DocumentRecord& v, V&& field) {
     field("verdict", v.verdict, {});
     field("hash", v.hash, {});
     field("order", v.order, {});
+    field("destroyed", v.destroyed, {});
 }
 
 // The last run of a guest (DESIGN 4, Power). A run counts from the moment when the guest was seen running.

@@ -214,24 +214,20 @@ void StorageKeeper::fetch(ImageEntry& image) {
         SimpleReport report = it->second.report;
         report.size = it->second.document.size;
         report.done = done;
+        it->second.attempt->still_going();
         set_image(it->second, std::move(report));
     });
-    // A big image over a slow line takes its time: the edge has the deadline that counts.
-    constexpr milliseconds kFetchDeadline{6 * 3600 * 1000};
     seams_.storage.fetch_image(
-        pool->document, image.document, progress,
-        image.attempt->job<void>(
-            [this, &image](Result<> fetched) {
-                if (!fetched) {
-                    set_image(image, {.size = image.document.size, .conditions = {not_ready(fetched.error())}});
-                    return image.attempt->back_off();
-                }
-                image.attempt->ease();
-                const std::int64_t size = image.document.size;
-                set_image(image, {.ready = true, .size = size, .done = size});
-                if (image.verdict != Verdict::keep) image.attempt->kick();
-            },
-            kFetchDeadline));
+        pool->document, image.document, progress, image.attempt->job<void>([this, &image](Result<> fetched) {
+            if (!fetched) {
+                set_image(image, {.size = image.document.size, .conditions = {not_ready(fetched.error())}});
+                return image.attempt->back_off();
+            }
+            image.attempt->ease();
+            const std::int64_t size = image.document.size;
+            set_image(image, {.ready = true, .size = size, .done = size});
+            if (image.verdict != Verdict::keep) image.attempt->kick();
+        }));
 }
 
 void StorageKeeper::set_image(ImageEntry& image, SimpleReport report) {

@@ -81,6 +81,7 @@ class StorageKeeper {
     void destroy(VolumeEntry& volume);
     void destroy_in(VolumeEntry& volume, std::vector<PoolDocument> pools);
     void finish_volume(VolumeEntry& volume);
+    void forget_volume(VolumeEntry& volume);
     void set_volume(VolumeEntry& volume, VolumeReport report);
     void volume_waits(VolumeEntry& volume, std::string reason, std::string message);
     void volume_failed(VolumeEntry& volume, const Error& error);

@@ -39,6 +39,7 @@ void VmKeeper::apply(const DocumentRecord& record) {
     vm.verdict = record.verdict;
     vm.epoch = record.epoch;
     ++vm.version;
+    vm.orphan = false;
     vm.seed_made = vm.seed_removed = false;
     vm.last_done = {};
     vm.trouble.reset();
@@ -92,6 +93,7 @@ void VmKeeper::on_listed(const std::vector<DomainObservation>& domains) {
         DocumentRecord again = *tombstone;
         again.verdict = Verdict::release;
         apply(again);
+        vms_.at(domain.id).orphan = true;
     }
     for (auto& [id, vm] : vms_) {
         if (vm.looked) continue;  // at start; later each is looked at by itself
@@ -103,6 +105,12 @@ void VmKeeper::on_listed(const std::vector<DomainObservation>& domains) {
 // ---- observe
 
 void VmKeeper::look(Entry& vm) {
+    if (vm.verdict != Verdict::keep) {
+        const DocumentKey key{DocumentKind::vm, vm.id};
+        const DocumentRecord* record = keep_.ledger.document(key);
+        if (keep_.ledger.writing(key)) return vm.attempt->look_after(seconds{1});  // a newer word is on its way
+        if (!vm.orphan && (record == nullptr || record->verdict == Verdict::gone)) return erase(vm);
+    }
     seams_.hypervisor.observe(vm.id, vm.attempt->job<DomainObservation>([this, &vm](Result<DomainObservation> seen) {
         on_observed(vm, std::move(seen));
     }));

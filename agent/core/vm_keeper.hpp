@@ -66,7 +66,8 @@ class VmKeeper {
         std::optional<VmDocument> document;
         Verdict verdict = Verdict::keep;
         Epoch epoch;
-        int version = 0;  // counts documents: an answer to an earlier one doesn't count for this one
+        bool orphan = false;  // its tombstone stands; the domain came back by a late answer and goes again
+        int version = 0;      // counts documents: an answer to an earlier one doesn't count for this one
 
         DomainObservation seen;
         bool looked = false;

@@ -259,25 +259,23 @@ void VmKeeper::attach(Entry& vm) {
 void VmKeeper::finish(Entry& vm) {
     const DocumentKey key{DocumentKind::vm, vm.id};
     const DocumentRecord* record = keep_.ledger.document(key);
+    if (vm.orphan) return erase(vm);
     if (record == nullptr || keep_.ledger.writing(key)) return vm.attempt->look_after(seconds{1});
     DocumentRecord tombstone = *record;
     tombstone.verdict = Verdict::gone;
     tombstone.content.clear();
     tombstone.hash.clear();
-    keep_.ledger.put(std::move(tombstone), vm.attempt->job<void>([this, &vm, key](Result<> put) {
+    keep_.ledger.put(std::move(tombstone), vm.attempt->job<void>([this, &vm](Result<> put) {
         if (!put) return failed(vm, put.error());
-        const DocumentRecord* now = keep_.ledger.document(key);
-        if (keep_.ledger.writing(key) || now == nullptr || now->verdict != Verdict::gone) return vm.attempt->kick();
-        keep_.ledger.forget_run(vm.id);
-        keep_.reporter.gone(key, now->epoch);
-        erase(vm);
+        vm.attempt->kick();
     }));
 }
 
 void VmKeeper::erase(Entry& vm) {
     give_slot(vm);
-    vm.starts_out = 0;
     const VmId id = vm.id;
+    keep_.ledger.forget_run(id);
+    keep_.reporter.gone({DocumentKind::vm, id}, vm.epoch);
     std::erase_if(holders_, [&](const auto& held) { return held.second == id; });
     vms_.erase(id);
     keep_.storage.kick_ended();

@@ -29,6 +29,10 @@ void StorageKeeper::look_volume(VolumeEntry& volume) {
     const bool destroys =
         volume.verdict == Verdict::destroy || (volume.verdict == Verdict::release && planted().destroy_on_release);
     if (volume.verdict != Verdict::keep) {
+        const DocumentKey key{DocumentKind::volume, volume.document.id};
+        const DocumentRecord* record = ledger_.document(key);
+        if (ledger_.writing(key)) return volume.attempt->look_after(seconds{1});  // a newer word is on its way
+        if (record == nullptr || record->verdict == Verdict::gone) return forget_volume(volume);
         const std::string user = hooks_.user_of(volume.document.id);
         if (!user.empty()) {
             return volume_waits(volume, "InUse", fmt::format("guest {} still has it", user));
@@ -135,22 +139,27 @@ void StorageKeeper::finish_volume(VolumeEntry& volume) {
     const DocumentRecord* record = ledger_.document(key);
     if (record == nullptr || ledger_.writing(key)) return volume.attempt->look_after(seconds{1});
     DocumentRecord tombstone = *record;
+    tombstone.destroyed = tombstone.verdict == Verdict::destroy;
     tombstone.verdict = Verdict::gone;
     tombstone.content.clear();
     tombstone.hash.clear();
-    ledger_.put(std::move(tombstone), volume.attempt->job<void>([this, &volume, key](Result<> put) {
+    ledger_.put(std::move(tombstone), volume.attempt->job<void>([this, &volume](Result<> put) {
         if (!put) return volume_failed(volume, put.error());
-        const DocumentRecord* now = ledger_.document(key);
-        if (ledger_.writing(key) || now == nullptr || now->verdict != Verdict::gone) return volume.attempt->kick();
-        const PoolId pool = volume.document.pool;
-        const std::string digest = volume.document.image_digest;
-        reporter_.gone(key, now->epoch);
-        volumes_.erase(VolumeId{key.second});
-        for (auto& [id, image] : images_) {
-            if (image.verdict != Verdict::keep && image.document.digest == digest) image.attempt->kick_now();
-        }
-        if (auto where = pools_.find(pool); where != pools_.end()) where->second.attempt->kick();
+        volume.attempt->kick();
     }));
+}
+
+// The tombstone is durable: it may be told.
+void StorageKeeper::forget_volume(VolumeEntry& volume) {
+    const DocumentKey key{DocumentKind::volume, volume.document.id};
+    const PoolId pool = volume.document.pool;
+    const std::string digest = volume.document.image_digest;
+    reporter_.gone(key, volume.epoch);
+    volumes_.erase(VolumeId{key.second});
+    for (auto& [id, image] : images_) {
+        if (image.verdict != Verdict::keep && image.document.digest == digest) image.attempt->kick_now();
+    }
+    if (auto where = pools_.find(pool); where != pools_.end()) where->second.attempt->kick();
 }
 
 void StorageKeeper::set_volume(VolumeEntry& volume, VolumeReport report) {

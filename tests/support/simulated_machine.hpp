@@ -1,0 +1,118 @@
+// A host as the agent's core sees it, for simulations: libvirt, disks, network and the agent's own files, with faults
+// from a seed, and with eyes for what must never happen. The machine outlives the agent's process; what hangs in flight
+// when the process dies may still happen, as in life.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/core/agent_core.hpp"
+#include "tests/support/virtual_clock.hpp"
+
+namespace axle::test {
+
+struct MachineFaults {   // each in percent of the calls
+    unsigned fails = 0;  // nothing happens, an error is answered
+    unsigned lies = 0;   // it happens, an error or time-out is answered
+    unsigned hangs = 0;  // never answered; happens much later, or never
+    unsigned loses_hints = 0;
+    unsigned late_hints = 0;
+    unsigned no_space = 0;      // of the agent's own files
+    unsigned deaf_guests = 0;   // of those asked to shut down
+    std::int64_t slow_ms = 20;  // greatest time of a call
+};
+
+class SimulatedMachine {
+  public:
+    struct Domain {
+        bool defined = false;
+        DomainPlan plan;                            // persistent
+        std::optional<DomainPlan> unsynced_before;  // what a power cut may bring back
+        DomainState state = DomainState::absent;
+        RunEnd ended = RunEnd::none;
+        DomainPlan live;
+        std::int64_t resets = 0;
+        std::int64_t starts = 0;
+        std::uint64_t run = 0;  // number of this run: a late press does not end the next one
+        bool obeys = true;
+    };
+    struct Volume {
+        std::int64_t size = 0;
+        std::string image;
+        PoolId pool;
+    };
+
+    SimulatedMachine(VirtualTime& time, SeededRandom& random, const AgentIdentity& identity);
+
+    // The agent's process.
+    void start_agent();
+    void kill_agent();
+    void power_cut();  // agent and guests at once; a new boot; the agent is not started
+    AgentCore* agent() { return agent_.get(); }
+    VirtualClock& clock() { return *clock_; }
+    const AgentIdentity& identity() const { return identity_; }
+
+    // What happens in guests and around.
+    void guest_shuts_down(VmId vm);
+    void guest_crashes(VmId vm);
+    void virsh_destroy(VmId vm);
+    void lose_volume_file(VolumeId volume);
+    void fill_state_disk(bool full) { state_full_ = full; }
+
+    // The first thing seen that must never happen; empty: none.
+    const std::string& violation() const { return violation_; }
+    void expect_volume_destroy(VolumeId volume) { may_destroy_.insert(volume); }
+    void expect_task() { ++tasks_ordered_; }
+    bool is_running(VmId vm) const;
+    bool has_nothing_of(VmId vm) const;  // no domain, tap, seed
+
+    MachineFaults faults;
+    std::map<VmId, Domain> domains;
+    std::map<VolumeId, Volume> volumes;
+    std::set<PoolId> unmounted;
+    std::set<std::pair<PoolId, std::string>> images;
+    std::map<std::string, NicPlan> taps;
+    std::map<NetworkId, NetworkDocument> bridges;
+    std::set<VmId> seeds;
+    std::map<std::string, std::string> files;  // the agent's, durable
+    std::map<std::string, Lease> leases;       // by MAC
+    std::vector<std::string> log;
+
+  private:
+    friend struct SimulatedEdges;
+    void violate(std::string what);
+    void trace(std::string what);
+    void set_state(VmId vm, DomainState state, RunEnd ended);
+    void emit_hint(VmId vm, RunEnd cause);
+    void check_file(const std::string& name, const std::string& content);
+    const std::string* durable(const std::string& name) const;
+    void forget_unrecorded_ends();
+    void may_start(VmId vm);
+    // by_living: asked by the process that lives; a call that outlived its process is stopped by QEMU's lock instead.
+    Result<> start_domain(VmId vm, bool paused, bool by_living);
+    std::string opened_by(VolumeId volume, VmId but) const;
+    DomainObservation observation(VmId id, const Domain& domain) const;
+    void may_touch(VmId vm, bool power_off);
+
+    VirtualTime& time_;
+    SeededRandom& random_;
+    AgentIdentity identity_;
+    int boots_ = 0;
+    std::int64_t booted_ms_ = 0;
+    std::unique_ptr<VirtualClock> clock_;
+    std::shared_ptr<struct SimulatedEdges> edges_;
+    std::unique_ptr<AgentCore> agent_;
+    std::function<void(DomainHint)> hint_;
+    std::set<VolumeId> may_destroy_;
+    std::map<std::string, Epoch> highest_;  // of durable documents
+    std::map<VmId, std::int64_t> held_;     // guest -> serial of a clean end that the agent must have seen or can see
+    std::int64_t tasks_ordered_ = 0, tasks_done_ = 0;
+    bool state_full_ = false;
+    std::string violation_;
+};
+
+}  // namespace axle::test
