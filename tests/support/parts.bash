@@ -63,8 +63,8 @@ configure() {
     [[ -f build/$1/build.ninja ]] || quietly "configure-$1" cmake --preset "$1" "-DCMAKE_CXX_COMPILER_LAUNCHER=$launcher"
 }
 
-# targets PRESET REGEX: the build targets whose whole name matches.
-targets() { ninja -C "build/$1" -t targets all | sed -n "s/^\\($2\\): phony\$/\\1/p"; }
+# targets PRESET REGEX: the build targets whose whole name matches (extended regular expression).
+targets() { ninja -C "build/$1" -t targets all | sed -nE "s/^($2): phony\$/\\1/p"; }
 
 # build PRESET REGEX: builds the targets that match. Says so if there are none.
 build() {
@@ -139,14 +139,17 @@ tally_of() {
         }'
 }
 
-# doctest_level LEVEL [ARGUMENT...]: builds and runs every binary LEVEL_*. A case has no limit of its own, a binary has.
-doctest_level() {
-    local level=$1 binary status=0
-    shift
-    build dev "${level}_[a-z0-9_]*" || return 1
-    [[ -n $(targets dev "${level}_[a-z0-9_]*") ]] || say "   there is no test of this level"
-    for binary in $(targets dev "${level}_[a-z0-9_]*"); do
-        run "$level" "$binary" "${AXLE_LIMIT:-300}" "build/dev/tests/$binary" --duration=true "$@" || status=1
+# doctest_programs PART PRESET REGEX [ARGUMENT...]: builds and runs the binaries whose names match.
+doctest_programs() {
+    local part=$1 preset=$2 regex=$3 binary status=0
+    shift 3
+    build "$preset" "$regex" || return 1
+    [[ -n $(targets "$preset" "$regex") ]] || say "   there is no test of this kind"
+    for binary in $(targets "$preset" "$regex"); do
+        run "$part" "$binary" "${AXLE_LIMIT:-300}" "build/$preset/tests/$binary" --duration=true "$@" || status=1
     done
     return $status
 }
+
+# doctest_level LEVEL [ARGUMENT...]: the binaries LEVEL_* of the dev build.
+doctest_level() { doctest_programs "$1" dev "${1}_[a-z0-9_]*" "${@:2}"; }
