@@ -8,8 +8,8 @@
 namespace axle {
 namespace {
 
-constexpr std::int64_t kSlotFirst = 2, kSlotLast = 30;  // PCIe root ports; 1 is the seed's
-constexpr std::int64_t kSeedSlot = 1;
+constexpr std::int64_t kSlotFirst = 1, kSlotLast = 29;  // PCIe root ports; 30 is the seed's, so that root is the guest's first disk
+constexpr std::int64_t kSeedSlot = 30;
 
 void fill_size(Admission& a, Vm& vm) {
     const Flavor* flavor = vm.spec.flavor ? a.tx.world().find<Flavor>(vm.spec.flavor.id) : nullptr;

@@ -80,7 +80,7 @@ VmDocument vm_document(const World& world, const Vm& vm, const DeriveContext& co
     for (const Ref& ref : vm.spec.ssh_keys) {
         if (const SshKey* key = world.find<SshKey>(ref.id)) d.seed.ssh_keys.push_back(key->spec.public_key);
     }
-    d.seed_slot = 1;
+    d.seed_slot = 30;
     return d;
 }
 

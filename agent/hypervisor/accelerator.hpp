@@ -1,0 +1,19 @@
+// Which accelerator guests get here (DESIGN 8): kvm only where kvm_intel or kvm_amd is loaded and /dev/kvm opens and
+// makes a VM. Others exist in the wild (kvm_pvm opens, runs a boot sector, and hangs Linux), so the module's name
+// counts.
+#pragma once
+#include <string>
+
+#include "common/channel/documents.hpp"
+
+namespace axle {
+
+struct AcceleratorFinding {
+    Accelerator accelerator = Accelerator::qemu;
+    std::string why;
+};
+// Blocks shortly. The folders are stated for tests.
+AcceleratorFinding find_accelerator(const std::string& sys_module = "/sys/module",
+                                    const std::string& device = "/dev/kvm");
+
+}  // namespace axle

@@ -1,0 +1,90 @@
+// Our own XML as libvirt gives it back, read with libxml2 (no network, no entities).
+#include <charconv>
+#include <filesystem>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <memory>
+
+#include "agent/hypervisor/domain_xml.hpp"
+
+namespace axle {
+namespace {
+
+using Document = std::unique_ptr<xmlDoc, decltype(&xmlFreeDoc)>;
+
+Document parse(const std::string& xml) {
+    return {xmlReadMemory(xml.data(), static_cast<int>(xml.size()), nullptr, nullptr,
+                          XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING),
+            &xmlFreeDoc};
+}
+bool is(const xmlNode* node, const char* name) {
+    return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, reinterpret_cast<const xmlChar*>(name)) != 0;
+}
+xmlNode* child(const xmlNode* of, const char* name) {
+    for (xmlNode* c = of != nullptr ? of->children : nullptr; c != nullptr; c = c->next) {
+        if (is(c, name)) return c;
+    }
+    return nullptr;
+}
+std::string attribute(const xmlNode* of, const char* name) {
+    xmlChar* value = of != nullptr ? xmlGetProp(of, reinterpret_cast<const xmlChar*>(name)) : nullptr;
+    std::string text = value != nullptr ? reinterpret_cast<const char*>(value) : "";
+    xmlFree(value);
+    return text;
+}
+std::uint64_t number(const std::string& text) {
+    std::uint64_t n = 0;
+    std::from_chars(text.data(), text.data() + text.size(), n);
+    return n;
+}
+
+constexpr std::string_view kDiskAlias = "ua-disk-";
+
+void read_mark(const xmlNode* root, DomainReading& reading) {
+    const xmlNode* metadata = child(root, "metadata");
+    for (const xmlNode* c = metadata != nullptr ? metadata->children : nullptr; c != nullptr; c = c->next) {
+        if (!is(c, "vm") || c->ns == nullptr ||
+            !xmlStrEqual(c->ns->href, reinterpret_cast<const xmlChar*>(kDomainMark)))
+            continue;
+        reading.ours = true;
+        reading.cluster = attribute(c, "cluster");
+        reading.hardware_hash = attribute(c, "hardware");
+        reading.epoch = {number(attribute(c, "incarnation")), number(attribute(c, "revision"))};
+        reading.rev = number(attribute(c, "rev"));
+    }
+}
+
+}  // namespace
+
+DomainReading read_domain_xml(const std::string& xml) {
+    DomainReading reading;
+    const Document document = parse(xml);
+    const xmlNode* root = document ? xmlDocGetRootElement(document.get()) : nullptr;
+    if (root == nullptr) return reading;
+    read_mark(root, reading);
+    const xmlNode* devices = child(root, "devices");
+    for (const xmlNode* c = devices != nullptr ? devices->children : nullptr; c != nullptr; c = c->next) {
+        if (!is(c, "disk")) continue;
+        const std::string alias = attribute(child(c, "alias"), "name");
+        const std::string file = attribute(child(c, "source"), "file");
+        const auto volume = Uuid::parse(std::filesystem::path(file).stem().string());
+        if (!alias.starts_with(kDiskAlias) || !volume) continue;
+        reading.disks.push_back({alias.substr(kDiskAlias.size()), VolumeId{*volume}});
+    }
+    return reading;
+}
+
+std::optional<std::string> disk_element(const std::string& xml, const std::string& disk_name) {
+    const Document document = parse(xml);
+    const xmlNode* root = document ? xmlDocGetRootElement(document.get()) : nullptr;
+    const xmlNode* devices = child(root, "devices");
+    for (xmlNode* c = devices != nullptr ? devices->children : nullptr; c != nullptr; c = c->next) {
+        if (!is(c, "disk") || attribute(child(c, "alias"), "name") != std::string(kDiskAlias) + disk_name) continue;
+        const std::unique_ptr<xmlBuffer, decltype(&xmlBufferFree)> buffer(xmlBufferCreate(), &xmlBufferFree);
+        xmlNodeDump(buffer.get(), document.get(), c, 0, 0);
+        return reinterpret_cast<const char*>(xmlBufferContent(buffer.get()));
+    }
+    return std::nullopt;
+}
+
+}  // namespace axle

@@ -1,0 +1,36 @@
+// Domain XML from a plan, and what our own XML says when libvirt gives it back. Pure; the same plan gives the same
+// text.
+//
+// The guest's hardware is fixed for ever by slots: slot N is PCIe root port N (1..30), so a disk or NIC keeps its PCI
+// address whatever comes and goes beside it.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/hypervisor/hypervisor.hpp"
+
+namespace axle {
+
+constexpr int kRootPorts = 30;
+constexpr const char* kDomainMark = "urn:axle:domain:1";  // namespace of our element in a domain's metadata
+
+std::string domain_name(VmId id);  // "axle-<id>"
+std::string domain_xml(const DomainPlan& plan);
+// One <disk>, as for virDomainAttachDevice.
+std::string disk_xml(const DomainPlan::Disk& disk);
+
+struct DomainReading {
+    bool ours = false;
+    std::string cluster, hardware_hash;
+    Epoch epoch;
+    std::uint64_t rev = 0;
+    std::vector<DomainObservation::LiveDisk> disks;
+};
+// Foreign or unreadable XML: ours = false.
+DomainReading read_domain_xml(const std::string& xml);
+
+// Name and full XML of a disk of this name in a live domain's XML; nullopt: it has none.
+std::optional<std::string> disk_element(const std::string& xml, const std::string& disk_name);
+
+}  // namespace axle

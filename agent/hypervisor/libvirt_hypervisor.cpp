@@ -1,0 +1,287 @@
+#include "agent/hypervisor/libvirt_hypervisor.hpp"
+
+#include "agent/hypervisor/connection.hpp"
+#include "agent/hypervisor/domain_xml.hpp"
+#include "agent/hypervisor/observe.hpp"
+#include "agent/hypervisor/png.hpp"
+#include "common/base/file.hpp"
+
+namespace axle {
+namespace {
+
+Result<> synced_definition(const LibvirtOptions& options, VmId id, bool removed) {
+    if (options.definitions.empty()) return {};
+    if (!removed) TRY_VOID(sync_file(options.definitions + "/" + domain_name(id) + ".xml"));
+    return sync_directory(options.definitions);
+}
+
+bool is_active(virDomainPtr domain) {
+    return virDomainIsActive(domain) == 1;
+}
+
+Result<int> state_of(virDomainPtr domain) {
+    int state = 0, reason = 0;
+    if (virDomainGetState(domain, &state, &reason, 0) != 0) return fail(libvirt_error("ask for a domain's state"));
+    return state;
+}
+
+Error not_defined(VmId id) {
+    return error(Code::not_found, "domain {} is not defined", id.str());
+}
+
+Result<> define_domain(virConnectPtr connect, const LibvirtOptions& options, const DomainPlan& plan,
+                       const Result<Domain>& found) {
+    const VmId id = plan.document.id;
+    if (!found) return fail(found.error());
+    if (*found) {
+        const auto there = read_domain_xml(take_string(virDomainGetXMLDesc(found->get(), VIR_DOMAIN_XML_INACTIVE)));
+        if (there.epoch > plan.document.epoch)
+            return fail(Code::conflict, "domain {} is defined at epoch {}.{}, a later one than {}.{}", id.str(),
+                        there.epoch.incarnation, there.epoch.revision, plan.document.epoch.incarnation,
+                        plan.document.epoch.revision);
+    }
+    const Domain defined(virDomainDefineXML(connect, domain_xml(plan).c_str()));
+    if (!defined) return fail(libvirt_error(fmt::format("define domain {}", id.str())));
+    // virDomainDefineXML returns before its file's directory is on disk (seen lost in a power cut).
+    return synced_definition(options, id, false);
+}
+
+Result<std::string> read_stream(virStreamPtr stream) {
+    std::string bytes;
+    char piece[65536];
+    for (;;) {
+        const int n = virStreamRecv(stream, piece, sizeof piece);
+        if (n < 0) return fail(libvirt_error("read a screenshot"));
+        if (n == 0) return bytes;
+        bytes.append(piece, static_cast<std::size_t>(n));
+        if (bytes.size() > (64u << 20)) return fail(Code::too_large, "the screenshot is over 64 MiB");
+    }
+}
+
+Result<std::string> take_screenshot(virConnectPtr connect, virDomainPtr domain) {
+    struct StreamFree {
+        void operator()(virStreamPtr s) const { virStreamFree(s); }
+    };
+    const std::unique_ptr<virStream, StreamFree> stream(virStreamNew(connect, 0));
+    if (!stream) return fail(libvirt_error("open a stream"));
+    const std::string type = take_string(virDomainScreenshot(domain, stream.get(), 0, 0));
+    if (type.empty()) return fail(libvirt_error("take a screenshot"));
+    auto bytes = read_stream(stream.get());
+    bytes ? virStreamFinish(stream.get()) : virStreamAbort(stream.get());
+    if (!bytes || type == "image/png") return bytes;
+    return png_from_ppm(*bytes);
+}
+
+}  // namespace
+
+LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options, Loop& events, Workers& workers, Executor& core)
+    : workers_(workers), core_(core), connection_(std::make_shared<Connection>(std::move(options), events, core)) {}
+LibvirtHypervisor::~LibvirtHypervisor() = default;
+
+template <typename T>
+void LibvirtHypervisor::run(const std::string& lane, std::function<Result<T>(Connection&)> call,
+                            std::function<void(Result<T>)> answer) {
+    auto shared = std::make_shared<std::function<void(Result<T>)>>(std::move(answer));
+    const bool taken = workers_.submit(lane, [this, connection = connection_, call = std::move(call), shared] {
+        auto result = std::make_shared<Result<T>>(call(*connection));
+        core_.post([shared, result] { (*shared)(std::move(*result)); });
+    });
+    if (!taken) core_.post([shared] { (*shared)(fail(Code::exhausted, "too many calls to libvirt are waiting")); });
+}
+
+// Runs an operation on a domain of ours; without one, `absent` is the outcome.
+void LibvirtHypervisor::on_domain(VmId id, Result<> absent, std::function<Result<>(virDomainPtr)> operation,
+                                  Done done) {
+    run<void>(
+        id.str(),
+        [id, absent = std::move(absent), operation = std::move(operation)](Connection& c) -> Result<> {
+            TRY(connect, c.get());
+            TRY(found, c.find(connect.get(), id));
+            if (!found) return absent;
+            return operation(found.get());
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::facts(Answer<HypervisorFacts> answer) {
+    run<HypervisorFacts>(
+        "",
+        [](Connection& c) -> Result<HypervisorFacts> {
+            TRY(connect, c.get());
+            return read_facts(connect.get());
+        },
+        std::move(answer));
+}
+
+void LibvirtHypervisor::list(Answer<std::vector<DomainObservation>> answer) {
+    run<std::vector<DomainObservation>>(
+        "list",
+        [](Connection& c) -> Result<std::vector<DomainObservation>> {
+            TRY(connect, c.get());
+            return observe_all(connect.get());
+        },
+        std::move(answer));
+}
+
+void LibvirtHypervisor::observe(VmId id, Answer<DomainObservation> answer) {
+    run<DomainObservation>(
+        id.str(),
+        [id](Connection& c) -> Result<DomainObservation> {
+            TRY(connect, c.get());
+            TRY(found, c.find(connect.get(), id));
+            if (!found) return DomainObservation{.id = id, .name = domain_name(id)};
+            return observe_domain(found.get());
+        },
+        std::move(answer));
+}
+
+void LibvirtHypervisor::on_hint(std::function<void(DomainHint)> told) {
+    connection_->set_listener(std::move(told));
+}
+
+void LibvirtHypervisor::define(DomainPlan plan, Done done) {
+    const VmId id = plan.document.id;
+    run<void>(
+        id.str(),
+        [plan = std::move(plan), id](Connection& c) -> Result<> {
+            TRY(connect, c.get());
+            return define_domain(connect.get(), c.options(), plan, c.find(connect.get(), id));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::undefine(VmId id, Done done) {
+    run<void>(
+        id.str(),
+        [id](Connection& c) -> Result<> {
+            TRY(connect, c.get());
+            TRY(found, c.find(connect.get(), id));
+            if (!found) return synced_definition(c.options(), id, true);
+            if (is_active(found.get())) return fail(Code::conflict, "domain {} is running", id.str());
+            constexpr unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                                       VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
+            if (virDomainUndefineFlags(found.get(), flags) != 0)
+                return fail(libvirt_error(fmt::format("undefine domain {}", id.str())));
+            return synced_definition(c.options(), id, true);
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::start(VmId id, bool paused, Done done) {
+    on_domain(
+        id, fail(not_defined(id)),
+        [=](virDomainPtr domain) -> Result<> {
+            if (is_active(domain)) return {};
+            if (virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : VIR_DOMAIN_NONE) == 0) return {};
+            Error e = libvirt_error(fmt::format("start domain {}", id.str()));
+            if (is_active(domain)) return {};
+            return fail(std::move(e));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::ask_shutdown(VmId id, Done done) {
+    on_domain(
+        id, Result<>{},
+        [=](virDomainPtr domain) -> Result<> {
+            if (!is_active(domain)) return {};
+            if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) == 0) return {};
+            return fail(libvirt_error(fmt::format("press the power button of domain {}", id.str())));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::destroy(VmId id, Done done) {
+    on_domain(
+        id, Result<>{},
+        [=](virDomainPtr domain) -> Result<> {
+            if (!is_active(domain)) return {};
+            if (virDomainDestroy(domain) == 0) return {};
+            Error e = libvirt_error(fmt::format("switch off domain {}", id.str()));
+            if (!is_active(domain)) return {};
+            return fail(std::move(e));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::ask_reboot(VmId id, Done done) {
+    on_domain(
+        id, fail(not_defined(id)),
+        [=](virDomainPtr domain) -> Result<> {
+            if (virDomainReboot(domain, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN) == 0) return {};
+            return fail(libvirt_error(fmt::format("reboot domain {}", id.str())));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::reset(VmId id, Done done) {
+    on_domain(
+        id, fail(not_defined(id)),
+        [=](virDomainPtr domain) -> Result<> {
+            if (virDomainReset(domain, 0) == 0) return {};
+            return fail(libvirt_error(fmt::format("reset domain {}", id.str())));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::suspend(VmId id, Done done) {
+    on_domain(
+        id, fail(not_defined(id)),
+        [=](virDomainPtr domain) -> Result<> {
+            TRY(state, state_of(domain));
+            if (state == VIR_DOMAIN_PAUSED || virDomainSuspend(domain) == 0) return {};
+            return fail(libvirt_error(fmt::format("pause domain {}", id.str())));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::resume(VmId id, Done done) {
+    on_domain(
+        id, fail(not_defined(id)),
+        [=](virDomainPtr domain) -> Result<> {
+            TRY(state, state_of(domain));
+            if (state == VIR_DOMAIN_RUNNING || virDomainResume(domain) == 0) return {};
+            return fail(libvirt_error(fmt::format("resume domain {}", id.str())));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::attach_disk(VmId id, DomainPlan::Disk disk, Done done) {
+    on_domain(
+        id, fail(not_defined(id)),
+        [=](virDomainPtr domain) -> Result<> {
+            const std::string live = take_string(virDomainGetXMLDesc(domain, 0));
+            if (disk_element(live, disk.document.name)) return {};
+            if (virDomainAttachDeviceFlags(domain, disk_xml(disk).c_str(), VIR_DOMAIN_AFFECT_LIVE) == 0) return {};
+            return fail(libvirt_error(fmt::format("attach disk {} to domain {}", disk.document.name, id.str())));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::detach_disk(VmId id, std::string disk_name, Done done) {
+    on_domain(
+        id, Result<>{},
+        [=](virDomainPtr domain) -> Result<> {
+            if (!is_active(domain)) return {};
+            const auto element = disk_element(take_string(virDomainGetXMLDesc(domain, 0)), disk_name);
+            if (!element) return {};
+            // The guest must let go of it: success says that it was asked, observation shows when it is gone.
+            if (virDomainDetachDeviceFlags(domain, element->c_str(), VIR_DOMAIN_AFFECT_LIVE) == 0) return {};
+            return fail(libvirt_error(fmt::format("detach disk {} from domain {}", disk_name, id.str())));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::screenshot(VmId id, Answer<std::string> png) {
+    run<std::string>(
+        id.str(),
+        [id](Connection& c) -> Result<std::string> {
+            TRY(connect, c.get());
+            TRY(found, c.find(connect.get(), id));
+            if (!found) return fail(not_defined(id));
+            return take_screenshot(connect.get(), found.get());
+        },
+        std::move(png));
+}
+
+}  // namespace axle

@@ -1,0 +1,61 @@
+// Guests by libvirt's C API (DESIGN 8). Every call blocks, so all run on workers, one at a time per domain; answers are
+// posted to the core. One connection with keep-alive; while libvirtd is away calls answer Code::unavailable, and the
+// connection comes back by itself with the next call.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "agent/hypervisor/hypervisor.hpp"
+#include "common/base/clock.hpp"
+#include "common/loop/loop.hpp"
+#include "common/loop/workers.hpp"
+
+struct _virDomain;
+typedef struct _virDomain* virDomainPtr;  // libvirt's, without its header
+
+namespace axle {
+
+struct LibvirtOptions {
+    std::string uri = "qemu:///system";
+    // Where libvirtd keeps its definitions: synced by us after each define, because it doesn't (RELIABILITY 1.1).
+    // Empty: not done.
+    std::string definitions = "/etc/libvirt/qemu";
+};
+
+class LibvirtHypervisor final : public Hypervisor {
+  public:
+    // events: the loop that libvirt's own sockets and timers live on. All outlive this object; stop the workers first.
+    LibvirtHypervisor(LibvirtOptions options, Loop& events, Workers& workers, Executor& core);
+    ~LibvirtHypervisor() override;
+
+    void facts(Answer<HypervisorFacts> answer) override;
+    void list(Answer<std::vector<DomainObservation>> answer) override;
+    void observe(VmId id, Answer<DomainObservation> answer) override;
+    void on_hint(std::function<void(DomainHint)> told) override;
+    void define(DomainPlan plan, Done done) override;
+    void undefine(VmId id, Done done) override;
+    void start(VmId id, bool paused, Done done) override;
+    void ask_shutdown(VmId id, Done done) override;
+    void destroy(VmId id, Done done) override;
+    void ask_reboot(VmId id, Done done) override;
+    void reset(VmId id, Done done) override;
+    void suspend(VmId id, Done done) override;
+    void resume(VmId id, Done done) override;
+    void attach_disk(VmId id, DomainPlan::Disk disk, Done done) override;
+    void detach_disk(VmId id, std::string disk_name, Done done) override;
+    void screenshot(VmId id, Answer<std::string> png) override;
+
+  private:
+    class Connection;
+    template <typename T>
+    void run(const std::string& lane, std::function<Result<T>(Connection&)> call,
+             std::function<void(Result<T>)> answer);
+
+    void on_domain(VmId id, Result<> absent, std::function<Result<>(virDomainPtr)> operation, Done done);
+
+    Workers& workers_;
+    Executor& core_;
+    std::shared_ptr<Connection> connection_;
+};
+
+}  // namespace axle
