@@ -30,7 +30,7 @@ make_key() {
     fi
     for file in "$home"/.ssh/*.pub; do
         name=$(basename "$file" .pub | tr 'A-Z_.' 'a-z--')
-        if axle sshkey create "$name" --public-key "$(head -n 1 "$file")" >>"$log" 2>&1 || axle sshkey get "$name" >>"$log" 2>&1; then
+        if axle sshkey create "$name" --file "$file" >>"$log" 2>&1 || axle sshkey get "$name" >>"$log" 2>&1; then
             key_name+="${key_name:+ }$name"
             fact "ssh key \"$name\" is $file"
         fi

@@ -18,8 +18,8 @@ start_axle() {
 
 wait_for_api() {
     local deadline=$((SECONDS + 60))
-    until axle version >>"$log" 2>&1; do
-        ((SECONDS < deadline)) || fail "the API did not answer within 60 s" "$(where_the_log_is)"
+    until [[ -n $(axle host list -o name 2>>"$log") ]]; do
+        ((SECONDS < deadline)) || fail "the API did not answer within 60 s, or knows no host" "$(where_the_log_is)"
         sleep 0.2
     done
     fact "the API answers"

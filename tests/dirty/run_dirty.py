@@ -61,8 +61,8 @@ def follow(machine, log):
         for line in said[told:complete].decode(errors="replace").replace("\r", "").splitlines():
             print(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line), flush=True)
         told = complete
-        if ended:
-            return b"tally: " in said
+        if ended or b"\ntally: " in said[:complete]:
+            return b"\ntally: " in said
         time.sleep(0.5)
 
 

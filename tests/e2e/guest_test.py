@@ -21,7 +21,7 @@ def import_image(cloud):
 @case("a guest boots from the image, gets its address by DHCP, its name and key from the seed, and answers")
 def first_guest(cloud):
     cloud.axle("network", "create", "default", "--type", "nat")
-    cloud.axle("sshkey", "create", "mine", "--public-key", (cloud.host.directory / "key.pub").read_text().strip())
+    cloud.axle("sshkey", "create", "mine", "--file", cloud.host.directory / "key.pub")
     cloud.create_vm("web1", "--ssh-key", "mine")
     cloud.wait_phase("web1", "running")
     check_equal(cloud.wait_http("web1"), "hello from web1", "the page of web1")

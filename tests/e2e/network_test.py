@@ -51,7 +51,7 @@ def inside_and_out(cloud):
     cloud.before = others(cloud)
     cloud.import_tiny()
     cloud.axle("network", "create", "default", "--type", "nat")
-    cloud.axle("sshkey", "create", "mine", "--public-key", (cloud.host.directory / "key.pub").read_text().strip())
+    cloud.axle("sshkey", "create", "mine", "--file", cloud.host.directory / "key.pub")
     for name in ("net1", "net2"):
         cloud.create_vm(name, "--ssh-key", "mine")
     for name in ("net1", "net2"):

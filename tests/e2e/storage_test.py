@@ -21,10 +21,10 @@ def files(cloud):
 def data_disk(cloud):
     cloud.import_tiny()
     cloud.axle("network", "create", "default", "--type", "nat")
-    cloud.axle("sshkey", "create", "mine", "--public-key", (cloud.host.directory / "key.pub").read_text().strip())
+    cloud.axle("sshkey", "create", "mine", "--file", cloud.host.directory / "key.pub")
     cloud.create_vm("store1", "--ssh-key", "mine")
     cloud.axle("volume", "create", "data1", "--size", "64MiB", timeout=60)
-    cloud.axle("volume", "attach", "data1", "--vm", "store1", timeout=60)
+    cloud.axle("volume", "attach", "data1", "store1", timeout=60)
     cloud.wait_http("store1")
     device = wait_for("the disk is in the running guest", 20, lambda: _disk_of(cloud, 64 << 20))
     cloud.ssh("store1", f"echo axle-was-here | dd of=/dev/{device} conv=fsync; sync")
@@ -43,7 +43,7 @@ def _disk_of(cloud, size):
 
 @case("a volume leaves the running guest when it is detached, and is still there")
 def detach(cloud):
-    cloud.axle("volume", "detach", "data1", timeout=60)
+    cloud.axle("volume", "detach", "data1", "store1", timeout=60)
     wait_for("the disk has left the guest", 30, lambda: not _disk_of(cloud, 64 << 20))
     check("data1" in cloud.names("volume"), "the volume is gone")
 
