@@ -102,6 +102,7 @@ TEST_CASE("a request that is not answered by its deadline gets a 504 that says t
     CHECK(answer->status == 504);
     CHECK(answer->body.find("\"code\":\"timeout\"") != std::string::npos);
     CHECK(answer->body.find("outcome is unknown") != std::string::npos);
+    const std::lock_guard lock(mutex);
     waiting.clear();  // the late answer goes nowhere
 }
 
