@@ -81,9 +81,9 @@ Error volume_too_small(const VolumeDocument& volume, std::int64_t image_size) {
 Error image_missing(const PoolDocument& pool, const VolumeDocument& volume) {
     return error(Code::not_found, "volume {}: image {} is not in pool {}", volume.name, volume.image_digest, pool.name);
 }
-Error no_space(const PoolDocument& pool, std::int64_t need, std::int64_t free) {
-    return error(Code::no_space, "pool {} has {} free, {} are needed", pool.name, format_bytes(free),
-                 format_bytes(need))
+Error no_space(const PoolDocument& pool, std::int64_t need, std::int64_t free, std::int64_t stays_free) {
+    return error(Code::no_space, "pool {} has {} free, {} are needed{}", pool.name, format_bytes(free),
+                 format_bytes(need), stays_free == 0 ? "" : fmt::format(" and {} stay free", format_bytes(stays_free)))
         .with_hint(fmt::format("free space in {}, or take another pool", pool.path));
 }
 

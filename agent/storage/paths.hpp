@@ -34,6 +34,6 @@ Error volume_lost(const VolumeDocument& volume, const std::string& path);
 Error volume_absent(const VolumeDocument& volume, const std::string& path);
 Error volume_too_small(const VolumeDocument& volume, std::int64_t image_size);
 Error image_missing(const PoolDocument& pool, const VolumeDocument& volume);
-Error no_space(const PoolDocument& pool, std::int64_t need, std::int64_t free);
+Error no_space(const PoolDocument& pool, std::int64_t need, std::int64_t free, std::int64_t stays_free = 0);
 
 }  // namespace axle

@@ -1,0 +1,155 @@
+// Volumes: qcow2 files written in process, raw files, and the check before a start.
+#include <algorithm>
+#include <cerrno>
+#include <sys/stat.h>
+
+#include "agent/storage/paths.hpp"
+#include "agent/storage/pool_directory.hpp"
+#include "common/base/file.hpp"
+#include "common/base/log.hpp"
+#include "common/base/process.hpp"
+#include "common/disk/qcow2.hpp"
+#include "common/disk/qcow2_overlay.hpp"
+
+namespace axle {
+namespace {
+
+constexpr milliseconds kCheckLimit{30 * 60'000};
+
+// As the header names the image: relative to the volume, so that a pool can be mounted elsewhere.
+std::string backing_name(const std::string& digest) {
+    return digest.empty() ? "" : "../images/" + digest + ".qcow2";
+}
+
+std::string digest_of_backing(const std::string& backing_file) {
+    std::string_view name = backing_file;
+    name.remove_prefix(std::min(name.size(), name.rfind('/') + 1));
+    if (!name.ends_with(".qcow2")) return backing_file;
+    name.remove_suffix(6);
+    return is_digest(name) ? std::string(name) : backing_file;
+}
+
+Qcow2Plan plan_of(const VolumeDocument& volume) {
+    return {.size = volume.size, .backing_file = backing_name(volume.image_digest)};
+}
+
+VolumeDocument other_format(VolumeDocument volume) {
+    volume.format = volume.format == DiskFormat::raw ? DiskFormat::qcow2 : DiskFormat::raw;
+    return volume;
+}
+
+Error damaged(const VolumeDocument& volume, const std::string& path, const std::string& how) {
+    return error(Code::corrupt, "volume {}: {}: {}", volume.name, path, how)
+        .with_hint("its VM isn't started; copy the file before you try qemu-img check -r all on it");
+}
+
+Result<> fits(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
+    const std::int64_t need = volume.format == DiskFormat::raw ? volume.size : 0;
+    TRY(free, free_space(pool));
+    if (free < need + settings.least_free) return fail(no_space(pool, need, free, settings.least_free));
+    return {};
+}
+
+Result<> image_fits(const PoolDocument& pool, const VolumeDocument& volume) {
+    if (volume.image_digest.empty()) return {};
+    const auto header = read_qcow2(image_path(pool, volume.image_digest));
+    if (!header && header.error().code == Code::not_found) return fail(image_missing(pool, volume));
+    if (!header) return fail(damaged(volume, image_path(pool, volume.image_digest), header.error().message));
+    const auto size = static_cast<std::int64_t>(header->size);
+    if (size > volume.size) return fail(volume_too_small(volume, size));
+    return {};
+}
+
+Result<> compare(const PoolDocument& pool, const VolumeDocument& volume, const VolumeObservation& there) {
+    if (there.size != volume.size || there.image_digest != volume.image_digest)
+        return fail(volume_differs(volume, there.size, there.image_digest));
+    return sync_directory(volumes_directory(pool));  // it may have got its name just before a crash
+}
+
+Result<> make(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
+    TRY(file, NewFile::create(volume_path(pool, volume), settings.tag));
+    TRY_VOID(volume.format == DiskFormat::raw ? file.allocate(volume.size) : write_qcow2(file, plan_of(volume)));
+    return file.publish();
+}
+
+Result<> run_check(const VolumeDocument& volume, const std::string& path) {
+    const ProcessSpec spec{.program = "qemu-img",
+                           .arguments = {"check", "-q", "-f", "qcow2", "-r", "leaks", path},
+                           .time_limit = kCheckLimit};
+    TRY(result, run_process(spec));
+    if (result.ok()) return {};
+    const std::string words = describe_end(spec, result);
+    if (words.find("lock") != std::string::npos)
+        return fail(error(Code::busy, "volume {} is open in another process: {}", volume.name, words));
+    // 1: the check did not get through; 3: leaks that could not be mended, which cost room and no data.
+    if (result.exit_status == 3) {
+        log::warning(fmt::format("volume {}: leaked clusters stay: {}", volume.name, words));
+        return {};
+    }
+    return fail(damaged(volume, path, words));
+}
+
+}  // namespace
+
+Result<std::vector<VolumeId>> list_volume_files(const PoolDocument& pool) {
+    TRY(names, list_directory(volumes_directory(pool)));
+    std::vector<VolumeId> ids;
+    for (const auto& name : names)
+        if (const auto id = volume_of_file_name(name); id && (ids.empty() || ids.back() != *id)) ids.push_back(*id);
+    return ids;
+}
+
+Result<VolumeObservation> observe_volume_file(const PoolDocument& pool, const VolumeDocument& volume) {
+    TRY_VOID(verify_pool(pool));
+    const std::string path = volume_path(pool, volume);
+    struct stat st {};
+    if (::stat(path.c_str(), &st) != 0) {
+        if (errno == ENOENT) return VolumeObservation{};
+        return fail(system_error("look at " + path, errno));
+    }
+    VolumeObservation seen{.exists = true, .size = st.st_size, .allocated = st.st_blocks * 512};
+    if (volume.format == DiskFormat::raw) return seen;
+    const auto header = read_qcow2(path);
+    if (!header) return fail(damaged(volume, path, header.error().message));
+    seen.size = static_cast<std::int64_t>(header->size);
+    seen.image_digest = digest_of_backing(header->backing_file);
+    return seen;
+}
+
+Result<> create_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
+    TRY_VOID(check_document(volume));
+    TRY(there, observe_volume_file(pool, volume));
+    if (there.exists) return compare(pool, volume, there);
+    const std::string other = volume_path(pool, other_format(volume));
+    if (file_exists(other))
+        return fail(Code::conflict, "volume {} is there in the other format, as {}", volume.name, other);
+    if (volume.made) return fail(volume_lost(volume, volume_path(pool, volume)));
+    TRY_VOID(image_fits(pool, volume));
+    TRY_VOID(fits(pool, volume, settings));
+    return make(pool, volume, settings);
+}
+
+Result<> destroy_volume_files(const PoolDocument& pool, VolumeId id) {
+    TRY_VOID(verify_pool(pool));
+    const VolumeDocument volume{.id = id};
+    TRY_VOID(remove_file_durably(volume_path(pool, volume)));
+    return remove_file_durably(volume_path(pool, other_format(volume)));
+}
+
+Result<> check_volume_file(const PoolDocument& pool, const VolumeDocument& volume) {
+    TRY_VOID(verify_pool(pool));
+    const std::string path = volume_path(pool, volume);
+    if (!file_exists(path)) return fail(volume_absent(volume, path));
+    if (volume.format == DiskFormat::raw) return {};
+    const auto header = read_qcow2(path);
+    if (!header) return fail(damaged(volume, path, header.error().message));
+    // What QEMU is about to open is decided by us, not by what stands in the file.
+    if (header->backing_file != backing_name(volume.image_digest) || header->has_data_file())
+        return fail(damaged(volume, path,
+                            fmt::format("it refers to \"{:.100}{:.100}\", not to \"{}\"", header->backing_file,
+                                        header->data_file, backing_name(volume.image_digest))));
+    TRY(untouched, is_untouched_qcow2(path, plan_of(volume)));
+    return untouched ? Result<>{} : run_check(volume, path);
+}
+
+}  // namespace axle
