@@ -41,8 +41,8 @@ build_packages() {
     local launcher=()
     if command -v ccache >/dev/null; then launcher=("-DCMAKE_CXX_COMPILER_LAUNCHER=${AXLE_LAUNCHER:-ccache}"); fi
     cd "$top" || return 1
-    work "configuring" cmake --preset release -DAXLE_TESTS=OFF "${launcher[@]}" || fail "the build could not be configured (above)"
-    work "building" cmake --build --preset release || fail "the build failed (above)"
+    work "configuring" cmake --preset release "${launcher[@]}" || fail "the build could not be configured (above)"
+    work "building" cmake --build --preset release --target axle axle-allinone axle-agent axle-orchestrator || fail "the build failed (above)"
     rm -rf build/release/packages
     work "making packages" cpack --config build/release/CPackConfig.cmake || fail "the packages could not be made (above)"
     cd /

@@ -106,7 +106,7 @@ def _compare(cloud):
 
 
 def make_lab():
-    return lab(start=False, libvirt=False, own_root=True)
+    return lab(start=False, libvirt=False, own_root="/")
 
 
 if __name__ == "__main__":

@@ -82,9 +82,10 @@ class World:
 
 
 class Host:
-    """One private host. `own_root` gives it a file system of its own too (packages may be installed in it)."""
+    """One private host. `own_root` gives it a file system of its own too (packages may be installed in it): what stands
+    in that directory, "/" for this machine's, under an overlay."""
 
-    def __init__(self, directory, number=1, world=None, libvirt=True, own_root=False, keep_visible=()):
+    def __init__(self, directory, number=1, world=None, libvirt=True, own_root=None, keep_visible=()):
         self.directory = Path(directory).resolve()
         self.number = number
         self.name = f"h{number}"
@@ -191,7 +192,7 @@ def main(arguments):
         print(usage, file=sys.stderr)
         return 2
     verb, directory, *rest = arguments
-    host = Host(directory, own_root="--own-root" in rest, keep_visible=[ROOT])
+    host = Host(directory, own_root="/" if "--own-root" in rest else None, keep_visible=[ROOT])
     if verb == "start":
         host.start(stay=True)
         print(f"host {host.name} is up, process 1 is {host.pid}")

@@ -54,14 +54,14 @@ def enter_cgroup(name):
             print(f"host: no own cgroup below {parent}: {error}", flush=True)
 
 
-def make_root_private(directory, keep_visible):
+def make_root_private(directory, below, keep_visible):
     """The whole file system becomes an overlay: packages can be installed and removed, and nothing outside changes."""
     layers = directory / "layers"
     for name in ("upper", "work"):
         (layers / name).mkdir(parents=True, exist_ok=True)
     root = directory / "root"
     root.mkdir(exist_ok=True)
-    options = f"lowerdir=/,upperdir={layers}/upper,workdir={layers}/work"
+    options = f"lowerdir={below},upperdir={layers}/upper,workdir={layers}/work"
     if subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, root], stderr=subprocess.DEVNULL).returncode:
         mount("-t", "tmpfs", "tmpfs", layers)  # the directory lies on an overlay itself, which can't be an upper layer
         for name in ("upper", "work"):
@@ -144,7 +144,7 @@ def start_libvirt(config):
 def process_one(directory, config):
     mount("--make-rprivate", "/")
     if config["own_root"]:
-        make_root_private(directory, config["keep_visible"])
+        make_root_private(directory, config["own_root"], config["keep_visible"])
     mount_private(directory)
     mount_sys()
     write_identity(directory, config)
