@@ -1,0 +1,126 @@
+#include "agent/host/linux_host.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "agent/network/rtnetlink.hpp"
+#include "common/base/file.hpp"
+#include "common/model/format.hpp"
+
+namespace axle {
+namespace {
+
+std::string trimmed(std::string text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    return text;
+}
+std::string file_text(const char* path) {
+    return trimmed(read_file(path, 1 << 20).value_or(""));
+}
+
+// The value behind `key` at a line's start: "NAME=value" or "name : value".
+std::string value_in(const std::string& text, std::string_view key, char separator) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(key)) continue;
+        const auto at = line.find(separator);
+        if (at == std::string::npos) continue;
+        std::string value = line.substr(at + 1);
+        while (!value.empty() && (value.front() == ' ' || value.front() == '"' || value.front() == '\t'))
+            value.erase(0, 1);
+        while (!value.empty() && (value.back() == '"' || value.back() == ' ')) value.pop_back();
+        return value;
+    }
+    return "";
+}
+
+std::int64_t kibibytes_in(const std::string& meminfo, std::string_view key) {
+    const std::string text = value_in(meminfo, key, ':');
+    std::int64_t kib = 0;
+    std::from_chars(text.data(), text.data() + text.size(), kib);
+    return kib * 1024;
+}
+
+void add_network_facts(HostFacts& facts) {
+    const auto rtnl = Rtnetlink::open();
+    if (!rtnl) return;
+    const auto links = (*rtnl)->links();
+    const auto addresses = (*rtnl)->addresses();
+    const auto routes = (*rtnl)->routes();
+    if (!links || !addresses || !routes) return;
+    const auto is_ours = [&](int index) {
+        const auto found = std::ranges::find(*links, index, &Link::index);
+        return found != links->end() && found->name.starts_with("axb") && found->alias.starts_with("axle ");
+    };
+    for (const Link& link : *links) {
+        if (link.kind == "bridge" && !is_ours(link.index)) facts.bridges.push_back(link.name);
+    }
+    for (const LinkAddress& address : *addresses) {
+        if (!is_ours(address.index) && !address.cidr.starts_with("127.")) facts.addresses.push_back(address.cidr);
+    }
+    for (const Route& route : *routes) {
+        const auto range = parse_cidr(route.destination);
+        if (!is_ours(route.out_index) && range && range->prefix > 0) facts.routes.push_back(route.destination);
+    }
+}
+
+}  // namespace
+
+std::string read_boot_id() {
+    return file_text("/proc/sys/kernel/random/boot_id");
+}
+
+HostFacts read_host_facts() {
+    HostFacts facts;
+    utsname names{};
+    ::uname(&names);
+    facts.hostname = names.nodename;
+    std::ranges::transform(facts.hostname, facts.hostname.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (!is_dotted_name(facts.hostname)) facts.hostname = "host";
+    facts.machine_id = file_text("/etc/machine-id");
+    facts.os = value_in(file_text("/etc/os-release"), "PRETTY_NAME", '=');
+    facts.kernel = names.release;
+    facts.agent = AXLE_VERSION;
+    facts.cpu_model = value_in(file_text("/proc/cpuinfo"), "model name", ':');
+    facts.cpus = ::sysconf(_SC_NPROCESSORS_ONLN);
+    facts.memory = kibibytes_in(file_text("/proc/meminfo"), "MemTotal");
+    add_network_facts(facts);
+    return facts;
+}
+
+LinuxHost::LinuxHost(Workers& workers, Executor& core) : workers_(workers), core_(core) {}
+
+void LinuxHost::facts(Answer<HostFacts> answer) {
+    auto shared = std::make_shared<Answer<HostFacts>>(std::move(answer));
+    const bool taken = workers_.submit("host", [this, shared] {
+        core_.post([shared, facts = read_host_facts()]() mutable { (*shared)(std::move(facts)); });
+    });
+    if (!taken) core_.post([shared] { (*shared)(fail(Code::exhausted, "too much is waiting")); });
+}
+
+void LinuxHost::load(Answer<HostLoad> answer) {
+    auto shared = std::make_shared<Answer<HostLoad>>(std::move(answer));
+    const bool taken = workers_.submit("host", [this, shared] {
+        HostLoad load{.memory_free = kibibytes_in(file_text("/proc/meminfo"), "MemAvailable")};
+        std::istringstream line(file_text("/proc/stat"));
+        std::string word;
+        line >> word;
+        std::int64_t all = 0, idle = 0, value = 0;
+        for (int column = 0; column < 8 && line >> value; ++column) {
+            all += value;
+            if (column == 3 || column == 4) idle += value;
+        }
+        if (all > all_ && all_ > 0)
+            load.cpu = static_cast<double>(all - idle - busy_) / static_cast<double>(all - all_);
+        all_ = all;
+        busy_ = all - idle;
+        core_.post([shared, load] { (*shared)(load); });
+    });
+    if (!taken) core_.post([shared] { (*shared)(fail(Code::exhausted, "too much is waiting")); });
+}
+
+}  // namespace axle

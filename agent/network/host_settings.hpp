@@ -1,0 +1,24 @@
+// Settings of the whole host that we change: the old value is recorded durably before the first change, and put back
+// when the product is removed (promise 8). Workers only.
+#pragma once
+#include <map>
+#include <string>
+
+#include "common/base/result.hpp"
+
+namespace axle {
+
+class HostSettings {
+  public:
+    explicit HostSettings(std::string record) : record_(std::move(record)) {}  // path of the record
+
+    // e.g. ("/proc/sys/net/ipv4/ip_forward", "1"). Has it already: nothing is recorded.
+    Result<> set(const std::string& path, const std::string& value);
+    Result<> restore_all();  // and forgets the record
+
+  private:
+    Result<std::map<std::string, std::string>> recorded() const;
+    std::string record_;
+};
+
+}  // namespace axle

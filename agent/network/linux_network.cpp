@@ -1,0 +1,262 @@
+#include "agent/network/linux_network.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "agent/network/dnsmasq.hpp"
+#include "agent/network/firewall.hpp"
+#include "agent/network/host_settings.hpp"
+#include "agent/network/rtnetlink.hpp"
+#include "common/base/file.hpp"
+#include "common/base/log.hpp"
+#include "common/model/format.hpp"
+
+namespace axle {
+namespace {
+
+constexpr std::string_view kNetworkMark = "axle network ", kNicMark = "axle nic ";
+
+Condition trouble(const char* reason, std::string message) {
+    return {.type = reason, .status = true, .reason = reason, .message = std::move(message)};
+}
+
+bool is_ours(const Link& link) {
+    return (link.name.starts_with("axb") && link.alias.starts_with(kNetworkMark)) ||
+           (link.name.starts_with("axt") && link.alias.starts_with(kNicMark));
+}
+
+std::string with_prefix(const NetworkDocument& n) {
+    const auto range = parse_cidr(n.cidr);
+    return fmt::format("{}/{}", n.gateway, range ? range->prefix : 24);
+}
+
+}  // namespace
+
+// What one apply works with. Worker thread only.
+class LinuxNetwork::Work {
+  public:
+    explicit Work(LinuxNetworkOptions options)
+        : options_(std::move(options)),
+          dnsmasq_(options_.state_folder + "/dnsmasq"),
+          settings_(options_.state_folder + "/host-settings.json") {}
+
+    Result<NetworkReport> apply(const NetworkPlan& plan);
+    Result<std::vector<Lease>> leases(NetworkId network) { return dnsmasq_.leases(network); }
+    Result<> remove_all();
+
+  private:
+    Result<> look();
+    const Link* link(const std::string& name) const;
+    std::optional<std::string> overlap(const NetworkDocument& network) const;
+    SimpleReport make_network(const NetworkDocument& network);
+    Result<> make_bridge(const NetworkDocument& network);
+    Result<> make_tap(const NicPlan& nic, const NetworkDocument& network);
+    void sweep(const NetworkPlan& plan);
+    void report_foreign(NetworkReport& report, const NetworkPlan& plan);
+
+    LinuxNetworkOptions options_;
+    Dnsmasq dnsmasq_;
+    HostSettings settings_;
+    Firewall firewall_;
+    std::unique_ptr<Rtnetlink> rtnl_;
+    std::vector<Link> links_;
+    std::vector<LinkAddress> addresses_;
+    std::vector<Route> routes_;
+};
+
+Result<> LinuxNetwork::Work::look() {
+    if (!rtnl_) {
+        TRY(opened, Rtnetlink::open());
+        rtnl_ = std::move(opened);
+    }
+    TRY(links, rtnl_->links());
+    TRY(addresses, rtnl_->addresses());
+    TRY(routes, rtnl_->routes());
+    links_ = std::move(links);
+    addresses_ = std::move(addresses);
+    routes_ = std::move(routes);
+    return {};
+}
+
+const Link* LinuxNetwork::Work::link(const std::string& name) const {
+    const auto found = std::ranges::find(links_, name, &Link::name);
+    return found == links_.end() ? nullptr : &*found;
+}
+
+// A range that the host reaches already by an interface that isn't this network's.
+std::optional<std::string> LinuxNetwork::Work::overlap(const NetworkDocument& network) const {
+    const auto range = parse_cidr(network.cidr);
+    const Link* own = link(network.bridge);
+    const auto name_of = [&](int index) {
+        const auto found = std::ranges::find(links_, index, &Link::index);
+        return found == links_.end() ? fmt::format("interface {}", index) : found->name;
+    };
+    for (const Route& route : routes_) {
+        const auto theirs = parse_cidr(route.destination);
+        const bool mine = own != nullptr && route.out_index == own->index;
+        if (!mine && theirs && theirs->prefix > 0 && theirs->overlaps(*range))
+            return fmt::format("the host reaches {} by {}", route.destination, name_of(route.out_index));
+    }
+    return std::nullopt;
+}
+
+Result<> LinuxNetwork::Work::make_bridge(const NetworkDocument& network) {
+    const Link* there = link(network.bridge);
+    if (there != nullptr && !is_ours(*there))
+        return fail(Code::conflict, "an interface {} is there that Axle did not make", network.bridge);
+    int index = there != nullptr ? there->index : 0;
+    if (there == nullptr) {
+        TRY(made, rtnl_->add_bridge(network.bridge, network.gateway_mac));
+        index = made;
+    }
+    LinkWish wish{.up = true};
+    const std::string alias = std::string(kNetworkMark) + network.id.str();
+    if (there == nullptr || there->alias != alias) wish.alias = alias;
+    if (there == nullptr || there->mtu != network.mtu) wish.mtu = network.mtu;
+    if (there != nullptr && there->mac != network.gateway_mac) wish.mac = network.gateway_mac;
+    if (there == nullptr || !there->up || !wish.alias.empty() || wish.mtu > 0 || !wish.mac.empty())
+        TRY_VOID(rtnl_->set_link(index, wish));
+    const std::string wanted = with_prefix(network);
+    for (const LinkAddress& address : addresses_) {
+        if (address.index == index && address.cidr != wanted) TRY_VOID(rtnl_->remove_address(index, address.cidr));
+    }
+    return rtnl_->add_address(index, wanted);
+}
+
+SimpleReport LinuxNetwork::Work::make_network(const NetworkDocument& network) {
+    const auto refuse = [&](const char* reason, std::string message) {
+        return SimpleReport{.ready = false, .conditions = {trouble(reason, std::move(message))}};
+    };
+    if (network.type == NetworkType::bridged) {
+        const Link* bridge = link(network.bridge);
+        if (bridge == nullptr)
+            return refuse("BridgeMissing",
+                          fmt::format("the host has no bridge {}: make it, or choose another one", network.bridge));
+        if (bridge->kind != "bridge")
+            return refuse("BridgeMissing", fmt::format("{} is a {}, not a bridge", network.bridge,
+                                                       bridge->kind.empty() ? "network card" : bridge->kind));
+        return {.ready = true};
+    }
+    if (const auto why = overlap(network))
+        return refuse("RangeOverlaps", fmt::format("range {} overlaps: {}; make the network anew with another range",
+                                                   network.cidr, *why));
+    if (auto made = make_bridge(network); !made) return refuse("BridgeFailed", made.error().message);
+    if (auto set = settings_.set("/proc/sys/net/ipv4/ip_forward", "1"); !set)
+        return refuse("ForwardingFailed", set.error().message);
+    if (auto served = dnsmasq_.apply(network); !served)
+        return refuse("DhcpFailed",
+                      served.error().message + (served.error().hint.empty() ? "" : "; " + served.error().hint));
+    return {.ready = true};
+}
+
+Result<> LinuxNetwork::Work::make_tap(const NicPlan& nic, const NetworkDocument& network) {
+    const Link* there = link(nic.tap);
+    if (there != nullptr && !is_ours(*there) && !there->alias.empty())
+        return fail(Code::conflict, "an interface {} is there that Axle did not make", nic.tap);
+    const Link* bridge = link(network.bridge);
+    if (bridge == nullptr) return fail(Code::not_found, "bridge {} is not there", network.bridge);
+    const std::string alias = fmt::format("{}{} {}", kNicMark, nic.vm.str(), nic.nic);
+    if (there != nullptr && there->alias == alias && there->master == bridge->index && there->up &&
+        there->mtu == network.mtu)
+        return {};
+    TRY(index, rtnl_->add_tap(nic.tap));
+    return rtnl_->set_link(index, {.master = bridge->index, .mtu = network.mtu, .alias = alias, .up = true});
+}
+
+// What bears our mark and isn't wanted. A tap that a process has open is a guest's that runs: it stays until it is off.
+void LinuxNetwork::Work::sweep(const NetworkPlan& plan) {
+    std::set<std::string> wanted;
+    for (const NicPlan& nic : plan.nics) wanted.insert(nic.tap);
+    for (const NetworkDocument& network : plan.networks) wanted.insert(network.bridge);
+    std::set<int> in_use;
+    for (const Link& l : links_) {
+        if (is_ours(l) && l.name.starts_with("axt") && l.carrier && !wanted.contains(l.name)) in_use.insert(l.master);
+    }
+    for (const Link& l : links_) {
+        if (!is_ours(l) || wanted.contains(l.name)) continue;
+        const bool busy = l.name.starts_with("axt") ? l.carrier : in_use.contains(l.index);
+        if (busy) continue;
+        if (auto removed = rtnl_->remove_link(l.index); !removed) log::warning(removed.error().message);
+    }
+    const auto known = dnsmasq_.known();
+    for (const NetworkId& id : known ? *known : std::vector<NetworkId>{}) {
+        const bool kept = std::ranges::any_of(
+            plan.networks, [&](const NetworkDocument& n) { return n.id == id && n.type == NetworkType::nat; });
+        if (kept) continue;
+        if (auto removed = dnsmasq_.remove(id); !removed) log::warning(removed.error().message);
+    }
+}
+
+void LinuxNetwork::Work::report_foreign(NetworkReport& report, const NetworkPlan& plan) {
+    const auto ruleset = firewall_.list_ruleset();
+    if (!ruleset) return;
+    for (const ForeignBlock& block : foreign_blocks(*ruleset)) {
+        for (const NetworkDocument& network : plan.networks) {
+            if (network.type == NetworkType::nat)
+                report.networks[network.id].conditions.push_back(
+                    trouble("Blocked", block.message + "; " + block.remedy));
+        }
+    }
+}
+
+Result<NetworkReport> LinuxNetwork::Work::apply(const NetworkPlan& plan) {
+    TRY_VOID(look());
+    NetworkReport report;
+    NetworkPlan usable = plan;
+    for (const NetworkDocument& network : plan.networks) report.networks[network.id] = make_network(network);
+    std::erase_if(usable.networks, [&](const NetworkDocument& n) { return !report.networks[n.id].ready; });
+    TRY_VOID(look());
+    // The rules stand before a tap can carry a frame.
+    TRY_VOID(firewall_.apply(rules_for(usable)));
+    for (const NicPlan& nic : plan.nics) {
+        const auto network = std::ranges::find(usable.networks, nic.network, &NetworkDocument::id);
+        if (network == usable.networks.end()) {
+            report.tap_errors[nic.tap] = "its network is not ready here";
+            continue;
+        }
+        if (auto made = make_tap(nic, *network); !made) report.tap_errors[nic.tap] = made.error().message;
+    }
+    sweep(plan);
+    report_foreign(report, plan);
+    return report;
+}
+
+Result<> LinuxNetwork::Work::remove_all() {
+    TRY_VOID(look());
+    for (const Link& l : links_) {
+        if (is_ours(l)) TRY_VOID(rtnl_->remove_link(l.index));
+    }
+    TRY(known, dnsmasq_.known());
+    for (const NetworkId& id : known) TRY_VOID(dnsmasq_.remove(id));
+    TRY_VOID(firewall_.remove());
+    return settings_.restore_all();
+}
+
+LinuxNetwork::LinuxNetwork(LinuxNetworkOptions options, Workers& workers, Executor& core)
+    : workers_(workers), core_(core), work_(std::make_shared<Work>(std::move(options))) {}
+LinuxNetwork::~LinuxNetwork() = default;
+
+template <typename T>
+void LinuxNetwork::run(std::function<Result<T>(Work&)> job, std::function<void(Result<T>)> answer) {
+    auto shared = std::make_shared<std::function<void(Result<T>)>>(std::move(answer));
+    const bool taken = workers_.submit("network", [this, work = work_, job = std::move(job), shared] {
+        auto result = std::make_shared<Result<T>>(job(*work));
+        core_.post([shared, result] { (*shared)(std::move(*result)); });
+    });
+    if (!taken)
+        core_.post([shared] { (*shared)(fail(Code::exhausted, "too many changes of the network are waiting")); });
+}
+
+void LinuxNetwork::apply(NetworkPlan plan, std::function<void(Result<NetworkReport>)> answer) {
+    run<NetworkReport>([plan = std::move(plan)](Work& work) { return work.apply(plan); }, std::move(answer));
+}
+void LinuxNetwork::leases(NetworkId network, std::function<void(Result<std::vector<Lease>>)> answer) {
+    run<std::vector<Lease>>([network](Work& work) { return work.leases(network); }, std::move(answer));
+}
+void LinuxNetwork::remove_all(std::function<void(Result<>)> done) {
+    run<void>([](Work& work) { return work.remove_all(); }, std::move(done));
+}
+
+}  // namespace axle

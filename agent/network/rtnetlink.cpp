@@ -1,0 +1,302 @@
+#include "agent/network/rtnetlink.hpp"
+
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <libmnl/libmnl.h>
+
+#include "common/base/file.hpp"
+#include "common/model/format.hpp"
+
+namespace axle {
+namespace {
+
+constexpr std::size_t kMessageMax = 8192;
+
+Error kernel_error(const std::string& what, const nlmsghdr* header) {
+    const auto* e = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header));
+    std::string words;
+    if ((header->nlmsg_flags & NLM_F_ACK_TLVS) != 0) {
+        std::size_t offset = sizeof(*e);
+        if ((header->nlmsg_flags & NLM_F_CAPPED) == 0) offset += e->msg.nlmsg_len - sizeof(nlmsghdr);
+        const auto* tail = static_cast<const char*>(mnl_nlmsg_get_payload_tail(header));
+        for (const auto* a = static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, offset));
+             mnl_attr_ok(a, static_cast<int>(tail - reinterpret_cast<const char*>(a))); a = mnl_attr_next(a)) {
+            if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG) words = mnl_attr_get_str(a);
+        }
+    }
+    Code code = Code::internal;
+    if (e->error == -EEXIST) code = Code::conflict;
+    if (e->error == -ENODEV || e->error == -EADDRNOTAVAIL) code = Code::not_found;
+    return error(code, "{}: {}{}", what, std::strerror(-e->error), words.empty() ? "" : " (" + words + ")");
+}
+
+std::string mac_text(const nlattr* a) {
+    const auto* m = static_cast<const unsigned char*>(mnl_attr_get_payload(a));
+    if (mnl_attr_get_payload_len(a) != 6) return "";
+    return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+bool mac_bytes(const std::string& text, std::array<unsigned char, 6>& out) {
+    unsigned v[6];
+    if (std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5]) != 6)
+        return false;
+    for (std::size_t i = 0; i < 6; ++i) out[i] = static_cast<unsigned char>(v[i]);
+    return true;
+}
+
+template <typename F>
+void each_attribute(const nlattr* first, const char* tail, F&& call) {
+    for (const nlattr* a = first; mnl_attr_ok(a, static_cast<int>(tail - reinterpret_cast<const char*>(a)));
+         a = mnl_attr_next(a))
+        call(a);
+}
+template <typename F>
+void each_attribute(const nlmsghdr* header, std::size_t offset, F&& call) {
+    each_attribute(static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, offset)),
+                   static_cast<const char*>(mnl_nlmsg_get_payload_tail(header)), call);
+}
+
+std::string kind_of(const nlattr* info) {
+    std::string kind;
+    const auto* begin = static_cast<const nlattr*>(mnl_attr_get_payload(info));
+    each_attribute(begin, reinterpret_cast<const char*>(begin) + mnl_attr_get_payload_len(info), [&](const nlattr* a) {
+        if (mnl_attr_get_type(a) == IFLA_INFO_KIND) kind = mnl_attr_get_str(a);
+    });
+    return kind;
+}
+
+Link link_of(const nlmsghdr* header) {
+    const auto* info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
+    Link link{.index = info->ifi_index, .up = (info->ifi_flags & IFF_UP) != 0};
+    each_attribute(header, sizeof(ifinfomsg), [&](const nlattr* a) {
+        switch (mnl_attr_get_type(a)) {
+            case IFLA_IFNAME:
+                link.name = mnl_attr_get_str(a);
+                break;
+            case IFLA_IFALIAS:
+                link.alias = mnl_attr_get_str(a);
+                break;
+            case IFLA_ADDRESS:
+                link.mac = mac_text(a);
+                break;
+            case IFLA_MASTER:
+                link.master = static_cast<int>(mnl_attr_get_u32(a));
+                break;
+            case IFLA_MTU:
+                link.mtu = mnl_attr_get_u32(a);
+                break;
+            case IFLA_CARRIER:
+                link.carrier = mnl_attr_get_u8(a) != 0;
+                break;
+            case IFLA_LINKINFO:
+                link.kind = kind_of(a);
+                break;
+            default:
+                break;
+        }
+    });
+    return link;
+}
+
+void put_link(nlmsghdr* header, int index) {
+    static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)))->ifi_index = index;
+}
+
+}  // namespace
+
+struct Rtnetlink::Socket {
+    mnl_socket* s = nullptr;
+    unsigned sequence = 0;
+    ~Socket() {
+        if (s != nullptr) mnl_socket_close(s);
+    }
+};
+
+Rtnetlink::Rtnetlink(std::unique_ptr<Socket> socket) : socket_(std::move(socket)) {}
+Rtnetlink::~Rtnetlink() = default;
+
+Result<std::unique_ptr<Rtnetlink>> Rtnetlink::open() {
+    auto socket = std::make_unique<Socket>();
+    socket->s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    if (socket->s == nullptr || mnl_socket_bind(socket->s, 0, MNL_SOCKET_AUTOPID) < 0)
+        return fail(system_error("open rtnetlink", errno));
+    int one = 1;
+    mnl_socket_setsockopt(socket->s, NETLINK_EXT_ACK, &one, sizeof one);
+    mnl_socket_setsockopt(socket->s, NETLINK_CAP_ACK, &one, sizeof one);
+    return std::unique_ptr<Rtnetlink>(new Rtnetlink(std::move(socket)));
+}
+
+Result<> Rtnetlink::dump(const std::string& what, int type, const std::function<void(nlmsghdr*)>& body,
+                         const std::function<void(const nlmsghdr*)>& each) {
+    std::vector<char> buffer(65536);
+    nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
+    const bool is_dump = each != nullptr;
+    header->nlmsg_type = static_cast<std::uint16_t>(type);
+    header->nlmsg_flags =
+        static_cast<std::uint16_t>(header->nlmsg_flags | NLM_F_REQUEST | (is_dump ? NLM_F_DUMP : NLM_F_ACK));
+    header->nlmsg_seq = ++socket_->sequence;
+    body(header);
+    if (mnl_socket_sendto(socket_->s, header, header->nlmsg_len) < 0) return fail(system_error(what, errno));
+    const unsigned sequence = socket_->sequence;
+    for (;;) {
+        const ssize_t received = mnl_socket_recvfrom(socket_->s, buffer.data(), buffer.size());
+        if (received < 0 && errno == EINTR) continue;
+        if (received < 0) return fail(system_error(what, errno));
+        int left = static_cast<int>(received);
+        for (auto* m = reinterpret_cast<nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+             m = mnl_nlmsg_next(m, &left)) {
+            if (m->nlmsg_seq != sequence) continue;
+            if (m->nlmsg_type == NLMSG_DONE) return {};
+            if (m->nlmsg_type != NLMSG_ERROR) {
+                if (each) each(m);
+                continue;
+            }
+            if (static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error == 0) return {};
+            return fail(kernel_error(what, m));
+        }
+    }
+}
+
+Result<> Rtnetlink::request(const std::string& what, int type, int flags, const std::function<void(nlmsghdr*)>& body) {
+    return dump(
+        what, type,
+        [&](nlmsghdr* header) {
+            header->nlmsg_flags = static_cast<std::uint16_t>(header->nlmsg_flags | flags);
+            body(header);
+        },
+        nullptr);
+}
+
+Result<std::vector<Link>> Rtnetlink::links() {
+    std::vector<Link> out;
+    TRY_VOID(dump(
+        "list interfaces", RTM_GETLINK, [](nlmsghdr* h) { put_link(h, 0); },
+        [&](const nlmsghdr* m) { out.push_back(link_of(m)); }));
+    return out;
+}
+
+Result<std::vector<LinkAddress>> Rtnetlink::addresses() {
+    std::vector<LinkAddress> out;
+    TRY_VOID(dump(
+        "list addresses", RTM_GETADDR,
+        [](nlmsghdr* h) {
+            static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(h, sizeof(ifaddrmsg)))->ifa_family = AF_INET;
+        },
+        [&](const nlmsghdr* m) {
+            const auto* info = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(m));
+            each_attribute(m, sizeof(ifaddrmsg), [&](const nlattr* a) {
+                if (mnl_attr_get_type(a) == IFA_LOCAL)
+                    out.push_back({static_cast<int>(info->ifa_index),
+                                   fmt::format("{}/{}", format_ipv4(ntohl(mnl_attr_get_u32(a))), info->ifa_prefixlen)});
+            });
+        }));
+    return out;
+}
+
+Result<std::vector<Route>> Rtnetlink::routes() {
+    std::vector<Route> out;
+    TRY_VOID(dump(
+        "list routes", RTM_GETROUTE,
+        [](nlmsghdr* h) { static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(h, sizeof(rtmsg)))->rtm_family = AF_INET; },
+        [&](const nlmsghdr* m) {
+            const auto* info = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(m));
+            if (info->rtm_table != RT_TABLE_MAIN || info->rtm_type != RTN_UNICAST) return;
+            Route route;
+            std::uint32_t destination = 0;
+            each_attribute(m, sizeof(rtmsg), [&](const nlattr* a) {
+                if (mnl_attr_get_type(a) == RTA_DST) destination = ntohl(mnl_attr_get_u32(a));
+                if (mnl_attr_get_type(a) == RTA_OIF) route.out_index = static_cast<int>(mnl_attr_get_u32(a));
+            });
+            route.destination = fmt::format("{}/{}", format_ipv4(destination), info->rtm_dst_len);
+            out.push_back(std::move(route));
+        }));
+    return out;
+}
+
+Result<int> Rtnetlink::add_bridge(const std::string& name, const std::string& mac) {
+    std::array<unsigned char, 6> bytes{};
+    const bool has_mac = mac_bytes(mac, bytes);
+    TRY_VOID(request("make bridge " + name, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, [&](nlmsghdr* h) {
+        put_link(h, 0);
+        mnl_attr_put_strz(h, IFLA_IFNAME, name.c_str());
+        if (has_mac) mnl_attr_put(h, IFLA_ADDRESS, bytes.size(), bytes.data());
+        nlattr* info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+        mnl_attr_put_strz(h, IFLA_INFO_KIND, "bridge");
+        nlattr* data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+        mnl_attr_put_u32(h, IFLA_BR_STP_STATE, 0);
+        mnl_attr_put_u32(h, IFLA_BR_FORWARD_DELAY, 0);
+        mnl_attr_put_u8(h, IFLA_BR_MCAST_SNOOPING, 0);
+        mnl_attr_nest_end(h, data);
+        mnl_attr_nest_end(h, info);
+    }));
+    return static_cast<int>(if_nametoindex(name.c_str()));
+}
+
+Result<int> Rtnetlink::add_tap(const std::string& name) {
+    if (const unsigned there = if_nametoindex(name.c_str()); there != 0) return static_cast<int>(there);
+    const Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+    if (!fd) return fail(system_error("open /dev/net/tun", errno));
+    ifreq request{};
+    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+    name.copy(request.ifr_name, IFNAMSIZ - 1);
+    if (::ioctl(fd.get(), TUNSETIFF, &request) != 0 || ::ioctl(fd.get(), TUNSETPERSIST, 1) != 0)
+        return fail(system_error("make tap " + name, errno));
+    return static_cast<int>(if_nametoindex(name.c_str()));
+}
+
+Result<> Rtnetlink::set_link(int index, const LinkWish& wish) {
+    std::array<unsigned char, 6> mac{};
+    return request(fmt::format("set interface {}", index), RTM_NEWLINK, 0, [&](nlmsghdr* h) {
+        auto* info = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(h, sizeof(ifinfomsg)));
+        info->ifi_index = index;
+        if (wish.up) info->ifi_flags = info->ifi_change = IFF_UP;
+        if (wish.master >= 0) mnl_attr_put_u32(h, IFLA_MASTER, static_cast<std::uint32_t>(wish.master));
+        if (wish.mtu > 0) mnl_attr_put_u32(h, IFLA_MTU, static_cast<std::uint32_t>(wish.mtu));
+        if (!wish.alias.empty()) mnl_attr_put_str(h, IFLA_IFALIAS, wish.alias.c_str());
+        if (mac_bytes(wish.mac, mac)) mnl_attr_put(h, IFLA_ADDRESS, mac.size(), mac.data());
+    });
+}
+
+Result<> Rtnetlink::change_address(const std::string& what, int type, int flags, int index, const std::string& cidr) {
+    const auto slash = cidr.find('/');
+    const auto address = parse_ipv4(std::string_view(cidr).substr(0, slash));
+    const auto range = parse_cidr(cidr);
+    if (!address || !range) return fail(Code::invalid, "\"{}\" is no address with prefix", cidr);
+    return request(fmt::format("{} {}", what, cidr), type, flags, [&](nlmsghdr* h) {
+        auto* info = static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(h, sizeof(ifaddrmsg)));
+        info->ifa_family = AF_INET;
+        info->ifa_prefixlen = static_cast<unsigned char>(range->prefix);
+        info->ifa_index = static_cast<unsigned>(index);
+        mnl_attr_put_u32(h, IFA_LOCAL, htonl(*address));
+        mnl_attr_put_u32(h, IFA_ADDRESS, htonl(*address));
+        mnl_attr_put_u32(h, IFA_BROADCAST, htonl(range->last()));
+    });
+}
+
+Result<> Rtnetlink::add_address(int index, const std::string& cidr) {
+    auto added = change_address("add address", RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, cidr);
+    if (!added && added.error().code == Code::conflict) return {};
+    return added;
+}
+Result<> Rtnetlink::remove_address(int index, const std::string& cidr) {
+    auto removed = change_address("remove address", RTM_DELADDR, 0, index, cidr);
+    if (!removed && removed.error().code == Code::not_found) return {};
+    return removed;
+}
+
+Result<> Rtnetlink::remove_link(int index) {
+    auto removed =
+        request(fmt::format("remove interface {}", index), RTM_DELLINK, 0, [&](nlmsghdr* h) { put_link(h, index); });
+    if (!removed && removed.error().code == Code::not_found) return {};
+    return removed;
+}
+
+}  // namespace axle

@@ -1,0 +1,122 @@
+// The rules as text. Stateful rules stand in the inet family (kernels without bridge conntrack exist), anti-spoofing in
+// the bridge family, keyed by sets so that the rules are the same for any number of guests.
+#include <algorithm>
+
+#include "agent/network/firewall.hpp"
+#include "common/model/format.hpp"
+
+namespace axle {
+namespace {
+
+bool is_interface_name(const std::string& name) {
+    return !name.empty() && name.size() <= 15 && std::ranges::all_of(name, [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+    });
+}
+
+struct NatNetwork {
+    std::string bridge, cidr, gateway;
+    const std::vector<Forward>* forwards;
+};
+std::vector<NatNetwork> nat_networks(const NetworkPlan& plan) {
+    std::vector<NatNetwork> out;
+    for (const NetworkDocument& n : plan.networks) {
+        const auto range = parse_cidr(n.cidr);
+        const auto gateway = parse_ipv4(n.gateway);
+        if (n.type == NetworkType::nat && range && gateway && is_interface_name(n.bridge))
+            out.push_back({n.bridge, range->str(), format_ipv4(*gateway), &n.forwards});
+    }
+    return out;
+}
+
+std::string forward_rule(const Forward& f) {
+    const auto guest = parse_ipv4(f.address);
+    if (!guest) return "";
+    const auto listen = parse_ipv4(f.listen);
+    const std::string where =
+        listen ? fmt::format("ip daddr {}", format_ipv4(*listen)) : "fib daddr type local ip daddr != 127.0.0.0/8";
+    return fmt::format("    {} {} dport {} dnat ip to {}:{}\n", where, text_of(f.protocol), f.host_port,
+                       format_ipv4(*guest), f.guest_port);
+}
+
+std::string nat_chains(const std::vector<NatNetwork>& networks) {
+    std::string forwards, leaving;
+    for (const NatNetwork& n : networks) {
+        for (const Forward& f : *n.forwards) forwards += forward_rule(f);
+        leaving += fmt::format("    ip saddr {0} ip daddr != {0} oifname != \"{1}\" masquerade\n", n.cidr, n.bridge);
+        leaving += fmt::format("    ip saddr {0} ip daddr {0} ct status dnat masquerade\n",
+                               n.cidr);  // a guest that asks its own host's port
+    }
+    return fmt::format(
+        "  chain axle_dnat {{\n    type nat hook prerouting priority dstnat; policy accept;\n{0}  }}\n"
+        "  chain axle_dnat_local {{\n    type nat hook output priority dstnat; policy accept;\n{0}  }}\n"
+        "  chain axle_snat {{\n    type nat hook postrouting priority srcnat; policy accept;\n{1}  }}\n",
+        forwards, leaving);
+}
+
+std::string filter_chains(const std::vector<NatNetwork>& networks) {
+    std::string input, forward;
+    for (const NatNetwork& n : networks) {
+        input += fmt::format("    iifname \"{}\" ip daddr {} meta l4proto {{ tcp, udp }} th dport 53 accept\n",
+                             n.bridge, n.gateway);
+        input += fmt::format("    iifname \"{}\" ip daddr {} icmp type echo-request accept\n", n.bridge, n.gateway);
+        input += fmt::format("    iifname \"{}\" jump axle_from_guest\n", n.bridge);
+        forward += fmt::format(
+            "    oifname \"{0}\" ct state established,related accept\n    oifname \"{0}\" ct status dnat accept\n    "
+            "oifname \"{0}\" iifname \"{0}\" accept\n    oifname \"{0}\" drop\n",
+            n.bridge);
+    }
+    return fmt::format(
+        "  chain axle_from_guest {{\n    ct state established,related accept\n    udp dport 67 accept\n    drop\n  }}\n"
+        "  chain axle_input {{\n    type filter hook input priority filter; policy accept;\n{}  }}\n"
+        "  chain axle_forward {{\n    type filter hook forward priority filter; policy accept;\n{}  }}\n",
+        input, forward);
+}
+
+std::string set_of(const char* name, const char* type, const std::vector<std::string>& elements) {
+    return fmt::format("  set {} {{\n    type {}\n{}  }}\n", name, type,
+                       elements.empty() ? "" : fmt::format("    elements = {{ {} }}\n", fmt::join(elements, ", ")));
+}
+
+std::string bridge_table(const NetworkPlan& plan) {
+    std::vector<std::string> taps, macs, addresses, any_address;
+    for (const NicPlan& nic : plan.nics) {
+        if (!is_interface_name(nic.tap) || why_not(Format::mac, nic.mac)) continue;
+        taps.push_back(fmt::format("\"{}\"", nic.tap));
+        macs.push_back(fmt::format("\"{}\" . {}", nic.tap, nic.mac));
+        if (const auto ip = parse_ipv4(nic.address))
+            addresses.push_back(fmt::format("\"{}\" . {} . {}", nic.tap, nic.mac, format_ipv4(*ip)));
+        else
+            any_address.push_back(fmt::format("\"{}\"", nic.tap));
+    }
+    return "table bridge axle {\n" + set_of("axle_taps", "ifname", taps) +
+           set_of("axle_macs", "ifname . ether_addr", macs) +
+           set_of("axle_ips", "ifname . ether_addr . ipv4_addr", addresses) +
+           set_of("axle_any_ip", "ifname", any_address) +
+           "  chain axle_guard {\n"
+           "    type filter hook prerouting priority -300; policy accept;\n"
+           "    iifname != @axle_taps accept\n"
+           "    iifname . ether saddr != @axle_macs drop\n"
+           "    ether type { 0x8100, 0x88a8 } drop\n"
+           "    ether type arp iifname . arp saddr ether != @axle_macs drop\n"
+           "    ether type arp arp saddr ip 0.0.0.0 accept\n"
+           "    ether type arp iifname . arp saddr ether . arp saddr ip @axle_ips accept\n"
+           "    ether type ip udp sport 67 drop\n"
+           "    ether type ip ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept\n"
+           "    ether type ip iifname . ether saddr . ip saddr @axle_ips accept\n"
+           "    ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } drop\n"
+           "    ether type ip6 udp sport 547 drop\n"
+           "    iifname @axle_any_ip accept\n"
+           "    ether type ip6 ip6 saddr { fe80::/10, :: } accept\n"
+           "    drop\n"
+           "  }\n}\n";
+}
+
+}  // namespace
+
+std::string rules_for(const NetworkPlan& plan) {
+    const std::vector<NatNetwork> networks = nat_networks(plan);
+    return "table inet axle {\n" + nat_chains(networks) + filter_chains(networks) + "}\n" + bridge_table(plan);
+}
+
+}  // namespace axle
