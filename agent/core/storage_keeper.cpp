@@ -49,7 +49,7 @@ void StorageKeeper::resync() {
 
 void StorageKeeper::kick_ended() {
     for (auto& [id, volume] : volumes_) {
-        if (volume.verdict != Verdict::keep) volume.attempt->kick();
+        if (volume.verdict != Verdict::keep) volume.attempt->kick_now();
     }
 }
 

@@ -43,6 +43,7 @@ void VmKeeper::apply(const DocumentRecord& record) {
     vm.seed_made = vm.seed_removed = false;
     vm.last_done = {};
     vm.trouble.reset();
+    vm.had_taps = wants_taps(vm);
     keep_.network.mark();
     vm.attempt->kick_now();
 }

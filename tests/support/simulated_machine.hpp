@@ -68,7 +68,8 @@ class SimulatedMachine {
     void expect_volume_destroy(VolumeId volume) { may_destroy_.insert(volume); }
     void expect_task() { ++tasks_ordered_; }
     bool is_running(VmId vm) const;
-    bool has_nothing_of(VmId vm) const;  // no domain, tap, seed
+    std::string opened_by(VolumeId volume, VmId but) const;  // a guest that has it open, or empty
+    bool has_nothing_of(VmId vm) const;                      // no domain, tap, seed
 
     MachineFaults faults;
     std::map<VmId, Domain> domains;
@@ -94,7 +95,6 @@ class SimulatedMachine {
     void may_start(VmId vm);
     // by_living: asked by the process that lives; a call that outlived its process is stopped by QEMU's lock instead.
     Result<> start_domain(VmId vm, bool paused, bool by_living);
-    std::string opened_by(VolumeId volume, VmId but) const;
     DomainObservation observation(VmId id, const Domain& domain) const;
     void may_touch(VmId vm, bool power_off);
 

@@ -67,9 +67,8 @@ void SimulatedOrchestrator::send(Desired desired) {
     if (greeted_) channel_->send(std::move(desired));
 }
 
-void SimulatedOrchestrator::order(TaskOrder order, int times) {
+void SimulatedOrchestrator::repeat(TaskOrder order, int times) {
     if (!greeted_) return;
-    machine_.expect_task();
     order.connection = hello_.connection;
     for (int i = 0; i < times; ++i) channel_->send(order);
 }

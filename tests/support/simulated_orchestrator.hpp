@@ -46,8 +46,7 @@ class SimulatedOrchestrator {
     void send(Message message) {
         if (greeted_) channel_->send(std::move(message));
     }
-    // The same order, as often as wanted.
-    void order(TaskOrder order, int times);
+    void repeat(TaskOrder order, int times);  // on the connection that stands
 
     std::optional<VmReport> vm_report(VmId vm) const;
     std::optional<Status> status(const DocumentKey& key) const;

@@ -108,10 +108,16 @@ void World::do_something() {
     if (dice < 55) return user_acts(id);
     if (dice < 75) return guest_acts(id);
     if (dice < 95) return bad_luck();
-    if (orchestrator.is_connected() && machine.is_running(id)) {
-        orchestrator.order({.id = make_id<TaskId>(), .verb = TaskVerb::reset, .vm = id, .epoch = vms.at(id).epoch},
-                           static_cast<int>(1 + random.below(3)));
-    }
+    order_task(id);
+}
+
+// A task, sent up to three times, and sometimes once more long after its end.
+void World::order_task(VmId id) {
+    if (last_task.id && random.chance(50)) return orchestrator.repeat(last_task, 2);
+    if (!orchestrator.is_connected() || !machine.is_running(id)) return;
+    last_task = {.id = make_id<TaskId>(), .verb = TaskVerb::reset, .vm = id, .epoch = vms.at(id).epoch};
+    machine.expect_task();
+    orchestrator.repeat(last_task, static_cast<int>(1 + random.below(3)));
 }
 
 void World::user_acts(VmId id) {
@@ -153,8 +159,13 @@ void World::change_disks(VmId id) {
             return std::ranges::any_of(other.second.disks, [&](const auto& d) { return d.volume == gone; });
         });
         if (shared || !volumes.contains(gone)) return;
-        orchestrator.end(DocumentKind::volume, gone, volumes.at(gone).epoch, true);
-        destroyed.insert(gone);
+        const bool destroys = random.chance(50);
+        orchestrator.end(DocumentKind::volume, gone, volumes.at(gone).epoch, destroys);
+        if (destroys) {
+            destroyed.insert(gone);
+        } else if (machine.volumes.contains(gone) && !lost.contains(gone)) {
+            released.insert(gone);
+        }
         volumes.erase(gone);
         return;
     }
@@ -206,20 +217,45 @@ void World::guest_acts(VmId id) {
     }
 }
 
+// The file of a disk of a guest that is off vanishes: it is lost, and stays lost.
+void World::lose_a_disk() {
+    for (const auto& [id, document] : vms) {
+        const auto domain = machine.domains.find(id);
+        const VolumeId volume = document.disks.back().volume;
+        const bool open = !machine.opened_by(volume, {}).empty();
+        const bool made = machine.files.contains("made/" + volume.str());
+        if (domain == machine.domains.end() || open || !made || !machine.volumes.contains(volume)) continue;
+        machine.lose_volume_file(volume);
+        lost.insert(volume);
+        return;
+    }
+}
+
 void World::bad_luck() {
-    switch (random.below(8)) {
+    switch (random.below(16)) {
         case 0:
         case 1:
         case 2:
-            return machine.start_agent();  // killed at this instant, and restarted
         case 3:
+            return machine.start_agent();  // killed at this instant, and restarted
+        case 4:
+        case 5: {
             machine.power_cut();
             return machine.start_agent();
-        case 4:
-        case 5:
-            return orchestrator.disconnect();
+        }
         case 6:
+        case 7:
+        case 8:
+            return orchestrator.disconnect();
+        case 9:
+        case 10:
+            return lose_a_disk();
+        case 11:
+        case 12:
             if (!machine.unmounted.insert(pool.id).second) machine.unmounted.clear();
+            return;
+        case 13:
+            machine.fill_state_disk(random.chance(30));
             return;
         default:
             if (machine.agent() == nullptr) return;
@@ -246,12 +282,17 @@ void World::repair() {
     machine.agent()->host_stays_up([](Result<>) {});
 }
 
+bool World::waits_for_lost(const VmDocument& document) const {
+    return std::ranges::any_of(document.disks, [&](const auto& disk) { return lost.contains(disk.volume); });
+}
+
 std::string World::unsettled(const VmDocument& document) const {
     const auto report = orchestrator.vm_report(document.id);
     const auto it = machine.domains.find(document.id);
     const DomainState state = it == machine.domains.end() ? DomainState::absent : it->second.state;
     if (!report) return "no report of " + document.name;
     if (report->generation != document.generation) return "an old report of " + document.name;
+    if (waits_for_lost(document)) return {};  // it can't run, or ran before
     if (!report->settled)
         return document.name + " is not settled: " + orchestrator.status({DocumentKind::vm, document.id})->content;
     const bool stays_off = report->last_end == RunEnd::guest_shutdown && report->start_serial == document.start_serial;
@@ -275,11 +316,16 @@ std::string World::unsettled() const {
     for (const VolumeId id : destroyed) {
         if (machine.volumes.contains(id)) return "the file of a destroyed volume is left";
     }
+    for (const VolumeId id : released) {
+        if (!machine.volumes.contains(id)) return "the file of a released volume is gone";
+    }
     for (const auto& [id, volume] : volumes) {
         if (!machine.volumes.contains(id) && !lost.contains(id)) return "a volume is missing";
     }
     for (const auto& [tap, nic] : machine.taps) {
         const auto it = machine.domains.find(nic.vm);
+        const auto wish = vms.find(nic.vm);
+        if (wish != vms.end() && waits_for_lost(wish->second)) continue;
         if (it == machine.domains.end() || !is_on(it->second.state)) return "a tap of a guest that is off is left";
     }
     return {};

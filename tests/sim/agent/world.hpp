@@ -17,6 +17,8 @@ class World {
     explicit World(std::uint64_t seed);
     ~World() { time.after_each({}); }
 
+    void user_acts(VmId id);
+    VmId any_vm();
     void do_something();  // one random act of the user, the guests, or bad luck
     // Faults end, all is up and connected. "" if everything is as wished within `limit`, else what is not.
     std::string converge(milliseconds limit);
@@ -41,7 +43,8 @@ class World {
     std::map<VmId, VmDocument> vms;
     std::map<VolumeId, VolumeDocument> volumes;
     std::set<VmId> deleted;
-    std::set<VolumeId> destroyed, lost;
+    std::set<VolumeId> destroyed, released, lost;
+    TaskOrder last_task;
     MachineFaults faults;
 
   private:
@@ -50,13 +53,14 @@ class World {
         return IdType{Uuid::make_v7({1'800'000'000'000 + time.now_ms()}, random)};
     }
     Epoch next_epoch() { return {orchestrator.incarnation, ++orchestrator.revision}; }
-    VmId any_vm();
-    void user_acts(VmId id);
     void change_disks(VmId id);
+    void order_task(VmId id);
     void bad_luck();
+    void lose_a_disk();
     void guest_acts(VmId id);
     void send_stale(VmId id);
     void repair();
+    bool waits_for_lost(const VmDocument& document) const;
     std::string unsettled(const VmDocument& document) const;
 };
 
