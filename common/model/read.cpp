@@ -1,5 +1,6 @@
 // Reading of described values: every mistake is found and named, none stops the reading of the rest.
 #include <charconv>
+#include <cmath>
 
 #include <nlohmann/json.hpp>
 
@@ -57,6 +58,7 @@ struct Reader {
 
     void read(const Type& type, void* out, const json& in, const std::string& at, const FieldOptions& field);
     void read_integer(const Type& type, void* out, const json& in, const std::string& at, const FieldOptions& field);
+    void read_number(double& out, const json& in, const std::string& at);
     void read_boolean(const Type& type, void* out, const json& in, const std::string& at);
     void read_text(std::string& out, const json& in, const std::string& at, const FieldOptions& field);
     void read_choice(const Type& type, void* out, const json& in, const std::string& at);
@@ -112,6 +114,20 @@ void Reader::read_integer(const Type& type, void* out, const json& in, const std
                       fmt::format("must be {} to {}, is {}", show(field.min), show(field.max), show(*value)));
     }
     type.set_integer(out, *value);
+}
+
+void Reader::read_number(double& out, const json& in, const std::string& at) {
+    if (in.is_number()) {
+        out = in.get<double>();
+        return;
+    }
+    if (!in.is_string() || !options.text_scalars) return wrong_type(at, "a number", in);
+    const auto& text = in.get_ref<const std::string&>();
+    double value = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || !std::isfinite(value))
+        return refuse(at, "wrong-type", fmt::format("must be a number, is \"{}\"", text.substr(0, 80)));
+    out = value;
 }
 
 void Reader::read_boolean(const Type& type, void* out, const json& in, const std::string& at) {
@@ -266,9 +282,7 @@ void Reader::read(const Type& type, void* out, const json& in, const std::string
         case Shape::integer:
             return read_integer(type, out, in, at, field);
         case Shape::number:
-            if (!in.is_number()) return wrong_type(at, "a number", in);
-            *static_cast<double*>(out) = in.get<double>();
-            return;
+            return read_number(*static_cast<double*>(out), in, at);
         case Shape::text:
             return read_text(*static_cast<std::string*>(out), in, at, field);
         case Shape::uuid: {

@@ -6,6 +6,7 @@
 
 #include "common/base/base64.hpp"
 #include "common/channel/messages.hpp"
+#include "common/model/fleet.hpp"
 #include "common/model/format.hpp"
 
 using namespace axle;
@@ -202,4 +203,11 @@ TEST_CASE("a merge changes what it names, and null takes away") {
     CHECK(thing.parts.size() == 1);
     CHECK(thing.parts.at("x").size == 8);
     CHECK(thing.parts.at("x").fast == true);
+}
+
+TEST_CASE("a fraction is read from YAML's text as well") {
+    const ReadOptions yaml{.audience = Audience::api, .text_scalars = true};
+    CHECK(from_json_text<HostSpec>(R"({"cpuOvercommit":"2.5"})", yaml)->cpu_overcommit == 2.5);
+    CHECK_FALSE(from_json_text<HostSpec>(R"({"cpuOvercommit":"many"})", yaml));
+    CHECK_FALSE(from_json_text<HostSpec>(R"({"cpuOvercommit":"2.5"})", {.audience = Audience::api}));
 }
