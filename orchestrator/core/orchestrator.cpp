@@ -133,12 +133,6 @@ void Orchestrator::publish_access() {
     access_.store(make_access_snapshot(pipeline_.world()));
 }
 
-template <typename T>
-void Orchestrator::answer_durably(Answered<T> answer, Result<T> result) {
-    pipeline_.when_durable(
-        [answer = std::move(answer), result = std::move(result)]() mutable { answer(std::move(result)); });
-}
-
 // Progress of an import is soft: shown, never stored.
 ObjectPtr Orchestrator::with_progress(const ObjectPtr& object) const {
     if (object->kind() != Kind::task) return object;

@@ -78,7 +78,10 @@ class Orchestrator final : public Service {
     void close_streams_of(const Uuid& host);
     void add_problems(Overview& overview) const;
     template <typename T>
-    void answer_durably(Answered<T> answer, Result<T> result);
+    void answer_durably(Answered<T> answer, Result<T> result) {
+        pipeline_.when_durable(
+            [answer = std::move(answer), result = std::move(result)]() mutable { answer(std::move(result)); });
+    }
 
     Executor& core_;
     Pipeline pipeline_;
