@@ -90,7 +90,7 @@ Result<> Watch::until_dead(int cancelled) {
         if (ready < 0 && errno != EINTR) return fail(system_error("wait for " + spec_.program, errno));
         if (ready <= 0) continue;
         if ((watched[1].revents & POLLIN) != 0)
-            return fail(error(Code::gone, "{} was cancelled", spec_.program).with_reason("cancelled"));
+            return fail(error(Code::conflict, "{} was cancelled", spec_.program).with_reason("cancelled"));
         TRY_VOID(read_output());
         read_errors();
         if ((watched[0].revents & POLLIN) != 0) return {};

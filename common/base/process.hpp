@@ -41,7 +41,7 @@ struct ProcessResult {
 };
 
 // Runs it to its end; whatever it started in its process group is killed then. An error means that it did not start
-// (not_found: the program isn't installed), ran out of time (Code::timeout), was cancelled (Code::gone, reason
+// (not_found: the program isn't installed), ran out of time (Code::timeout), was cancelled (Code::conflict, reason
 // "cancelled") or said too much. An exit status other than 0 is a result.
 Result<ProcessResult> run_process(const ProcessSpec& spec);
 

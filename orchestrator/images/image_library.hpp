@@ -1,0 +1,43 @@
+// The images of the cloud in a directory of this machine: the real edge behind orchestrator/core/importer.hpp.
+#pragma once
+#include <functional>
+#include <map>
+#include <stop_token>
+#include <string>
+
+#include "common/base/clock.hpp"
+#include "orchestrator/images/import.hpp"
+
+namespace axle {
+
+// Constructed and called on the core thread. Imports run in two lanes of the workers (SubmitToLane of agent/storage has
+// the same shape): one that crawls doesn't hold up all. The destructor stops it; jobs that still
+// wait in the workers then do nothing.
+class ImageLibrary final : public Importer {
+  public:
+    using Submit = std::function<bool(const std::string& lane, std::function<void()> job)>;
+    // Makes the directories and sweeps what a crash left; blocks, at start-up.
+    static Result<> prepare(const ImportSettings& settings, WallTime now);
+
+    ImageLibrary(Executor& core, Submit submit, ImportSettings settings);
+    ~ImageLibrary() override;
+
+    void import(ImportRequest request, std::function<void(std::int64_t done, std::int64_t all)> progress,
+                std::function<void(Result<Imported>)> done) override;
+    void cancel(Uuid image) override;
+    void remove(std::string digest) override;
+    std::string path(const std::string& digest) const override;
+    // Where the API puts uploads; prepare() makes it.
+    std::string upload_directory() const { return incoming_directory(settings_); }
+    // What runs ends soon, can be resumed after a start, and isn't answered any more.
+    void stop();
+
+  private:
+    Executor& core_;
+    Submit submit_;
+    ImportSettings settings_;
+    std::map<Uuid, std::stop_source> running_;
+    std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+}  // namespace axle

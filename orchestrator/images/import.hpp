@@ -1,0 +1,49 @@
+// One import from its first byte to the published file. Blocks: workers only.
+//
+//   <directory>/<digest>.qcow2            an image: normalised, 0444
+//   <directory>/incoming/<id>.download    what is being downloaded, and <id>.download.json
+//   <directory>/incoming/upload-*         what the API receives
+//   <directory>/incoming/<id>.unpacked    out of a compressed one
+//   <directory>/incoming/<id>.converted   becomes the image
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "common/base/clock.hpp"
+#include "common/disk/format.hpp"
+#include "orchestrator/core/importer.hpp"
+
+namespace axle {
+
+struct ImportSettings {
+    std::string directory;                                   // of the images
+    std::int64_t source_size_max = std::int64_t{256} << 30;  // bytes downloaded, uploaded or unpacked
+    std::int64_t virtual_size_max = std::int64_t{16} << 40;
+    milliseconds convert_limit{2 * 3'600'000};
+    unsigned confined_uid = 65534, confined_gid = 65534;
+    // True: a cancel is the end of the service, and what was downloaded is kept for its next start.
+    std::shared_ptr<const std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
+};
+
+using ImportProgress = std::function<void(std::int64_t done, std::int64_t all)>;
+
+std::string incoming_directory(const ImportSettings& settings);
+std::string library_path(const ImportSettings& settings, const std::string& digest);
+
+// Whether our own reader lets a file near QEMU, and as which format ("qcow2", "raw"). Blocks on reading its head.
+Result<std::string> accept_image(const std::string& path, const ImportSettings& settings);
+
+// Durable when it answers; the same again finds the image and makes nothing twice. After a failure nothing is left but
+// a download that can be gone on with.
+Result<Imported> import_image(const ImportRequest& request, const ImportSettings& settings,
+                              const std::stop_token& cancel, const ImportProgress& progress);
+
+// What a crash left: everything in incoming/ but downloads that were written to within the last days.
+Result<> sweep_incoming(const ImportSettings& settings, WallTime now);
+Result<> forget_import(const ImportSettings& settings, const Uuid& image);
+
+}  // namespace axle
