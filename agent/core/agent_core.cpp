@@ -72,6 +72,7 @@ void AgentCore::recover() {
         if (key.first != DocumentKind::pool) apply(record, false);
     }
     started_ = true;
+    vms_.begin();
     facts_.gather();
     watch_.start();
     tick_resync();

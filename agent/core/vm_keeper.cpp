@@ -11,7 +11,13 @@ constexpr milliseconds kAskAgain{10'000};  // early in its boot a guest doesn't 
 }
 
 VmKeeper::VmKeeper(const Seams& seams, const AgentIdentity& identity, const Keepers& keepers)
-    : seams_(seams), identity_(identity), keep_(keepers) {}
+    : seams_(seams), identity_(identity), keep_(keepers), lister_(seams.clock, seams.random, [this] {
+          seams_.hypervisor.list(
+              lister_.job<std::vector<DomainObservation>>([this](Result<std::vector<DomainObservation>> domains) {
+                  if (!domains) return lister_.back_off();
+                  on_listed(*domains);
+              }));
+      }) {}
 
 VmKeeper::Entry& VmKeeper::make_entry(VmId id) {
     auto [it, fresh] = vms_.try_emplace(id);
@@ -101,6 +107,7 @@ void VmKeeper::on_listed(const std::vector<DomainObservation>& domains) {
         auto it = seen.find(id);
         note(vm, it != seen.end() ? *it->second : DomainObservation{.id = id});
     }
+    if (!std::exchange(listed_, true)) kick_all();
 }
 
 // ---- observe
@@ -198,6 +205,7 @@ VmMemory VmKeeper::memory_of(const Entry& vm) const {
 }
 
 std::string VmKeeper::missing(const Entry& vm) const {
+    if (!listed_) return "libvirt has not told yet what runs on this host";
     std::string missing = keep_.storage.missing(*vm.document);
     if (missing.empty()) missing = keep_.network.missing(*vm.document);
     for (const auto& disk : vm.document->disks) {

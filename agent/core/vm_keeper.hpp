@@ -38,6 +38,8 @@ class VmKeeper {
     };
     VmKeeper(const Seams& seams, const AgentIdentity& identity, const Keepers& keepers);
 
+    // Asks what runs here. Until that is answered no guest is started: one that runs may have the disk open.
+    void begin() { lister_.kick(); }
     void apply(const DocumentRecord& record);  // a durable vm document: keep or release
     void confirm(VmId vm, Epoch epoch);
     void hint(const DomainHint& hint);
@@ -140,6 +142,8 @@ class VmKeeper {
     std::vector<std::string> unclaimed_;
     int slots_used_ = 0;
     std::set<std::pair<std::int64_t, VmId>> waiting_for_slot_;
+    bool listed_ = false;
+    Attempt lister_;
     Life life_;
 };
 

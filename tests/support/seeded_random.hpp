@@ -16,6 +16,12 @@ class SeededRandom final : public Random {
         return z ^ z >> 31;
     }
 
+    // True in `percent` of a hundred cases.
+    bool chance(unsigned percent) { return below(100) < percent; }
+    std::int64_t between(std::int64_t low, std::int64_t high) {  // both included
+        return low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(high - low + 1)));
+    }
+
   private:
     std::uint64_t state_;
 };

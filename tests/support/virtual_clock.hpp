@@ -1,5 +1,5 @@
-// Time, order and chance of a simulation: one queue of events on a virtual clock, and random numbers from one seed.
-// Everything runs on the caller's thread; nothing ever sleeps. The same seed gives the same run.
+// Time, order and chance of a simulation: one queue of events on a virtual clock, with random numbers from one seed
+// (SeededRandom). Everything runs on the caller's thread; nothing ever sleeps. The same seed gives the same run.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -8,28 +8,9 @@
 #include <utility>
 
 #include "common/base/clock.hpp"
+#include "tests/support/seeded_random.hpp"
 
 namespace axle::test {
-
-// splitmix64: small, fast, the same everywhere.
-class SeededRandom final : public Random {
-  public:
-    explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
-    std::uint64_t next() override {
-        std::uint64_t z = state_ += 0x9e3779b97f4a7c15ULL;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-        z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-        return z ^ z >> 31;
-    }
-    // True in `percent` of a hundred cases.
-    bool chance(unsigned percent) { return below(100) < percent; }
-    std::int64_t between(std::int64_t low, std::int64_t high) {  // both included
-        return low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(high - low + 1)));
-    }
-
-  private:
-    std::uint64_t state_;
-};
 
 // The queue of all that will happen. Events of the same instant run in the order in which they were asked for.
 class VirtualTime {
