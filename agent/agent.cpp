@@ -1,0 +1,174 @@
+#include "agent/agent.hpp"
+
+#include <cstdlib>
+#include <future>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+
+#include "agent/guest/guest_streams.hpp"
+#include "agent/guest/serial_probe.hpp"
+#include "agent/host/linux_host.hpp"
+#include "agent/hypervisor/libvirt_hypervisor.hpp"
+#include "agent/network/linux_network.hpp"
+#include "agent/state/directory_state_files.hpp"
+#include "agent/storage/directory_storage.hpp"
+#include "common/base/file.hpp"
+#include "common/loop/random.hpp"
+#include "common/loop/workers.hpp"
+
+namespace axle {
+namespace {
+
+// The host's id is made once, at the first start, and stays whatever the host's name or address becomes.
+Result<HostId> host_id(const AgentOptions& options, Random& random, WallTime now) {
+    const std::string path = options.state_folder + "/host-id";
+    const auto text = read_file(path, 128);
+    if (text) {
+        const auto id = Uuid::parse(text->substr(0, 36));
+        if (!id)
+            return fail(error(Code::corrupt, "{} holds no id", path)
+                            .with_hint("restore it from a backup; without it this host is a new one"));
+        return HostId{*id};
+    }
+    if (text.error().code != Code::not_found) return fail(text.error());
+    const HostId id{Uuid::make_v7(now, random)};
+    TRY_VOID(write_file_durably(path, id.str() + "\n", 0644));
+    return id;
+}
+
+// QEMU makes its VNC socket itself, as its own user.
+Result<> make_run_folder(const std::string& path) {
+    TRY_VOID(make_directories(path, 0711));
+    const passwd* user = ::getpwnam("libvirt-qemu");
+    if (user != nullptr && ::chown(path.c_str(), user->pw_uid, user->pw_gid) != 0)
+        return fail(system_error("give " + path + " to libvirt-qemu", errno));
+    return {};
+}
+
+// What is on disk is known only by starting again: the service manager does that.
+void die(const Error& error) {
+    log::error(fmt::format("the agent can't write its state and ends: {}", error.message));
+    std::_Exit(1);
+}
+
+}  // namespace
+
+bool agent_state_is_there(const AgentOptions& options) {
+    const auto desired = list_directory(options.state_folder + "/desired");
+    return desired && !desired->empty();
+}
+
+struct Agent::Parts {
+    AgentOptions options;
+    Loop& io;
+    Loop core_loop{"agent core"};
+    SystemRandom random;
+    Workers workers{"agent", {.threads = 8, .queue_max = 4096, .lane_running_max = 1, .lane_queue_max = 1024}};
+    std::unique_ptr<DirectoryStateFiles> files;
+    std::unique_ptr<LibvirtHypervisor> hypervisor;
+    std::unique_ptr<DirectoryStorage> storage;
+    std::unique_ptr<LinuxNetwork> network;
+    std::unique_ptr<SerialProbe> probe;
+    std::unique_ptr<LinuxHost> host;
+    std::unique_ptr<AgentCore> core;
+    std::unique_ptr<GuestStreams> streams;
+    std::jthread thread;
+
+    Parts(AgentOptions o, Loop& loop) : options(std::move(o)), io(loop) {}
+    Result<> build();
+    template <typename F>
+    Result<> ask(F&& call);
+};
+
+Result<> Agent::Parts::build() {
+    for (const std::string& folder : {options.state_folder, options.seeds_folder, options.log_folder})
+        TRY_VOID(make_directories(folder, 0711));
+    TRY_VOID(make_run_folder(options.run_folder));
+    TRY(id, host_id(options, random, core_loop.wall()));
+    const AgentIdentity identity{.cluster = options.cluster,
+                                 .host = id,
+                                 .boot_id = read_boot_id(),
+                                 .version = AXLE_VERSION,
+                                 .log_folder = options.log_folder,
+                                 .run_folder = options.run_folder};
+    files = std::make_unique<DirectoryStateFiles>(core_loop, DirectoryStateOptions{.directory = options.state_folder, .reserve_bytes = options.reserve_bytes, .on_fatal = die});
+    hypervisor = std::make_unique<LibvirtHypervisor>(LibvirtOptions{options.libvirt_uri, options.libvirt_definitions},
+                                                     io, workers, core_loop);
+    storage = std::make_unique<DirectoryStorage>(
+        core_loop,
+        [this](const std::string& lane, std::function<void()> job) {
+            return workers.submit("storage " + lane, std::move(job));
+        },
+        DirectoryStorageOptions{.seeds_directory = options.seeds_folder});
+    network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.state_folder + "/host"}, workers, core_loop);
+    probe = std::make_unique<SerialProbe>([identity](VmId vm) { return serial_log_path(identity, vm); }, workers,
+                                          core_loop);
+    host = std::make_unique<LinuxHost>(workers, core_loop);
+    core =
+        std::make_unique<AgentCore>(Seams{core_loop, random, *files, *hypervisor, *storage, *network, *probe, *host,
+                                          [](log::Level level, const std::string& text) { log::write(level, text); }},
+                                    identity);
+    GuestPaths paths{.console = [identity](VmId vm) { return console_socket_path(identity, vm); },
+                     .vnc = [identity](VmId vm) { return vnc_socket_path(identity, vm); },
+                     .log = [identity](VmId vm) { return serial_log_path(identity, vm); }};
+    streams = std::make_unique<GuestStreams>(
+        io, core_loop, std::move(paths), [this](Message m) { core->send_stream(std::move(m)); },
+        [this](VmId vm, Answer<std::string> png) { hypervisor->screenshot(vm, std::move(png)); });
+    core->on_stream([this](std::optional<Message> message) { streams->handle(std::move(message)); });
+    thread = std::jthread([this] { core_loop.run(); });
+    return {};
+}
+
+// Runs an operation of the core and waits for its answer, from another thread.
+template <typename F>
+Result<> Agent::Parts::ask(F&& call) {
+    auto answer = std::make_shared<std::promise<Result<>>>();
+    auto outcome = answer->get_future();
+    core_loop.post([call = std::forward<F>(call), answer] {
+        call([answer](Result<> result) { answer->set_value(std::move(result)); });
+    });
+    return outcome.get();
+}
+
+Agent::Agent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Result<std::unique_ptr<Agent>> Agent::make(AgentOptions options, Loop& io) {
+    auto parts = std::make_unique<Parts>(std::move(options), io);
+    TRY_VOID(parts->build());
+    return std::unique_ptr<Agent>(new Agent(std::move(parts)));
+}
+
+Agent::~Agent() {
+    if (!parts_->thread.joinable()) return;
+    parts_->core_loop.call([this] {
+        parts_->streams.reset();
+        parts_->core.reset();
+    });
+    parts_->workers.stop();
+    parts_->core_loop.stop();
+    parts_->thread.join();
+}
+
+void Agent::start(Done ready) {
+    parts_->core_loop.post([this, ready = std::move(ready)]() mutable { parts_->core->start(std::move(ready)); });
+}
+Loop& Agent::core() {
+    return parts_->core_loop;
+}
+void Agent::connected(std::unique_ptr<Channel> channel) {
+    parts_->core->connected(std::move(channel));
+}
+
+Result<> Agent::host_going_down(milliseconds limit) {
+    return parts_->ask([this, limit](Done done) { parts_->core->host_going_down(limit, std::move(done)); });
+}
+Result<> Agent::host_stays_up() {
+    return parts_->ask([this](Done done) { parts_->core->host_stays_up(std::move(done)); });
+}
+Result<> Agent::remove_furniture() {
+    return parts_->ask([this](Done done) { parts_->network->remove_all(std::move(done)); });
+}
+
+}  // namespace axle

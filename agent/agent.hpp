@@ -1,0 +1,48 @@
+// An agent with its real edges: composition root of axle-agent and of the agent's half of axle-allinone.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "agent/core/agent_core.hpp"
+#include "common/loop/loop.hpp"
+
+namespace axle {
+
+struct AgentOptions {
+    std::string cluster;
+    std::string state_folder = "/var/lib/axle/agent";
+    std::string seeds_folder = "/var/lib/axle/seeds";
+    std::string log_folder = "/var/log/axle/guests";  // serial logs
+    std::string run_folder = "/run/axle/guests";      // console and VNC sockets
+    std::string libvirt_uri = "qemu:///system";
+    std::string libvirt_definitions = "/etc/libvirt/qemu";
+    std::int64_t reserve_bytes = 16 << 20;
+};
+
+// True if an agent's durable state lies there: then no new cluster is founded beside it.
+bool agent_state_is_there(const AgentOptions& options);
+
+class Agent {
+  public:
+    // io: carries libvirt's and the guests' sockets; must run before start() and outlive this.
+    static Result<std::unique_ptr<Agent>> make(AgentOptions options, Loop& io);
+    ~Agent();  // stops its threads; guests, bridges and DHCP go on
+
+    // Reads the durable state and begins to keep it. ready: told on the agent's core thread.
+    void start(Done ready);
+    Loop& core();
+    // On the core thread.
+    void connected(std::unique_ptr<Channel> channel);
+    // Any thread; blocks until the guests are off or the limit has passed.
+    Result<> host_going_down(milliseconds limit);
+    Result<> host_stays_up();
+    // Any thread; blocks. Takes away all that bears our mark on this host's network, and restores its settings.
+    Result<> remove_furniture();
+
+  private:
+    struct Parts;
+    explicit Agent(std::unique_ptr<Parts> parts);
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace axle
