@@ -20,6 +20,7 @@ struct HostLinks::Link {
     std::set<DocumentKey> dirty;
     bool flushing = false;
     HostLoad load;
+    std::function<void()> ended;
 };
 
 HostLinks::HostLinks(Pipeline& pipeline, Executor& core, std::string cluster,
@@ -31,10 +32,11 @@ HostLinks::HostLinks(Pipeline& pipeline, Executor& core, std::string cluster,
       events_(std::move(events)) {}
 HostLinks::~HostLinks() = default;
 
-void HostLinks::attach(std::unique_ptr<Channel> channel) {
+void HostLinks::attach(std::unique_ptr<Channel> channel, std::function<void()> ended) {
     auto link = std::make_shared<Link>();
     link->id = ++last_link_;
     link->channel = std::move(channel);
+    link->ended = std::move(ended);
     links_[link->id] = link;
     link->channel->on_message([this, weak = std::weak_ptr(link)](Message message) {
         if (const auto alive = weak.lock()) received(*alive, std::move(message));
@@ -87,7 +89,10 @@ void HostLinks::closed(Link& link) {
     const bool was_current = current != by_host_.end() && current->second == &link;
     if (was_current) by_host_.erase(current);
     const std::uint64_t id = link.id;
-    core_.post([keep = links_.at(id)] {});  // not inside its own callback
+    if (!links_.contains(id)) return;
+    core_.post([keep = links_.at(id)] {  // not inside its own callback
+        if (keep->ended) keep->ended();
+    });
     links_.erase(id);
     if (was_current) events_.lost(host);
 }

@@ -31,8 +31,8 @@ class HostLinks {
               std::function<std::string(const std::string&)> image_source, LinkEvents events);
     ~HostLinks();
 
-    // Takes a connection over; it says hello first.
-    void attach(std::unique_ptr<Channel> channel);
+    // Takes a connection over; it says hello first. ended: told once, on the core thread, when it is over.
+    void attach(std::unique_ptr<Channel> channel, std::function<void()> ended = {});
     bool is_connected(const Uuid& host) const { return by_host_.contains(host); }
     std::uint64_t connection_of(const Uuid& host) const;
     const HostLoad* load_of(const Uuid& host) const;

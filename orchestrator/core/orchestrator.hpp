@@ -32,7 +32,7 @@ class Orchestrator final : public Service {
     void start();
 
     // An agent's connection.
-    void attach(std::unique_ptr<Channel> channel) { links_.attach(std::move(channel)); }
+    void attach(std::unique_ptr<Channel> channel, std::function<void()> ended = {}) { links_.attach(std::move(channel), std::move(ended)); }
     const World& world() const { return pipeline_.world(); }
     Pipeline& pipeline() { return pipeline_; }
 

@@ -1,0 +1,73 @@
+#include "orchestrator/allinone/config.hpp"
+
+#include <charconv>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/file.hpp"
+#include "common/model/codec.hpp"
+
+namespace axle {
+namespace {
+
+// The line on which a top-level key stands, from 1; 0: nowhere.
+int line_of(std::string_view text, std::string_view key) {
+    int line = 0;
+    while (!text.empty()) {
+        ++line;
+        const auto end = text.find('\n');
+        const std::string_view here = text.substr(0, end);
+        if (here.starts_with(key) && here.substr(key.size()).starts_with(':')) return line;
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
+    return 0;
+}
+
+}  // namespace
+
+template <class V>
+void describe(ServiceConfig& v, V&& field) {
+    field("stateDirectory", v.state_directory, {.max = 80, .format = Format::path});
+    field("logDirectory", v.log_directory, {.max = 80, .format = Format::path});
+    field("runDirectory", v.run_directory, {.max = 60, .format = Format::path});  // sockets' paths are short
+    field("listen", v.listen, {});
+    field("group", v.group, {.max = 32});
+    field("libvirtUri", v.libvirt_uri, {});
+    field("libvirtDefinitions", v.libvirt_definitions, {});
+}
+
+Result<ListenAddress> parse_listen(const std::string& text) {
+    const auto colon = text.rfind(':');
+    ListenAddress out;
+    const char* end = text.data() + text.size();
+    if (colon == std::string::npos || std::from_chars(text.data() + colon + 1, end, out.port).ptr != end ||
+        out.port < 1 || out.port > 65535)
+        return fail(Code::invalid, "\"{}\" is no address and port such as [::]:7443 or 127.0.0.1:7443", text);
+    out.address = text.substr(0, colon);
+    if (out.address.starts_with('[') && out.address.ends_with(']'))
+        out.address = out.address.substr(1, out.address.size() - 2);
+    return out;
+}
+
+Result<ServiceConfig> read_config(const std::string& path, bool must_exist) {
+    ServiceConfig config;
+    auto text = read_file(path, 1 << 20);
+    if (!text && text.error().code == Code::not_found && !must_exist) return config;
+    if (!text) return fail(std::move(text.error()));
+    auto documents = parse_yaml(*text);
+    if (!documents) return fail(std::move(documents.error()).in(path));
+    if (documents->empty()) return config;
+    if (documents->size() > 1) return fail(Code::invalid, "{}: there is more than one document in it", path);
+    std::vector<FieldError> mistakes;
+    read_value(type_of<ServiceConfig>(), &config, documents->front(), {.audience = Audience::api, .text_scalars = true},
+               "", mistakes);
+    if (mistakes.empty() && config.listen != "none") {
+        if (auto listen = parse_listen(config.listen); !listen)
+            mistakes.push_back({"/listen", "malformed", listen.error().message});
+    }
+    if (mistakes.empty()) return config;
+    const std::string field = dotted(mistakes.front().pointer);
+    return fail(Code::invalid, "{}, line {}: {}: {}", path, line_of(*text, field), field, mistakes.front().detail);
+}
+
+}  // namespace axle

@@ -1,0 +1,29 @@
+// /etc/axle/axle.yaml. All of it is optional; a mistake keeps the program from starting and its message names line and
+// field.
+#pragma once
+#include <string>
+
+#include "common/base/result.hpp"
+
+namespace axle {
+
+struct ServiceConfig {
+    std::string state_directory = "/var/lib/axle";
+    std::string log_directory = "/var/log/axle";
+    std::string run_directory = "/run/axle";
+    std::string listen = "[::]:7443";  // "none": the unix socket only
+    std::string group = "axle";        // its members are administrators on the unix socket
+    std::string libvirt_uri = "qemu:///system";
+    std::string libvirt_definitions = "/etc/libvirt/qemu";
+};
+
+// Not there: the defaults, unless `must_exist`.
+Result<ServiceConfig> read_config(const std::string& path, bool must_exist);
+
+struct ListenAddress {
+    std::string address;  // numeric
+    int port = 0;
+};
+Result<ListenAddress> parse_listen(const std::string& text);  // "[::]:7443", "127.0.0.1:7443", ":7443"
+
+}  // namespace axle
