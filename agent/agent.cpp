@@ -7,6 +7,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "agent/core/agent_core.hpp"
 #include "agent/guest/guest_streams.hpp"
 #include "agent/guest/serial_probe.hpp"
 #include "agent/host/linux_host.hpp"

@@ -3,7 +3,9 @@
 #include <memory>
 #include <string>
 
-#include "agent/core/agent_core.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/channel/messages.hpp"
 #include "common/loop/loop.hpp"
 
 namespace axle {
@@ -29,7 +31,7 @@ class Agent {
     ~Agent();  // stops its threads; guests, bridges and DHCP go on
 
     // Reads the durable state and begins to keep it. ready: told on the agent's core thread.
-    void start(Done ready);
+    void start(std::function<void(Result<>)> ready);
     Loop& core();
     // On the core thread.
     void connected(std::unique_ptr<Channel> channel);

@@ -6,11 +6,11 @@
 namespace axle {
 namespace {
 
-Decision wait(std::string reason, std::string why) {
+StepDecision wait(std::string reason, std::string why) {
     return {.step = Step::wait, .reason = std::move(reason), .why = std::move(why)};
 }
 
-Decision release_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
+StepDecision release_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
     if (seen.state != DomainState::absent && seen.epoch > wish.epoch)
         return wait("EpochLower", "the domain on this host is of a later placement than the release");
     if (is_on(seen.state) || seen.state == DomainState::crashed) return {.step = Step::destroy};
@@ -21,22 +21,22 @@ Decision release_step(const VmWish& wish, const DomainObservation& seen, const V
 }
 
 // What happened is written down before anything is done about it.
-std::optional<Decision> book_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
+std::optional<StepDecision> book_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
     const VmDocument& document = *wish.document;
     const RunRecord& run = memory.run;
     if (is_on(seen.state)) {
         const bool answered = run.open() && run.serial == document.start_serial && run.boot_id == memory.host.boot_id;
-        if (document.power != Power::stopped && !answered) return Decision{.step = Step::record_run};
+        if (document.power != Power::stopped && !answered) return StepDecision{.step = Step::record_run};
         return std::nullopt;
     }
     if (!run.open() && !memory.started) return std::nullopt;
     RunRecord ended = run;
     if (!run.open()) ended.boot_id = memory.host.boot_id;  // over before it was recorded
-    return Decision{.step = Step::record_end,
+    return StepDecision{.step = Step::record_end,
                     .end = resolve_end(document, ended, memory.host, seen.ended, memory.told)};
 }
 
-Decision stop_step(const VmDocument& document, const DomainObservation& seen, const VmMemory& memory) {
+StepDecision stop_step(const VmDocument& document, const DomainObservation& seen, const VmMemory& memory) {
     if (document.force_stop) return {.step = Step::destroy};
     if (memory.stop_expired) return {.step = Step::none};
     if (!memory.stop_noted) return {.step = Step::note_stop};
@@ -50,24 +50,24 @@ bool defined_as_wished(const VmWish& wish, const DomainObservation& seen) {
 }
 
 // Data disks come and go while the guest runs; an edge that tells no open disks offers no hot-plug.
-std::optional<Decision> disk_step(const VmDocument& document, const DomainObservation& seen) {
+std::optional<StepDecision> disk_step(const VmDocument& document, const DomainObservation& seen) {
     if (seen.live_disks.empty()) return std::nullopt;
     for (const auto& live : seen.live_disks) {
         const bool wanted = std::ranges::any_of(document.disks, [&](const VmDocumentDisk& disk) {
             return disk.name == live.name && (disk.volume == live.volume || disk.boot_order > 0);
         });
-        if (!wanted) return Decision{.step = Step::detach_disk, .disk = live.name};
+        if (!wanted) return StepDecision{.step = Step::detach_disk, .disk = live.name};
     }
     for (const auto& disk : document.disks) {
         if (disk.boot_order > 0) continue;  // takes part in the boot: with the next start
         const bool there =
             std::ranges::any_of(seen.live_disks, [&](const auto& live) { return live.name == disk.name; });
-        if (!there) return Decision{.step = Step::attach_disk, .disk = disk.name};
+        if (!there) return StepDecision{.step = Step::attach_disk, .disk = disk.name};
     }
     return std::nullopt;
 }
 
-Decision on_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
+StepDecision on_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
     const VmDocument& document = *wish.document;
     if (document.power == Power::stopped) return stop_step(document, seen, memory);
     if (memory.host.going_down()) return wait("HostGoingDown", "the host is shutting down");
@@ -80,7 +80,7 @@ Decision on_step(const VmWish& wish, const DomainObservation& seen, const VmMemo
     return {.step = Step::none};
 }
 
-Decision off_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
+StepDecision off_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
     if (seen.state == DomainState::crashed) return {.step = Step::destroy};
     if (wish.document->power == Power::stopped) return {.step = Step::none};
     if (memory.host.going_down()) return wait("HostGoingDown", "the host is shutting down; it starts after the boot");
@@ -101,7 +101,7 @@ Decision off_step(const VmWish& wish, const DomainObservation& seen, const VmMem
 
 }  // namespace
 
-Decision next_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
+StepDecision next_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
     if (wish.release) return release_step(wish, seen, memory);
     if (seen.state != DomainState::absent && seen.epoch > wish.epoch)
         return wait("EpochLower", "the domain on this host is of a later placement than the document");

@@ -53,7 +53,7 @@ struct VmMemory {
     std::string missing;  // what the start must wait for; empty: nothing
 };
 
-struct Decision {
+struct StepDecision {
     Step step = Step::none;
     std::string disk = {};      // attach_disk, detach_disk
     RunEnd end = RunEnd::none;  // record_end
@@ -61,6 +61,6 @@ struct Decision {
     std::string why = {};       // wait: sentence
 };
 
-Decision next_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory);
+StepDecision next_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory);
 
 }  // namespace axle

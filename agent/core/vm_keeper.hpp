@@ -87,10 +87,10 @@ class VmKeeper {
         BootTime on_since;
         bool has_slot = false;
         bool had_taps = false;
-        Decision last_done;  // the last step that succeeded: asked for twice in a row, it had no effect
+        StepDecision last_done;  // the last step that succeeded: asked for twice in a row, it had no effect
 
         std::optional<Condition> trouble;
-        Decision decision;
+        StepDecision decision;
         std::map<std::string, std::string> stages;
         std::optional<Condition> no_address;
         VmReport report;

@@ -34,7 +34,7 @@ bool shows(Step step) {
 }  // namespace
 
 void VmKeeper::perform(Entry& vm) {
-    const Decision& next = vm.decision;
+    const StepDecision& next = vm.decision;
     if (!is_start_phase(next.step)) give_slot(vm);
     if (is_start_phase(next.step) && !take_slot(vm)) return update_report(vm);
     if (shows(next.step) && vm.last_done.step == next.step && vm.last_done.disk == next.disk) {

@@ -57,7 +57,7 @@ std::string MountFacts::not_durable() const {
     return "";
 }
 
-MountFacts find_mount(std::string_view mountinfo, std::string_view path) {
+MountFacts mount_facts_of(std::string_view mountinfo, std::string_view path) {
     MountFacts best;
     for (const auto line : split(mountinfo, '\n')) {
         // 36 35 98:0 /root /mount rw,noatime master:1 - ext4 /dev/vda rw,errors=continue

@@ -15,6 +15,6 @@ struct MountFacts {
 };
 
 // The mount with the longest mount point that `path` (absolute, no links) lies in. Type empty if none is found.
-MountFacts find_mount(std::string_view mountinfo, std::string_view path);
+MountFacts mount_facts_of(std::string_view mountinfo, std::string_view path);
 
 }  // namespace axle

@@ -64,7 +64,7 @@ Result<> observe(const PoolDocument& pool, PoolObservation& seen) {
     seen.size = static_cast<std::int64_t>(fs.f_blocks) * static_cast<std::int64_t>(fs.f_frsize);
     seen.free = static_cast<std::int64_t>(fs.f_bavail) * static_cast<std::int64_t>(fs.f_frsize);
     TRY(mounts, read_file("/proc/self/mountinfo"));
-    const MountFacts mount = find_mount(mounts, real_path(pool.path));
+    const MountFacts mount = mount_facts_of(mounts, real_path(pool.path));
     seen.durable_why = mount.not_durable();
     seen.durable = seen.durable_why.empty();
     if ((fs.f_flag & ST_RDONLY) != 0)

@@ -19,10 +19,10 @@
 #include "common/loop/loop.hpp"
 #include "common/loop/random.hpp"
 #include "common/loop/workers.hpp"
-#include "orchestrator/allinone/image_importer.hpp"
 #include "orchestrator/allinone/secrets.hpp"
 #include "orchestrator/api/api.hpp"
 #include "orchestrator/core/orchestrator.hpp"
+#include "orchestrator/images/image_library.hpp"
 #include "orchestrator/store/identity.hpp"
 #include "orchestrator/store/rocks_store.hpp"
 #include "orchestrator/store/secret_box.hpp"
@@ -74,10 +74,10 @@ class AllInOne {
     ServiceConfig config_;
     Loop core_loop_{"orchestrator core"}, io_{"io"};
     SystemRandom random_;
-    Workers workers_{"http", {.threads = 4}};
+    Workers workers_{"http", {.threads = 4}}, import_workers_{"images", {.threads = 2}};
     std::unique_ptr<RocksStore> store_;
     std::unique_ptr<SecretBox> box_;
-    std::unique_ptr<Importer> importer_;
+    std::unique_ptr<ImageLibrary> images_;
     std::unique_ptr<Orchestrator> orchestrator_;
     std::unique_ptr<Agent> agent_;
     std::unique_ptr<api::Api> api_;
@@ -90,7 +90,7 @@ class AllInOne {
 Result<> AllInOne::make_folders() {
     const std::string& state = config_.state_directory;
     TRY_VOID(make_directories(state, 0711));
-    for (const char* name : {"/store", "/identity", "/tls", "/uploads"}) TRY_VOID(make_directories(state + name, 0700));
+    for (const char* name : {"/store", "/identity", "/tls"}) TRY_VOID(make_directories(state + name, 0700));
     TRY_VOID(make_directories(state + "/images", 0711));
     TRY_VOID(make_directories(config_.log_directory, 0755));
     return make_directories(config_.run_directory, 0755);
@@ -111,13 +111,19 @@ Result<> AllInOne::open_store() {
 }
 
 Result<> AllInOne::build_core() {
-    TRY(importer, make_image_importer(config_.state_directory, core_loop_));
-    importer_ = std::move(importer);
+    const ImportSettings images{.directory = config_.state_directory + "/images"};
+    TRY_VOID(ImageLibrary::prepare(images, core_loop_.wall()));
+    images_ = std::make_unique<ImageLibrary>(
+        core_loop_,
+        [this](const std::string& lane, std::function<void()> job) {
+            return import_workers_.submit(lane, std::move(job));
+        },
+        images);
     const SecretCodec codec{[this](std::string_view plain) { return box_->seal(plain, "axle"); },
                             [this](std::string_view sealed) { return box_->open(sealed, "axle"); }};
     orchestrator_ = std::make_unique<Orchestrator>(
-        Orchestrator::Seams{*store_, core_loop_, random_, core_loop_, *importer_, codec,
-                            [this](const std::string& digest) { return importer_->path(digest); }});
+        Orchestrator::Seams{*store_, core_loop_, random_, core_loop_, *images_, codec,
+                            [this](const std::string& digest) { return images_->path(digest); }});
     TRY_VOID(orchestrator_->load());
     TRY(secret, admin_secret(config_.state_directory + "/admin.token", random_));
     orchestrator_->bootstrap(secret);
@@ -149,8 +155,7 @@ void AllInOne::join() {
 }
 
 Result<> AllInOne::listen() {
-    api::ApiOptions options{.admin_gid = gid_of(config_.group),
-                            .upload_directory = config_.state_directory + "/uploads"};
+    api::ApiOptions options{.admin_gid = gid_of(config_.group), .upload_directory = images_->upload_directory()};
     TRY(tls, server_certificate(config_.state_directory + "/tls", core_loop_.wall()));
     options.authority = tls.authority;
     api_ = std::make_unique<api::Api>(api::ApiDeps{*orchestrator_, core_loop_, core_loop_, *store_, workers_}, options);
@@ -213,13 +218,15 @@ void AllInOne::stop() {
     if (server_) server_->stop(milliseconds{2'000});
     if (control_) control_->stop(milliseconds{0});
     agent_.reset();
+    if (images_) core_loop_.call([this] { images_->stop(); });
+    import_workers_.stop();
     workers_.stop();
     if (core_thread_.joinable()) {
         core_loop_.stop();
         core_thread_.join();
     }
     orchestrator_.reset();
-    importer_.reset();
+    images_.reset();
     store_.reset();
     if (io_thread_.joinable()) {
         io_.stop();
@@ -237,7 +244,9 @@ Result<> run_service(const ServiceConfig& config) {
 }
 
 Result<> host_going_down(const ServiceConfig& config) {
-    http::Client client({.endpoint = http::Endpoint{.kind = http::Endpoint::Kind::unix_socket, .path = control_socket(config)}, .timeout = kGuestsOff + milliseconds{30'000}});
+    http::Client client(
+        {.endpoint = http::Endpoint{.kind = http::Endpoint::Kind::unix_socket, .path = control_socket(config)},
+         .timeout = kGuestsOff + milliseconds{30'000}});
     auto answer = client.request("POST", "/host-going-down", {}, "");
     if (answer && answer->status == 204) return {};
     if (answer) return fail(Code::internal, "the service refuses: {}", answer->body);

@@ -44,7 +44,7 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::open(MemoryDisk& disk, Executo
     return store;
 }
 
-void MemoryStore::start(const Found& found, const Verdict& verdict) {
+void MemoryStore::start(const Found& found, const OpeningVerdict& verdict) {
     mark_ = found.store ? *found.store : first_mark(found, verdict, clock_.wall(), random_);
     state_ = first_state(mark_, verdict, random_);
     durable_ = last_committed_ = mark_.revision;

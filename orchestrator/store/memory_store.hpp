@@ -73,7 +73,7 @@ class MemoryStore final : public Store {
     using Work = std::function<void()>;  // applies something to the disk, then tells
 
     MemoryStore(MemoryDisk& disk, Executor& core, Clock& clock, Random& random, Options options);
-    void start(const Found& found, const Verdict& verdict);
+    void start(const Found& found, const OpeningVerdict& verdict);
     void submit(Work work);
     void begin_sync();
     void end_sync();

@@ -44,7 +44,7 @@ std::optional<ReadOnly> doubt(const Found& found) {
     return std::nullopt;
 }
 
-Result<Verdict> judge_without_store(const Found& found, Verdict verdict) {
+Result<OpeningVerdict> judge_without_store(const Found& found, OpeningVerdict verdict) {
     if (found.identity) {
         verdict.opening = Opening::replace_store;
         const Revision seen = std::max(found.witness ? found.witness->revision : 0, found.agents.revision);
@@ -72,8 +72,8 @@ Result<Verdict> judge_without_store(const Found& found, Verdict verdict) {
 
 }  // namespace
 
-Result<Verdict> judge_opening(const Found& found) {
-    Verdict verdict;
+Result<OpeningVerdict> judge_opening(const Found& found) {
+    OpeningVerdict verdict;
     verdict.incarnation = 1 + std::max({found.store ? found.store->incarnation : 0,
                                         found.witness ? found.witness->incarnation : 0, found.agents.incarnation});
     if (!found.store) return judge_without_store(found, verdict);
@@ -120,7 +120,7 @@ void mend_mark(StoreMark& mark, const StoreState& state, Seen seen, const std::o
     mark.read_only.reset();
 }
 
-StoreMark first_mark(const Found& found, const Verdict& verdict, WallTime now, Random& random) {
+StoreMark first_mark(const Found& found, const OpeningVerdict& verdict, WallTime now, Random& random) {
     const bool founding = verdict.opening == Opening::found_cluster;
     return {.schema = schema_after(migrations()),
             .cluster = founding ? Uuid::make_v7(now, random) : *found.identity,
@@ -129,7 +129,7 @@ StoreMark first_mark(const Found& found, const Verdict& verdict, WallTime now, R
             .read_only = verdict.read_only};
 }
 
-StoreState first_state(const StoreMark& mark, const Verdict& verdict, Random& random) {
+StoreState first_state(const StoreMark& mark, const OpeningVerdict& verdict, Random& random) {
     return {.cluster = mark.cluster,
             .incarnation = verdict.incarnation,
             .run_id = random_hex16(random),

@@ -53,13 +53,13 @@ enum class Opening {
     open_read_only,
     replace_store,  // identity without a store: an empty one, read-only
 };
-struct Verdict {
+struct OpeningVerdict {
     Opening opening = Opening::open;
     std::optional<ReadOnly> read_only;
     std::uint64_t incarnation = 1;  // of this run
 };
 // Code::conflict where starting would harm: parts of different clusters, or a lost identity.
-Result<Verdict> judge_opening(const Found& found);
+Result<OpeningVerdict> judge_opening(const Found& found);
 
 // What turn_read_only() states.
 ReadOnly doubt_while_running(std::string reason, std::string why, Revision revision, Revision seen);
@@ -71,8 +71,8 @@ void mend_mark(StoreMark& mark, const StoreState& state, Seen seen, const std::o
 StoreState mended_state(StoreState state, const StoreMark& mark);
 
 // The first mark of a store that is made: a new cluster's, or an empty one in place of a lost one (read-only).
-StoreMark first_mark(const Found& found, const Verdict& verdict, WallTime now, Random& random);
-StoreState first_state(const StoreMark& mark, const Verdict& verdict, Random& random);
+StoreMark first_mark(const Found& found, const OpeningVerdict& verdict, WallTime now, Random& random);
+StoreState first_state(const StoreMark& mark, const OpeningVerdict& verdict, Random& random);
 // What the witness is to hold now. A store in doubt changes nothing of what the witness saw; nothing where it saw
 // nothing.
 std::optional<WitnessRecord> next_witness(const StoreState& state, Revision durable,

@@ -31,7 +31,7 @@ struct Scene {
         document.disks = {{.name = "root", .volume = kRoot, .boot_order = 1}};
         seen.live_disks = {{"root", kRoot}};
     }
-    Decision decide() {
+    StepDecision decide() {
         wish.document = &document;
         return next_step(wish, seen, memory);
     }
