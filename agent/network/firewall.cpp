@@ -27,9 +27,11 @@ Firewall::Firewall() : context_(std::make_unique<Context>()) {}
 Firewall::~Firewall() = default;
 
 Result<std::string> Firewall::run(const std::string& commands) {
-    if (nft_run_cmd_from_buffer(context_->ctx, commands.c_str()) == 0)
-        return std::string(nft_ctx_get_output_buffer(context_->ctx));
-    std::string words = nft_ctx_get_error_buffer(context_->ctx);
+    const bool done = nft_run_cmd_from_buffer(context_->ctx, commands.c_str()) == 0;
+    // Getting a buffer is what empties it: both, each time.
+    std::string output = nft_ctx_get_output_buffer(context_->ctx);
+    const std::string words = nft_ctx_get_error_buffer(context_->ctx);
+    if (done) return output;
     return fail(Code::internal, "the firewall refuses our rules: {}", words.substr(0, 400));
 }
 

@@ -49,7 +49,7 @@ std::string nat_chains(const std::vector<NatNetwork>& networks) {
     }
     return fmt::format(
         "  chain axle_dnat {{\n    type nat hook prerouting priority dstnat; policy accept;\n{0}  }}\n"
-        "  chain axle_dnat_local {{\n    type nat hook output priority dstnat; policy accept;\n{0}  }}\n"
+        "  chain axle_dnat_local {{\n    type nat hook output priority -100; policy accept;\n{0}  }}\n"
         "  chain axle_snat {{\n    type nat hook postrouting priority srcnat; policy accept;\n{1}  }}\n",
         forwards, leaving);
 }
