@@ -8,10 +8,10 @@ AgentCore::AgentCore(const Seams& seams, AgentIdentity identity)
       ledger_(seams.files),
       reporter_(seams.clock),
       storage_(seams_, ledger_, reporter_,
-               {.changed = [this] { vms_.kick_all(); },
+               {.changed = [this] { vms_.kick_waiting(); },
                 .user_of = [this](VolumeId volume) { return vms_.user_of(volume); }}),
       network_(seams_, ledger_, reporter_,
-               {.changed = [this] { vms_.kick_all(); },
+               {.changed = [this] { vms_.kick_waiting(); },
                 .nics = [this] { return vms_.nic_plans(); },
                 .used = [this](NetworkId network) { return vms_.uses_network(network); }}),
       vms_(seams_, identity_, {ledger_, reporter_, storage_, network_}),
@@ -96,7 +96,7 @@ void AgentCore::apply(const DocumentRecord& record, bool placed_now) {
             if (placed_now && record.verdict == Verdict::keep) vms_.confirm(VmId{record.id}, record.epoch);
             break;
     }
-    if (placed_now) vms_.kick_all();
+    if (placed_now) vms_.kick_waiting();
 }
 
 void AgentCore::resync() {

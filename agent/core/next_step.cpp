@@ -74,10 +74,12 @@ StepDecision on_step(const VmWish& wish, const DomainObservation& seen, const Vm
     if (!memory.seed_made) return {.step = Step::make_seed};
     if (!wish.hardware_hash.empty() && !defined_as_wished(wish, seen)) return {.step = Step::define};
     if (seen.state == DomainState::stopping) return wait("Stopping", "the guest is shutting down");
-    if (auto disk = memory.missing.empty() ? disk_step(document, seen) : std::nullopt) return *disk;
     if (document.power == Power::paused && seen.state == DomainState::running) return {.step = Step::suspend};
     if (document.power == Power::running && seen.state == DomainState::paused) return {.step = Step::resume};
-    return {.step = Step::none};
+    const auto disk = disk_step(document, seen);
+    if (!disk) return {.step = Step::none};
+    if (disk->step == Step::attach_disk && !memory.missing.empty()) return wait("Waiting", memory.missing);
+    return *disk;
 }
 
 StepDecision off_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {

@@ -72,6 +72,13 @@ void VmKeeper::hint(const DomainHint& hint) {
     vm.attempt->kick();
 }
 
+void VmKeeper::kick_waiting() {
+    for (auto& [id, vm] : vms_) {
+        const bool waits = vm.decision.step == Step::wait || vm.decision.step == Step::drop_taps;
+        if (waits || !vm.looked) vm.attempt->kick();
+    }
+}
+
 void VmKeeper::kick_all() {
     for (auto& [id, vm] : vms_) vm.attempt->kick();
 }

@@ -43,7 +43,8 @@ class VmKeeper {
     void apply(const DocumentRecord& record);  // a durable vm document: keep or release
     void confirm(VmId vm, Epoch epoch);
     void hint(const DomainHint& hint);
-    void kick_all();  // something that guests wait for may have come
+    void kick_waiting();  // something that guests wait for may have come
+    void kick_all();
     void resync();
     // All domains as they are now. Those with our mark and a tombstone of at least their epoch are released again;
     // what nobody knows is counted, and left alone.

@@ -196,7 +196,7 @@ void VmKeeper::release_claims(Entry& vm) {
     const auto released = std::erase_if(holders_, [&](const auto& held) { return held.second == vm.id; });
     if (released == 0) return;
     keep_.storage.kick_ended();
-    kick_all();  // another may wait for them
+    kick_waiting();  // another may wait for them
 }
 
 void VmKeeper::check_volumes(Entry& vm, std::size_t from) {
@@ -280,7 +280,7 @@ void VmKeeper::erase(Entry& vm) {
     vms_.erase(id);
     keep_.storage.kick_ended();
     keep_.network.mark();
-    kick_all();
+    kick_waiting();
 }
 
 // A few guests start at once, the others wait by priority; a slot is kept from the first preparation to the end of the

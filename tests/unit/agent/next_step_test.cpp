@@ -109,6 +109,13 @@ TEST_CASE("the next step of a guest") {
          [](Scene& s) { s.seen.live_hardware_hash = "x"; }},
         {"a new data disk: attached", Step::attach_disk,
          [](Scene& s) { s.document.disks.push_back({.name = "data", .volume = kData}); }},
+        {"a new data disk that isn't ready: waits", Step::wait,
+         [](Scene& s) {
+             s.document.disks.push_back({.name = "data", .volume = kData});
+             s.memory.missing = "disk data is pending";
+         }},
+        {"something is missing and nothing is to be attached: nothing", Step::none,
+         [](Scene& s) { s.memory.missing = "network blue is not ready"; }},
         {"a disk no longer wished: detached", Step::detach_disk,
          [](Scene& s) {
              s.seen.live_disks.push_back({"data", kData});
