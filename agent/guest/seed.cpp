@@ -1,5 +1,6 @@
 #include "agent/guest/seed.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
@@ -8,6 +9,7 @@
 
 #include "common/base/digest.hpp"
 #include "common/base/ensure.hpp"
+#include "common/base/io.hpp"
 #include "common/base/new_file.hpp"
 #include "common/base/process.hpp"
 #include "common/model/codec.hpp"
@@ -28,8 +30,24 @@ std::string in_quotes(std::string_view text) {
     return out;
 }
 
+// In capitals: what the field of ISO 9660 takes, xorriso turns the rest into them.
 std::string mark_of(const SeedFiles& files) {
-    return "axle-seed:" + files.digest();
+    std::string mark = "AXLE-SEED:" + files.digest();
+    std::ranges::transform(mark, mark.begin(), [](char c) { return c >= 'a' && c <= 'f' ? char(c - 32) : c; });
+    return mark;
+}
+
+// Not synced: xorriso reads it at once, and it goes then.
+Result<> write_plainly(const std::string& path, std::string_view content) {
+    const Fd fd(io::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+    if (!fd) return fail(system_error("create " + path, errno));
+    while (!content.empty()) {
+        const ssize_t n = io::write(fd.get(), content.data(), content.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail(system_error("write " + path, errno));
+        content.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return {};
 }
 
 // The mark of the seed that is there; empty if there is none.
@@ -58,11 +76,11 @@ class Tree {
     Tree& operator=(const Tree&) = delete;
     Result<> fill(const SeedFiles& files) const {
         TRY_VOID(remove_tree(path_));
-        TRY_VOID(make_directories(path_, 0700));
+        if (io::mkdir(path_.c_str(), 0700) != 0) return fail(system_error("make directory " + path_, errno));
         KILL_POINT("seed.tree");
-        TRY_VOID(write_file_durably(path_ + "/meta-data", files.meta_data));
-        TRY_VOID(write_file_durably(path_ + "/user-data", files.user_data));
-        return write_file_durably(path_ + "/network-config", files.network_config);
+        TRY_VOID(write_plainly(path_ + "/meta-data", files.meta_data));
+        TRY_VOID(write_plainly(path_ + "/user-data", files.user_data));
+        return write_plainly(path_ + "/network-config", files.network_config);
     }
 
   private:
@@ -72,7 +90,7 @@ class Tree {
 Result<> run_xorriso(const std::string& tree, const std::string& output, const std::string& mark) {
     auto made = run_checked(
         {.program = "xorriso",
-         .arguments = {"-as", "mkisofs", "-quiet", "-V", "cidata", "-J", "-r", "-appid", mark,
+         .arguments = {"-as", "mkisofs", "-quiet", "-no-pad", "-V", "cidata", "-J", "-r", "-appid", mark,
                        std::string("--modification-date=") + kDate, "--set_all_file_dates", kDate, "-o", output, tree},
          .umask = 0077,
          .time_limit = seconds{30}});
