@@ -169,7 +169,7 @@ std::optional<ImageDocument> image_document(const World& world, const Uuid& host
 }
 
 template <typename T>
-Put make_put(const DocumentKey& key, const Epoch& epoch, const T& document) {
+Put make_put(const DocumentRef& key, const Epoch& epoch, const T& document) {
     Put put{.kind = key.kind, .id = key.id, .epoch = epoch, .content = to_json_text(document)};
     put.hash = sha256_hex(put.content);
     return put;
@@ -192,7 +192,7 @@ bool pool_is_on(const Pool& pool, const Host& host) {
     });
 }
 
-std::optional<Put> derive(const World& world, const Uuid& host, const DocumentKey& key, const DeriveContext& context) {
+std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRef& key, const DeriveContext& context) {
     switch (key.kind) {
         case DocumentKind::pool: {
             const Pool* pool = world.find<Pool>(key.id);
@@ -232,8 +232,8 @@ std::optional<Put> derive(const World& world, const Uuid& host, const DocumentKe
     return std::nullopt;
 }
 
-std::vector<DocumentKey> wanted_on(const World& world, const Uuid& host) {
-    std::set<DocumentKey> keys;
+std::vector<DocumentRef> wanted_on(const World& world, const Uuid& host) {
+    std::set<DocumentRef> keys;
     const Host* h = world.find<Host>(host);
     for (const auto& [id, object] : world.all(Kind::pool)) {
         if (h != nullptr && pool_is_on(static_cast<const Pool&>(*object), *h)) keys.insert({DocumentKind::pool, id});
@@ -258,7 +258,7 @@ std::vector<DocumentKey> wanted_on(const World& world, const Uuid& host) {
     return {keys.begin(), keys.end()};
 }
 
-std::optional<Farewell> farewell(const World& world, const Uuid& host, const DocumentKey& key, const Epoch& held) {
+std::optional<Farewell> farewell(const World& world, const Uuid& host, const DocumentRef& key, const Epoch& held) {
     switch (key.kind) {
         case DocumentKind::image:
             return Farewell{};  // a cache: nothing of the user's is in it
@@ -282,8 +282,8 @@ std::optional<Farewell> farewell(const World& world, const Uuid& host, const Doc
     return std::nullopt;
 }
 
-std::vector<std::pair<Uuid, DocumentKey>> affected_by(const World& world, const Object* before, const Object* after) {
-    std::vector<std::pair<Uuid, DocumentKey>> out;
+std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const Object* before, const Object* after) {
+    std::vector<std::pair<Uuid, DocumentRef>> out;
     const auto of_vm = [&](const Vm& vm) {
         if (!vm.status.placement) return;
         const Uuid host = vm.status.placement->host.id;

@@ -10,10 +10,10 @@
 
 namespace axle {
 
-struct DocumentKey {
+struct DocumentRef {
     DocumentKind kind = DocumentKind::vm;
     Uuid id{};
-    auto operator<=>(const DocumentKey&) const = default;
+    auto operator<=>(const DocumentRef&) const = default;
 };
 
 struct DeriveContext {
@@ -23,18 +23,18 @@ struct DeriveContext {
 };
 
 // The document, or nullopt: the host is not to have it.
-std::optional<Put> derive(const World& world, const Uuid& host, const DocumentKey& key, const DeriveContext& context);
+std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRef& key, const DeriveContext& context);
 // Everything that a host is to have.
-std::vector<DocumentKey> wanted_on(const World& world, const Uuid& host);
+std::vector<DocumentRef> wanted_on(const World& world, const Uuid& host);
 // What becomes of a document that a host has and is not to have. nullopt: the world doesn't know it, so it stays
 // (unclaimed).
 struct Farewell {
     bool destroy = false;  // its file too
     Epoch epoch;
 };
-std::optional<Farewell> farewell(const World& world, const Uuid& host, const DocumentKey& key, const Epoch& held);
+std::optional<Farewell> farewell(const World& world, const Uuid& host, const DocumentRef& key, const Epoch& held);
 // Documents that may differ after a change of one object.
-std::vector<std::pair<Uuid, DocumentKey>> affected_by(const World& world, const Object* before, const Object* after);
+std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const Object* before, const Object* after);
 
 Uuid image_document_id(const Uuid& pool, const std::string& digest);
 bool pool_is_on(const Pool& pool, const Host& host);

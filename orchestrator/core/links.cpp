@@ -16,8 +16,8 @@ struct HostLinks::Link {
     std::unique_ptr<Channel> channel;
     Uuid host{};  // zero until hello
     std::uint64_t connection = 0;
-    std::map<DocumentKey, Held> held;
-    std::set<DocumentKey> dirty;
+    std::map<DocumentRef, Held> held;
+    std::set<DocumentRef> dirty;
     bool flushing = false;
     HostLoad load;
     std::function<void()> ended;
@@ -79,7 +79,7 @@ void HostLinks::said_hello(Link& link, const Hello& hello) {
         link.held[{document.kind, document.id}] = {document.hash, document.epoch};
         link.dirty.insert({document.kind, document.id});
     }
-    for (const DocumentKey& key : wanted_on(pipeline_.world(), link.host)) link.dirty.insert(key);
+    for (const DocumentRef& key : wanted_on(pipeline_.world(), link.host)) link.dirty.insert(key);
     flush(link);
 }
 
@@ -120,7 +120,7 @@ void HostLinks::changed(const ChangeEvent& event) {
         mark(host, key);
 }
 
-void HostLinks::mark(const Uuid& host, const DocumentKey& key) {
+void HostLinks::mark(const Uuid& host, const DocumentRef& key) {
     const auto found = by_host_.find(host);
     if (found == by_host_.end()) return;
     Link& link = *found->second;
@@ -137,7 +137,7 @@ DeriveContext HostLinks::context() const {
 }
 
 // Adds what the host lacks of one document. false: nothing.
-bool HostLinks::describe_one(Link& link, const DocumentKey& key, Desired& desired) {
+bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desired) {
     const auto held = link.held.find(key);
     if (auto put = derive(pipeline_.world(), link.host, key, context())) {
         if (held != link.held.end() && held->second.hash == put->hash && held->second.epoch == put->epoch &&
@@ -165,7 +165,7 @@ void HostLinks::flush(Link& link) {
                     .revision = pipeline_.head()};
     std::size_t count = 0;
     while (!link.dirty.empty() && count < kDocumentsAtOnce) {
-        const DocumentKey key = *link.dirty.begin();
+        const DocumentRef key = *link.dirty.begin();
         link.dirty.erase(link.dirty.begin());
         if (describe_one(link, key, desired)) ++count;
     }

@@ -46,9 +46,9 @@ class HostLinks {
     void received(Link& link, Message message);
     void said_hello(Link& link, const Hello& hello);
     void closed(Link& link);
-    void mark(const Uuid& host, const DocumentKey& key);
+    void mark(const Uuid& host, const DocumentRef& key);
     void flush(Link& link);
-    bool describe_one(Link& link, const DocumentKey& key, Desired& desired);
+    bool describe_one(Link& link, const DocumentRef& key, Desired& desired);
     DeriveContext context() const;
 
     Pipeline& pipeline_;
