@@ -177,7 +177,19 @@ Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& obj
         vm.spec.force_stop = false;
         for (const auto& [name, disk] : vm.spec.disks) {
             const Volume* volume = tx.world().find<Volume>(disk.volume.id);
-            if (volume == nullptr || !volume->is_deleted()) continue;
+            if (volume == nullptr) continue;
+            if (volume->status.attached_to && volume->status.attached_to.id != vm.meta.id)
+                return fail(error(Code::conflict, "disk {} (volume {}) belongs to VM {} now", name, volume->meta.name,
+                                  volume->status.attached_to.name)
+                                .with_hint(fmt::format("axle vm detach {} DISK", volume->status.attached_to.name)));
+            if (volume->is_deleted() && volume->meta.deletion->final)
+                return fail(Code::conflict, "disk {} (volume {}) is being removed for good", name, volume->meta.name);
+            if (!volume->is_deleted()) {
+                tx.update_status<Volume>(disk.volume.id, [&](Volume& v) {
+                    v.status.attached_to = {vm.meta.id, vm.meta.name};
+                });
+                continue;
+            }
             if (tx.world().named(Kind::volume, volume->meta.project.id, volume->meta.name))
                 return fail(Code::conflict, "a new volume has the name \"{}\" of the VM's disk {}", volume->meta.name,
                             name);

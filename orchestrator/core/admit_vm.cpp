@@ -8,7 +8,8 @@
 namespace axle {
 namespace {
 
-constexpr std::int64_t kSlotFirst = 1, kSlotLast = 29;  // PCIe root ports; 30 is the seed's, so that root is the guest's first disk
+constexpr std::int64_t kSlotFirst = 1,
+                       kSlotLast = 29;  // PCIe root ports; 30 is the seed's, so that root is the guest's first disk
 constexpr std::int64_t kSeedSlot = 30;
 
 void fill_size(Admission& a, Vm& vm) {
@@ -86,7 +87,7 @@ void admit_disks(Admission& a, Vm& vm, const Vm* before) {
     }
     if (before == nullptr) return;
     for (const auto& [name, disk] : before->spec.disks) {
-        if (seen.contains(disk.volume.id)) continue;
+        if (seen.contains(disk.volume.id) || a.tx.world().find<Volume>(disk.volume.id) == nullptr) continue;
         a.tx.update_status<Volume>(disk.volume.id, [](Volume& v) { v.status.attached_to = {}; });
     }
 }

@@ -129,17 +129,19 @@ Result<> Commands::check_writable(const Mutation& m) const {
 }
 
 void Commands::mutate(Mutation m, Answered<Mutated> answer) {
-    const auto reply = [&](Result<Mutated> result) {
-        pipeline_.when_durable(
-            [answer = std::move(answer), result = std::move(result)]() mutable { answer(std::move(result)); });
-    };
-    if (auto writable = check_writable(m); !writable) return reply(fail(std::move(writable.error())));
-    auto again = replay(m);
-    if (!again) return reply(fail(std::move(again.error())));
-    if (*again) return reply(std::move(**again));
+    // Answered when the transaction is over: whoever is told at once may ask the next thing at once.
+    Result<Mutated> result = perform(m);
+    pipeline_.when_durable(
+        [answer = std::move(answer), result = std::move(result)]() mutable { answer(std::move(result)); });
+}
+
+Result<Mutated> Commands::perform(const Mutation& m) {
+    TRY_VOID(check_writable(m));
+    TRY(again, replay(m));
+    if (again) return std::move(*again);
     Transaction tx = pipeline_.begin();
-    Result<Mutated> result = run(tx, m);
-    if (!result) return reply(std::move(result));
+    TRY(done, run(tx, m));
+    Result<Mutated> result = std::move(done);
     if (!m.dry_run && result->changed) {
         audit(tx, m, *result->object);
         remember(tx, m, *result);
@@ -147,7 +149,7 @@ void Commands::mutate(Mutation m, Answered<Mutated> answer) {
         pipeline_.commit(tx);
         if (const ObjectPtr now = pipeline_.world().get(key.kind, key.id)) result->object = now;
     }
-    reply(std::move(result));
+    return result;
 }
 
 Result<Ref> Commands::project_of(const Mutation& m) const {

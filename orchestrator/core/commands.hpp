@@ -25,6 +25,7 @@ class Commands {
         bool had_secret = false;
     };
 
+    Result<Mutated> perform(const Mutation& m);
     Result<Mutated> run(Transaction& tx, const Mutation& m);
     Result<Mutated> create(Transaction& tx, const Mutation& m, const Ref& project);
     Result<Mutated> change(Transaction& tx, const Mutation& m, const ObjectPtr& before);

@@ -21,7 +21,8 @@ void Controllers::resync() {
     for (const Kind kind : {Kind::image, Kind::volume, Kind::vm, Kind::network, Kind::pool}) {
         for (const auto& [id, object] : pipeline_.world().all(kind)) enqueue({kind, id});
     }
-    pipeline_.clock().after(kResync, [this] { resync(); });
+    pipeline_.clock().cancel(resync_timer_);
+    resync_timer_ = pipeline_.clock().after(kResync, [this] { resync(); });
 }
 
 void Controllers::enqueue(const Key& key) {

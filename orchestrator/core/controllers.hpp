@@ -52,6 +52,7 @@ class Controllers {
     void reconcile_volume(const Uuid& id);
     void complete_from_image(Transaction& tx, const Volume& volume);
     void place_volume(Transaction& tx, const Volume& volume);
+    void place_beside(Transaction& tx, const Volume& volume, const Vm& vm);
     void reconcile_image(const Uuid& id);
     void start_import(const Image& image, std::string file);
     void imported(const Uuid& image, Result<Imported> result);
@@ -71,7 +72,9 @@ class Controllers {
     std::deque<Key> queue_;
     std::set<Key> queued_;
     bool running_ = false;
+    TimerId resync_timer_ = 0;
     std::set<Uuid> waiting_;  // VMs without a place
+    std::set<Uuid> untold_;   // VMs whose host has connected anew: it may not have heard of orders that were sent
     std::map<Uuid, std::pair<std::int64_t, std::int64_t>> importing_;
 };
 

@@ -258,6 +258,44 @@ std::vector<DocumentRef> wanted_on(const World& world, const Uuid& host) {
     return {keys.begin(), keys.end()};
 }
 
+bool is_leaving(const World& world, const Uuid& host, const DocumentRef& key) {
+    const auto placed = [&](const auto* object) {
+        return object != nullptr && is_final(*object) && object->status.placement && !object->status.gone &&
+               object->status.placement->host.id == host;
+    };
+    const auto told = [&](const auto* object) {
+        const Host* h = world.find<Host>(host);
+        return object != nullptr && h != nullptr && is_final(*object) && object->status.hosts.contains(h->meta.name);
+    };
+    switch (key.kind) {
+        case DocumentKind::vm:
+            return placed(world.find<Vm>(key.id));
+        case DocumentKind::volume:
+            return placed(world.find<Volume>(key.id));
+        case DocumentKind::network:
+            return told(world.find<NetworkObject>(key.id));
+        case DocumentKind::pool:
+            return told(world.find<Pool>(key.id));
+        case DocumentKind::image:
+            return false;
+    }
+    return false;
+}
+
+std::vector<DocumentRef> leaving_from(const World& world, const Uuid& host) {
+    std::vector<DocumentRef> out;
+    const auto look = [&](const DocumentRef& key) {
+        if (is_leaving(world, host, key)) out.push_back(key);
+    };
+    for (const Key& key : world.referrers(host)) {
+        if (key.kind == Kind::vm) look({DocumentKind::vm, key.id});
+        if (key.kind == Kind::volume) look({DocumentKind::volume, key.id});
+    }
+    for (const auto& [id, object] : world.all(Kind::network)) look({DocumentKind::network, id});
+    for (const auto& [id, object] : world.all(Kind::pool)) look({DocumentKind::pool, id});
+    return out;
+}
+
 std::optional<Farewell> farewell(const World& world, const Uuid& host, const DocumentRef& key, const Epoch& held) {
     switch (key.kind) {
         case DocumentKind::image:

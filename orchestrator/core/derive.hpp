@@ -26,6 +26,10 @@ struct DeriveContext {
 std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRef& key, const DeriveContext& context);
 // Everything that a host is to have.
 std::vector<DocumentRef> wanted_on(const World& world, const Uuid& host);
+// What is being removed for good and may still be there, whether the host has a document of it or not: a host that was
+// told, and whose confirmation was lost, says again that nothing is left.
+std::vector<DocumentRef> leaving_from(const World& world, const Uuid& host);
+bool is_leaving(const World& world, const Uuid& host, const DocumentRef& key);
 // What becomes of a document that a host has and is not to have. nullopt: the world doesn't know it, so it stays
 // (unclaimed).
 struct Farewell {

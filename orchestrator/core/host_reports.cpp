@@ -38,7 +38,10 @@ void Controllers::host_said_hello(const Hello& hello) {
         h.status.facts = hello.facts;
     });
     pipeline_.commit(tx);
-    for (const Key& key : std::set<Key>(pipeline_.world().referrers(hello.host))) enqueue(key);
+    for (const Key& key : std::set<Key>(pipeline_.world().referrers(hello.host))) {
+        if (key.kind == Kind::vm && !pipeline_.world().tasks_of(key.id).empty()) untold_.insert(key.id);
+        enqueue(key);
+    }
 }
 
 void Controllers::host_facts(const Uuid& host, const HostFacts& facts) {

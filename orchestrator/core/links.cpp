@@ -19,6 +19,7 @@ struct HostLinks::Link {
     std::map<DocumentRef, Held> held;
     std::set<DocumentRef> dirty;
     bool flushing = false;
+    bool confirm = false;  // while a hello is answered
     HostLoad load;
     std::function<void()> ended;
 };
@@ -50,7 +51,7 @@ void HostLinks::received(Link& link, Message message) {
     if (const auto* hello = std::get_if<Hello>(&message)) return said_hello(link, *hello);
     if (!link.host) return link.channel->close("the first message must be hello");
     if (const auto* status = std::get_if<Status>(&message)) {
-        if (status->gone) link.held.erase({status->kind, status->id});
+        if (status->gone) forget_held(link, *status);
         return events_.status(link.host, *status);
     }
     if (const auto* facts = std::get_if<Facts>(&message)) return events_.facts(link.host, facts->facts);
@@ -60,16 +61,23 @@ void HostLinks::received(Link& link, Message message) {
     if (const auto* end = std::get_if<StreamClose>(&message)) return events_.stream_closed(*end);
 }
 
+// Only what was asked to leave has left: a put may have followed the release that is confirmed here.
+void HostLinks::forget_held(Link& link, const Status& gone) {
+    const auto held = link.held.find({gone.kind, gone.id});
+    if (held != link.held.end() && held->second.leaving && held->second.epoch <= gone.epoch) link.held.erase(held);
+}
+
 void HostLinks::said_hello(Link& link, const Hello& hello) {
-    if (auto taken = events_.hello(hello); !taken) {
-        log::warning(taken.error().message, {{"HOST", hello.facts.hostname}});
-        return link.channel->close(taken.error().message);
-    }
+    // The end of the old connection is told before the beginning of the new one.
     if (const auto other = by_host_.find(hello.host); other != by_host_.end() && other->second != &link) {
         Link& old = *other->second;
         if (old.connection > hello.connection) return link.channel->close("a newer connection of this host is there");
         old.channel->close("a newer connection of this host came");
         closed(old);
+    }
+    if (auto taken = events_.hello(hello); !taken) {
+        log::warning(taken.error().message, {{"HOST", hello.facts.hostname}});
+        return link.channel->close(taken.error().message);
     }
     link.host = hello.host;
     link.connection = hello.connection;
@@ -80,7 +88,10 @@ void HostLinks::said_hello(Link& link, const Hello& hello) {
         link.dirty.insert({document.kind, document.id});
     }
     for (const DocumentRef& key : wanted_on(pipeline_.world(), link.host)) link.dirty.insert(key);
+    for (const DocumentRef& key : leaving_from(pipeline_.world(), link.host)) link.dirty.insert(key);
+    link.confirm = true;
     flush(link);
+    link.confirm = false;
 }
 
 void HostLinks::closed(Link& link) {
@@ -89,7 +100,7 @@ void HostLinks::closed(Link& link) {
     const bool was_current = current != by_host_.end() && current->second == &link;
     if (was_current) by_host_.erase(current);
     const std::uint64_t id = link.id;
-    if (!links_.contains(id)) return;
+    if (!links_.contains(id)) return;    // we closed it ourselves, and the channel says so too
     core_.post([keep = links_.at(id)] {  // not inside its own callback
         if (keep->ended) keep->ended();
     });
@@ -141,16 +152,20 @@ bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desire
     const auto held = link.held.find(key);
     if (auto put = derive(pipeline_.world(), link.host, key, context())) {
         if (held != link.held.end() && held->second.hash == put->hash && held->second.epoch == put->epoch &&
-            !held->second.leaving)
-            return false;
+            !held->second.leaving) {
+            if (!link.confirm || key.kind != DocumentKind::vm) return false;
+            desired.confirms.push_back({key.kind, key.id, put->epoch});
+            return true;
+        }
         link.held[key] = {put->hash, put->epoch};
         desired.puts.push_back(std::move(*put));
         return true;
     }
-    if (held == link.held.end() || held->second.leaving) return false;
-    const auto bye = farewell(pipeline_.world(), link.host, key, held->second.epoch);
+    const bool not_held = held == link.held.end();
+    if (not_held ? !is_leaving(pipeline_.world(), link.host, key) : held->second.leaving) return false;
+    const auto bye = farewell(pipeline_.world(), link.host, key, not_held ? Epoch{} : held->second.epoch);
     if (!bye) return false;  // unclaimed: nobody here knows it
-    held->second.leaving = true;
+    link.held[key] = {"", bye->epoch, true};
     if (bye->destroy)
         desired.destroys.push_back({key.kind, key.id, bye->epoch});
     else
@@ -160,7 +175,8 @@ bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desire
 
 void HostLinks::flush(Link& link) {
     link.flushing = false;
-    Desired desired{.incarnation = pipeline_.store_state().incarnation,
+    Desired desired{.cluster = cluster_,
+                    .incarnation = pipeline_.store_state().incarnation,
                     .run_id = pipeline_.store_state().run_id,
                     .revision = pipeline_.head()};
     std::size_t count = 0;

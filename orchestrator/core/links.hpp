@@ -46,6 +46,7 @@ class HostLinks {
     void received(Link& link, Message message);
     void said_hello(Link& link, const Hello& hello);
     void closed(Link& link);
+    void forget_held(Link& link, const Status& gone);
     void mark(const Uuid& host, const DocumentRef& key);
     void flush(Link& link);
     bool describe_one(Link& link, const DocumentRef& key, Desired& desired);

@@ -54,6 +54,8 @@ Result<> Orchestrator::check_hello(const Hello& hello) {
     if (!hello.cluster.empty() && hello.cluster != state.cluster.str())
         return fail(Code::conflict, "host {} belongs to cluster {}, this is {}", hello.facts.hostname, hello.cluster,
                     state.cluster.str());
+    seen_by_hosts_.revision = std::max(seen_by_hosts_.revision, hello.highest_revision);
+    seen_by_hosts_.incarnation = std::max(seen_by_hosts_.incarnation, hello.highest_incarnation);
     if (state.read_only) return fail(Code::unavailable, "the store is read-only: {}", state.read_only->why);
     if (hello.highest_revision > pipeline_.head() || hello.highest_incarnation > state.incarnation) {
         pipeline_.turn_read_only("lost-tail",
@@ -145,6 +147,17 @@ ObjectPtr Orchestrator::with_progress(const ObjectPtr& object) const {
     return shown;
 }
 
+// From memory, else from the store: a client that waits over a restart of ours must learn how its task ended.
+ObjectPtr Orchestrator::ended_task(const Uuid& id) const {
+    if (const auto ended = ended_by_id_.find(id); ended != ended_by_id_.end()) return ended->second;
+    const auto stored = pipeline_.stored(Table::tasks, object_key(Kind::task, id));
+    if (!stored || !*stored) return nullptr;
+    auto task = from_store_form(Kind::task, **stored, pipeline_.secrets());
+    if (task) return ObjectPtr(std::move(*task));
+    log::error(task.error().message, {{"TASK", id.str()}});
+    return nullptr;
+}
+
 Result<ObjectPtr> Orchestrator::find(const Principal& who, const Locator& what) const {
     const World& world = pipeline_.world();
     Ref project;
@@ -154,9 +167,7 @@ Result<ObjectPtr> Orchestrator::find(const Principal& who, const Locator& what) 
     }
     const auto id = Uuid::parse(what.name);
     ObjectPtr object = id ? world.get(what.kind, *id) : world.named(what.kind, project.id, what.name);
-    if (!object && what.kind == Kind::task && id) {
-        if (const auto ended = ended_by_id_.find(*id); ended != ended_by_id_.end()) object = ended->second;
-    }
+    if (!object && what.kind == Kind::task && id) object = ended_task(*id);
     const bool elsewhere = object && what.kind != Kind::task && object->meta.project.id != project.id;
     const Uuid scope = object ? (what.kind == Kind::project ? object->meta.id : object->meta.project.id) : Uuid{};
     if (!object || elsewhere || !may_read(who, what.kind, scope))
@@ -241,7 +252,7 @@ void Orchestrator::wait_task(Principal who, Uuid task, milliseconds at_most, Ans
         auto waiter = waiters_.extract(id);
         if (!waiter) return;
         auto now = pipeline_.world().get(Kind::task, waiter.mapped().task);
-        if (!now && ended_by_id_.contains(waiter.mapped().task)) now = ended_by_id_.at(waiter.mapped().task);
+        if (!now) now = ended_task(waiter.mapped().task);
         answer_durably<ObjectPtr>(std::move(waiter.mapped().answer), now ? Result<ObjectPtr>(with_progress(now))
                                                                          : fail(Code::not_found, "the task is gone"));
     });
@@ -297,6 +308,8 @@ void Orchestrator::image_uploaded(Principal who, Locator what, std::string file,
     auto found = find(who, what);
     if (found && !may_change(who, Kind::image, (*found)->meta.project.id))
         found = fail(forbidden(who, "upload", Kind::image));
+    if (const auto& why = pipeline_.store_state().read_only; found && why)
+        found = fail(error(Code::unavailable, "nothing can be changed: {}", why->why).with_hint(why->hint));
     if (!found) return answer_durably<Mutated>(std::move(answer), fail(std::move(found.error())));
     const Image& image = static_cast<const Image&>(**found);
     const bool again = image.status.phase == ImagePhase::failed && image.spec.url.empty();

@@ -74,6 +74,7 @@ class Orchestrator final : public Service {
     void answer_waiters(const Uuid& task, const ObjectPtr& object);
     Result<ObjectPtr> find(const Principal& who, const Locator& what) const;
     ObjectPtr with_progress(const ObjectPtr& object) const;
+    ObjectPtr ended_task(const Uuid& id) const;
     void publish_access();
     void close_streams_of(const Uuid& host);
     void add_problems(Overview& overview) const;
@@ -91,6 +92,7 @@ class Orchestrator final : public Service {
     std::atomic<std::shared_ptr<const AccessSnapshot>> access_;
     std::map<std::uint64_t, Waiter> waiters_;
     std::uint64_t last_waiter_ = 0;
+    Seen seen_by_hosts_;  // the highest of all hellos since the start
     std::map<StreamId, Stream> streams_;
     StreamId last_stream_ = 0;
     std::deque<ObjectPtr> ended_tasks_;  // newest last; others are read from the store

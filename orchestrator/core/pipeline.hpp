@@ -27,6 +27,9 @@ class Pipeline {
     Revision durable() const { return store_.durable(); }
     const StoreState& store_state() const { return state_; }
     Store& store() { return store_; }
+    Result<std::optional<std::string>> stored(Table table, std::string_view key) const {
+        return store_.get(table, key);
+    }
     Clock& clock() { return clock_; }
     Random& random() { return random_; }
     const SecretCodec& secrets() const { return secrets_; }

@@ -42,7 +42,13 @@ void Controllers::reconcile_volume(const Uuid& id) {
                 id, [](Volume& v) { v.status.phase = v.status.made ? VolumePhase::ready : VolumePhase::pending; });
         if (volume()->spec.image && volume()->spec.image_digest.empty()) complete_from_image(tx, *volume());
         const bool complete = !volume()->spec.image || !volume()->spec.image_digest.empty();
-        if (complete && !volume()->status.placement && !volume()->status.attached_to) place_volume(tx, *volume());
+        if (complete && !volume()->status.placement) {
+            const Vm* user = tx.world().find<Vm>(volume()->status.attached_to.id);
+            if (!volume()->status.attached_to)
+                place_volume(tx, *volume());
+            else if (user != nullptr && user->status.placement)
+                place_beside(tx, *volume(), *user);  // attached to a VM that has its place already
+        }
     }
     settle_tasks(tx, *volume());
     pipeline_.commit(tx);
@@ -114,6 +120,33 @@ void Controllers::place_volume(Transaction& tx, const Volume& volume) {
     });
 }
 
+void Controllers::place_beside(Transaction& tx, const Volume& volume, const Vm& vm) {
+    const Ref at = vm.status.placement->host;
+    const Host* host = tx.world().find<Host>(at.id);
+    if (host == nullptr) return;
+    VmRequest request{.name = volume.meta.name, .cpus = 0};
+    VolumeRequest wanted{
+        .pool_name = volume.spec.pool.name, .size = volume.spec.size, .image_digest = volume.spec.image_digest};
+    wanted.pool = PoolId{volume.spec.pool.id};
+    request.volumes.push_back(std::move(wanted));
+    const Uuid id = volume.meta.id;
+    if (const auto why = reject_pools(request, state_of(*host))) {
+        const std::string message = fmt::format("host {} of VM {}: {}", at.name, vm.meta.name, *why);
+        const Condition* now = find_condition(volume.status.conditions, "Placed");
+        if (now != nullptr && now->message == message) return;
+        tx.update_status<Volume>(id, [&](Volume& v) {
+            set_condition(v.status.conditions, {"Placed", false, "NoCapacity", message, pipeline_.now_text()});
+        });
+        return;
+    }
+    const Epoch epoch{tx.moment().incarnation, tx.next_revision()};
+    tx.update_status<Volume>(id, [&](Volume& v) {
+        v.status.placement = VmPlacement{at, epoch};
+        v.status.phase = VolumePhase::creating;
+        drop_condition(v.status.conditions, "Placed");
+    });
+}
+
 void Controllers::reconcile_image(const Uuid& id) {
     const Image* image = pipeline_.world().find<Image>(id);
     if (image == nullptr) return;
@@ -155,6 +188,7 @@ void Controllers::start_import(const Image& image, std::string file) {
 }
 
 void Controllers::import_upload(const Uuid& image, std::string file) {
+    if (pipeline_.store_state().read_only) return;
     if (const Image* found = pipeline_.world().find<Image>(image)) start_import(*found, std::move(file));
 }
 
@@ -165,6 +199,7 @@ std::pair<std::int64_t, std::int64_t> Controllers::progress_of(const Uuid& image
 
 void Controllers::imported(const Uuid& id, Result<Imported> result) {
     importing_.erase(id);
+    if (pipeline_.store_state().read_only) return;  // it is looked for again when the loss is accepted
     const Image* image = pipeline_.world().find<Image>(id);
     if (image == nullptr) {
         if (result) forget_image_file(result->digest);

@@ -115,7 +115,7 @@ void Orchestrator::overview(Principal who, Answered<Overview> answer) {
 void Orchestrator::accept_loss(Principal who, Answered<StoreState> answer) {
     if (who.role != Role::admin || !who.all_projects)
         return answer_durably<StoreState>(std::move(answer), fail(forbidden(who, "accept a loss of", Kind::project)));
-    pipeline_.accept_loss({}, [this, answer = std::move(answer)](Result<StoreState> state) {
+    pipeline_.accept_loss(seen_by_hosts_, [this, answer = std::move(answer)](Result<StoreState> state) {
         if (state) controllers_.start();
         answer(std::move(state));
     });

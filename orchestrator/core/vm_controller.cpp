@@ -27,6 +27,19 @@ void Controllers::reconcile_vm(const Uuid& id) {
     pipeline_.commit(tx);
 }
 
+namespace {
+
+// Disks that outlive their VM belong to nobody then.
+void let_go_of_disks(Transaction& tx, const Vm& vm) {
+    for (const auto& [name, disk] : vm.spec.disks) {
+        const Volume* volume = tx.world().find<Volume>(disk.volume.id);
+        if (volume == nullptr || volume->status.attached_to.id != vm.meta.id) continue;
+        tx.update_status<Volume>(disk.volume.id, [](Volume& v) { v.status.attached_to = {}; });
+    }
+}
+
+}  // namespace
+
 void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
     waiting_.erase(vm.meta.id);
     const Uuid id = vm.meta.id;
@@ -42,6 +55,7 @@ void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
         const bool deletion = tx.world().find<Task>(task)->spec.goal == TaskGoal::vm_deleted;
         move_task(tx, task, deletion ? TaskPhase::succeeded : TaskPhase::superseded);
     }
+    let_go_of_disks(tx, vm);
     tx.erase(Kind::vm, id);
 }
 
@@ -114,7 +128,14 @@ void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Dec
         tx.update_status<Volume>(disk.volume.id, [&](Volume& v) {
             v.status.placement = VmPlacement{at, epoch};
             v.status.phase = VolumePhase::creating;
+            drop_condition(v.status.conditions, "Placed");
         });
+    }
+    for (const auto& [name, nic] : tx.world().find<Vm>(id)->spec.nics) {
+        const auto* network = tx.world().find<NetworkObject>(nic.network.id);
+        if (network == nullptr || network->status.hosts.contains(at.name)) continue;
+        // From now on the host may have furniture of it, whether it has said so or not.
+        tx.update_status<NetworkObject>(nic.network.id, [&](NetworkObject& n) { n.status.hosts[at.name] = {}; });
     }
     tx.update_status<Vm>(id, [&](Vm& v) {
         v.status.placement = VmPlacement{at, epoch};
@@ -137,14 +158,16 @@ void Controllers::set_phase(Transaction& tx, const Uuid& id) {
 }
 
 // Reboot and reset: given to the host once, on its present connection; what was sent is never given to another.
+// After a hello they are told again to the same host, which does none twice: the first may have been lost on the way.
 void Controllers::send_orders(Transaction& tx, const Vm& vm) {
     if (!vm.status.placement) return;
+    const bool again = untold_.erase(vm.meta.id) > 0;
     const Uuid host = vm.status.placement->host.id;
     const std::set<Uuid> open = tx.world().tasks_of(vm.meta.id);
     for (const Uuid& id : open) {
         const Task& task = *tx.world().find<Task>(id);
         if (task.spec.goal != TaskGoal::vm_reboot && task.spec.goal != TaskGoal::vm_reset) continue;
-        if (task.status.sent) continue;
+        if (task.status.sent && !again) continue;
         if (!links_.is_connected(host)) {
             wait_task_for(tx, id, fmt::format("host {} is not connected", vm.status.placement->host.name));
             continue;
@@ -154,11 +177,12 @@ void Controllers::send_orders(Transaction& tx, const Vm& vm) {
                         .connection = links_.connection_of(host)};
         order.id = TaskId{id};
         order.vm = VmId{vm.meta.id};
-        tx.update_status<Task>(id, [&](Task& t) {
-            t.status.sent = true;
-            t.status.phase = TaskPhase::running;
-            t.status.epoch = order.epoch;
-        });
+        if (!task.status.sent)
+            tx.update_status<Task>(id, [&](Task& t) {
+                t.status.sent = true;
+                t.status.phase = TaskPhase::running;
+                t.status.epoch = order.epoch;
+            });
         core_.post([this, host, order] { links_.send(host, order); });  // after the commit that says so
     }
 }
