@@ -247,7 +247,7 @@ void SimulatedEdges::open_pool(PoolDocument pool, bool, Answer<PoolObservation> 
         [&machine = machine_, pool] {
             if (machine.unmounted.contains(pool.id))
                 return Result<PoolObservation>({.usable = false, .why = "nothing is mounted on " + pool.path});
-            return Result<PoolObservation>({.usable = true, .size = 1 << 30, .free = 1 << 29});
+            return Result<PoolObservation>({.usable = true, .size = machine.pool_size, .free = machine.pool_free});
         },
         std::move(answer));
 }
@@ -462,8 +462,7 @@ void SimulatedEdges::last_stage(VmId, Answer<std::string> answer) {
 }
 
 void SimulatedEdges::facts(Answer<HostFacts> answer) {
-    answer_in<HostFacts>(1, HostFacts{.hostname = "simulated", .cpus = 8, .memory = std::int64_t{32} << 30},
-                         std::move(answer));
+    answer_in<HostFacts>(1, machine_.facts, std::move(answer));
 }
 
 void SimulatedEdges::load(Answer<HostLoad> answer) {

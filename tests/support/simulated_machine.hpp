@@ -72,6 +72,8 @@ class SimulatedMachine {
     bool has_nothing_of(VmId vm) const;                      // no domain, tap, seed
 
     MachineFaults faults;
+    HostFacts facts{.hostname = "simulated", .cpus = 8, .memory = std::int64_t{32} << 30};  // what the machine is
+    std::int64_t pool_size = std::int64_t{1} << 30, pool_free = std::int64_t{1} << 29;
     std::map<VmId, Domain> domains;
     std::map<VolumeId, Volume> volumes;
     std::set<PoolId> unmounted;

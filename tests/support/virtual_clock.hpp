@@ -26,6 +26,7 @@ class VirtualTime {
     Key after(milliseconds delay, std::function<void()> job) { return at(now_ms_ + delay.count(), std::move(job)); }
     void cancel(const Key& key) { queue_.erase(key); }
     bool empty() const { return queue_.empty(); }
+    std::size_t waiting() const { return queue_.size(); }
     std::uint64_t events_run() const { return run_; }
 
     // Runs the next event; false when there is none.
@@ -79,12 +80,7 @@ class VirtualClock final : public Clock, public Executor {
     BootTime boot() const override { return {time_.now_ms() - booted_ms_}; }
     TimerId after(milliseconds delay, std::function<void()> then) override {
         const TimerId id = ++last_;
-        std::weak_ptr<Pending> pending = pending_;
-        (*pending_)[id] =
-            time_.after(delay.count() < 0 ? milliseconds{0} : delay, [pending, id, then = std::move(then)] {
-                if (auto alive = pending.lock()) alive->erase(id);
-                then();
-            });
+        schedule(id, time_.now_ms() + (delay.count() < 0 ? 0 : delay.count()), std::move(then));
         return id;
     }
     void cancel(TimerId timer) override {
@@ -97,13 +93,27 @@ class VirtualClock final : public Clock, public Executor {
 
     void jump_wall(std::int64_t by_ms) { wall_offset_ms_ += by_ms; }
     std::size_t timers() const { return pending_->size(); }
+    // The process stands still until then, as after SIGSTOP: what falls due meanwhile runs when it goes on.
+    void freeze_until(std::int64_t when_ms) { frozen_until_ms_ = when_ms; }
+    std::int64_t frozen_until_ms() const { return frozen_until_ms_; }
 
   private:
     using Pending = std::map<TimerId, VirtualTime::Key>;
+    void schedule(TimerId id, std::int64_t when_ms, std::function<void()> then) {
+        std::weak_ptr<Pending> pending = pending_;
+        (*pending_)[id] = time_.at(when_ms, [this, pending, id, then = std::move(then)]() mutable {
+            const auto alive = pending.lock();
+            if (!alive) return;
+            if (frozen_until_ms_ > time_.now_ms()) return schedule(id, frozen_until_ms_, std::move(then));
+            alive->erase(id);
+            then();
+        });
+    }
     static constexpr std::int64_t kWallAtStart = 1'800'000'000'000;  // 2027-01-15
     VirtualTime& time_;
     std::int64_t booted_ms_;
     std::int64_t wall_offset_ms_ = 0;
+    std::int64_t frozen_until_ms_ = 0;
     std::shared_ptr<Pending> pending_;
     TimerId last_ = 0;
 };

@@ -1,0 +1,358 @@
+#include "tests/support/cloud/cloud.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/ensure.hpp"
+#include "tests/support/cloud/eyes.hpp"
+
+namespace axle::test {
+
+Cloud::Cloud(const CloudOptions& with) : random(with.seed), options(with) {
+    log::set_level(log::Level::error);
+    eyes = std::make_unique<Eyes>(*this);
+    start_orchestrator();
+    hosts.resize(static_cast<std::size_t>(options.hosts));
+    for (std::size_t i = 0; i < hosts.size(); ++i) make_host(i, process_->store->state().cluster.str());
+    time.after_each([this] { eyes->look(); });
+}
+
+Cloud::~Cloud() {
+    time.after_each({});
+    asked_.clear();
+    process_.reset();
+    for (HostMachine& host : hosts) host.machine->kill_agent();
+}
+
+void Cloud::make_host(std::size_t number, const std::string& cluster) {
+    HostMachine& host = hosts[number];
+    const AgentIdentity identity{.cluster = cluster,
+                                 .host = HostId{Uuid::make_v7({1'800'000'000'000}, random)},
+                                 .version = "0",
+                                 .log_folder = "/log",
+                                 .run_folder = "/run"};
+    host.machine = std::make_unique<SimulatedMachine>(time, random, identity);
+    host.machine->facts = {.hostname = fmt::format("h{}", number),
+                           .cpus = options.host_cpus,
+                           .memory = options.host_memory,
+                           .guest_machine = "pc-q35-7.2",
+                           .guest_cpu_model = "qemu64"};
+    host.machine->pool_size = options.pool_size;
+    host.machine->pool_free = options.pool_size / 2;
+    host.machine->start_agent();
+    dial(number);
+}
+
+// ---- the orchestrator's process
+
+void Cloud::start_orchestrator() {
+    if (process_) return;
+    ++orchestrator_starts;
+    trace("the orchestrator starts");
+    process_ = std::make_unique<Process>(*this);
+    process_->clock.jump_wall(wall_offset_ms_);
+    MemoryStore::Options with{
+        .agents = {},
+        .sync_delay = [this] { return milliseconds{random.between(0, sync_slow_ms)}; },
+        .kept_by_crash =
+            [this](std::size_t n) { return static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(n))); },
+        .fatal =
+            [this](const Error&) {
+                time.after(milliseconds{0}, [this] {
+                    disk.sync_fails = false;
+                    restart_orchestrator_in(milliseconds{500});
+                });
+            }};
+    auto store = MemoryStore::open(disk, process_->clock, process_->clock, random, std::move(with));
+    if (!store) {
+        process_.reset();
+        return violate("the store does not open: " + store.error().message);
+    }
+    process_->store = std::move(*store);
+    const SecretCodec plain{[](std::string_view s) { return std::string(s); },
+                            [](std::string_view s) { return Result<std::string>(std::string(s)); }};
+    process_->orchestrator = std::make_unique<Orchestrator>(
+        Orchestrator::Seams{*process_->store, process_->clock, random, process_->clock, process_->importer, plain,
+                            [](const std::string& digest) { return "/images/" + digest; }});
+    if (auto loaded = process_->orchestrator->load(); !loaded)
+        return violate("the orchestrator does not start: " + loaded.error().message);
+    process_->orchestrator->bootstrap("secret");
+    process_->orchestrator->start();
+    eyes->orchestrator_started();
+}
+
+void Cloud::crash_orchestrator() {
+    if (!process_) return;
+    trace("the orchestrator crashes");
+    eyes->orchestrator_gone();
+    process_->orchestrator.reset();
+    process_->store.reset();
+    process_.reset();
+    for (auto& [id, told] : std::exchange(asked_, {})) {
+        if (told) told({.lost = true});
+    }
+}
+
+void Cloud::restart_orchestrator_in(milliseconds delay) {
+    crash_orchestrator();
+    time.after(delay, [this] { start_orchestrator(); });
+}
+
+void Cloud::jump_wall(std::int64_t by_ms) {
+    trace(fmt::format("the orchestrator's wall clock jumps by {} h", by_ms / 3'600'000));
+    wall_offset_ms_ += by_ms;
+    if (process_) process_->clock.jump_wall(by_ms);
+}
+
+// ---- hosts and connections
+
+void Cloud::dial(std::size_t number) {
+    HostMachine& host = hosts[number];
+    const bool up = host.machine->agent() != nullptr && host.reachable && host.frozen_until <= time.now_ms();
+    if (up && process_ && !host.machine->agent()->is_connected()) connect(number);
+    time.after(milliseconds{random.between(500, 3'000)}, [this, number] { dial(number); });
+}
+
+void Cloud::connect(std::size_t number) {
+    HostMachine& host = hosts[number];
+    host.wire = std::make_shared<Wire>(time, random, wire_rules);
+    host.wire->on_delivery(Wire::agent, [this, number] { return hosts[number].frozen_until; });
+    host.wire->on_sent(Wire::orchestrator, [this, number](const Message& message) { check_sent(number, message); });
+    process_->orchestrator->attach(host.wire->end(Wire::orchestrator));
+    host.machine->agent()->connected(host.wire->end(Wire::agent));
+}
+
+void Cloud::power_cut(std::size_t number, milliseconds off) {
+    trace(fmt::format("host h{} loses its power for {} ms", number, off.count()));
+    HostMachine& host = hosts[number];
+    if (host.wire) host.wire->cut();
+    host.machine->power_cut();
+    host.down = true;
+    time.after(off, [this, number] {
+        if (!std::exchange(hosts[number].down, false)) return;
+        hosts[number].machine->start_agent();
+    });
+}
+
+void Cloud::freeze(std::size_t number, milliseconds span) {
+    HostMachine& host = hosts[number];
+    if (host.machine->agent() == nullptr) return;
+    trace(fmt::format("host h{} stands still for {} ms", number, span.count()));
+    host.frozen_until = time.now_ms() + span.count();
+    host.machine->clock().freeze_until(host.frozen_until);
+    if (span > seconds{30} && host.wire) {  // the orchestrator hears nothing for too long
+        time.after(seconds{30}, [weak = std::weak_ptr(host.wire)] {
+            if (const auto wire = weak.lock()) wire->cut();
+        });
+    }
+}
+
+void Cloud::cut(std::size_t number) {
+    trace(fmt::format("the connection of h{} is cut", number));
+    if (hosts[number].wire) hosts[number].wire->cut();
+}
+
+void Cloud::silence(std::size_t number, Wire::Side to) {
+    HostMachine& host = hosts[number];
+    if (!host.wire) return;
+    trace(fmt::format("h{} and the orchestrator: nothing comes {} any more", number,
+                      to == Wire::agent ? "to the agent" : "to the orchestrator"));
+    host.wire->silence(to);
+    time.after(milliseconds{random.between(5'000, 60'000)}, [weak = std::weak_ptr(host.wire)] {
+        if (const auto wire = weak.lock()) wire->cut();
+    });
+}
+
+void Cloud::partition(std::size_t number, bool away) {
+    hosts[number].reachable = !away;
+    if (away) cut(number);
+}
+
+void Cloud::stop_faults() {
+    for (HostMachine& host : hosts) {
+        host.reachable = true;
+        host.machine->faults = {};
+        host.machine->fill_state_disk(false);
+        host.machine->unmounted.clear();
+        if (host.down || host.machine->agent() == nullptr) {
+            host.down = false;
+            host.machine->start_agent();
+        }
+    }
+    disk.space.below_reserve = false;
+    disk.sync_fails = false;
+    if (disk.stalled && process_) process_->store->unstall();
+    disk.stalled = false;
+    wire_rules = {};
+    start_orchestrator();
+}
+
+// ---- what the orchestrator sends must follow from what is durable
+
+std::string Cloud::durable_object(Kind kind, const Uuid& id) const {
+    const Table table = kind == Kind::task ? Table::tasks : Table::objects;
+    const auto& rows = disk.tables[static_cast<std::size_t>(table)];
+    const auto row = rows.find(object_key(kind, id));
+    return row == rows.end() ? "" : row->second;
+}
+
+void Cloud::check_destroy(std::size_t number, const Destroy& destroy) {
+    if (destroy.kind != DocumentKind::volume) return violate("a destroy of something that is no volume was sent");
+    const SecretCodec plain{[](std::string_view s) { return std::string(s); },
+                            [](std::string_view s) { return Result<std::string>(std::string(s)); }};
+    const auto stored = from_store_form(Kind::volume, durable_object(Kind::volume, destroy.id), plain);
+    if (!stored || !(*stored)->meta.deletion || !(*stored)->meta.deletion->final)
+        return violate("a destroy was sent that follows from no durable expunge");
+    const auto& volume = static_cast<const Volume&>(**stored);
+    for (const auto& [id, object] : world().all(Kind::vm)) {
+        const Vm& vm = static_cast<const Vm&>(*object);
+        for (const auto& [name, d] : vm.spec.disks) {
+            if (d.volume.id != volume.meta.id) continue;
+            if (!vm.is_deleted()) return violate("a destroy was sent for a disk of the living VM " + vm.meta.name);
+            const bool its_own = volume.status.attached_to.id == vm.meta.id;
+            if (its_own && vm.status.placement && !vm.status.gone)
+                return violate("a disk was destroyed before its VM was released");
+        }
+    }
+    hosts[number].machine->expect_volume_destroy(VolumeId{destroy.id});
+}
+
+void Cloud::check_sent(std::size_t number, const Message& message) {
+    if (const auto* desired = std::get_if<Desired>(&message)) {
+        if (desired->revision > store().durable()) violate("a host was told what is not durable");
+        for (const Destroy& destroy : desired->destroys) check_destroy(number, destroy);
+    }
+    if (const auto* order = std::get_if<TaskOrder>(&message)) {
+        if (durable_object(Kind::task, order->id).empty()) violate("an order was sent that is not durable");
+        for (std::size_t i = 0; i < hosts.size(); ++i) {
+            if (i != number && hosts[i].ordered.contains(order->id)) violate("an order was given to two hosts");
+        }
+        if (hosts[number].ordered.insert(order->id).second) hosts[number].machine->expect_task();
+    }
+}
+
+// ---- users
+
+void Cloud::ask(Mutation mutation, std::function<void(const Reply&)> told) {
+    if (!process_) {
+        if (told) told({.result = fail(Code::unavailable, "the orchestrator is not there")});
+        return;
+    }
+    const std::uint64_t id = ++last_asked_;
+    asked_[id] = std::move(told);
+    process_->clock.post([this, id, mutation = std::move(mutation)]() mutable {
+        orchestrator().mutate(std::move(mutation), [this, id](Result<Mutated> result) {
+            auto mine = asked_.extract(id);
+            if (!mine) return violate("a request was answered twice");
+            eyes->answered(result);
+            if (mine.mapped()) mine.mapped()({.result = std::move(result)});
+        });
+    });
+}
+
+Reply Cloud::ask_and_wait(Mutation mutation, milliseconds limit) {
+    auto reply = std::make_shared<std::optional<Reply>>();
+    ask(std::move(mutation), [reply](const Reply& r) { *reply = r; });
+    time.run_until([&] { return reply->has_value() || !violation().empty(); }, limit);
+    return reply->value_or(Reply{});
+}
+
+namespace {
+Mutation mutation_of(Verb verb, Kind kind, const std::string& project, const std::string& name) {
+    return {.who = Cloud::admin(), .verb = verb, .target = {kind, info_of(kind).cluster_wide ? "" : project, name}};
+}
+std::shared_ptr<const nlohmann::json> json_of(const std::string& text) {
+    auto parsed = parse_json(text);
+    ENSURE(parsed.has_value(), "documents of tests are JSON");
+    return std::make_shared<const nlohmann::json>(std::move(*parsed));
+}
+}  // namespace
+
+Mutation Cloud::create(Kind kind, const std::string& project, const std::string& document) {
+    Mutation m = mutation_of(Verb::create, kind, project, "");
+    m.body = json_of(document);
+    return m;
+}
+Mutation Cloud::patch(Kind kind, const std::string& project, const std::string& name, const std::string& merge) {
+    Mutation m = mutation_of(Verb::patch, kind, project, name);
+    m.body = json_of(merge);
+    return m;
+}
+Mutation Cloud::act(Kind kind, const std::string& project, const std::string& name, const std::string& action,
+                    const std::string& arguments) {
+    Mutation m = mutation_of(Verb::action, kind, project, name);
+    m.action = action;
+    if (!arguments.empty()) m.body = json_of(arguments);
+    return m;
+}
+Mutation Cloud::remove(Kind kind, const std::string& project, const std::string& name, bool now) {
+    Mutation m = mutation_of(Verb::remove, kind, project, name);
+    m.now = now;
+    return m;
+}
+
+// ---- looking
+
+std::string Cloud::violation() const {
+    if (!violation_.empty()) return violation_;
+    for (std::size_t i = 0; i < hosts.size(); ++i) {
+        if (hosts[i].machine && !hosts[i].machine->violation().empty())
+            return fmt::format("h{}: {}", i, hosts[i].machine->violation());
+    }
+    return "";
+}
+
+void Cloud::violate(const std::string& what) {
+    trace("VIOLATION " + what);
+    if (violation_.empty()) violation_ = what;
+}
+
+void Cloud::trace(const std::string& what) {
+    log.push_back(fmt::format("{:>9} {}", time.now_ms(), what));
+    if (log.size() > 20'000) log.erase(log.begin(), log.begin() + 5'000);
+}
+
+const Vm* Cloud::vm(const std::string& name) const {
+    const auto project = world().named(Kind::project, {}, "default");
+    const auto found = world().named(Kind::vm, project->meta.id, name);
+    return static_cast<const Vm*>(found.get());
+}
+const Volume* Cloud::volume(const std::string& name) const {
+    const auto project = world().named(Kind::project, {}, "default");
+    const auto found = world().named(Kind::volume, project->meta.id, name);
+    return static_cast<const Volume*>(found.get());
+}
+SimulatedMachine* Cloud::machine_of(const Vm& vm) {
+    if (!vm.status.placement) return nullptr;
+    for (HostMachine& host : hosts) {
+        if (Uuid{host.machine->identity().host} == vm.status.placement->host.id) return host.machine.get();
+    }
+    return nullptr;
+}
+bool Cloud::is_running(const std::string& name) {
+    const Vm* found = vm(name);
+    SimulatedMachine* machine = found != nullptr ? machine_of(*found) : nullptr;
+    return machine != nullptr && machine->is_running(VmId{found->meta.id});
+}
+
+bool Cloud::run_until(const std::function<bool()>& claim, milliseconds limit) {
+    return time.run_until([&] { return !violation().empty() || (process_ && claim()); }, limit) && violation().empty();
+}
+
+void Cloud::furnish() {
+    const auto must = [&](Mutation m) {
+        const Reply reply = ask_and_wait(std::move(m));
+        if (!reply.result) violate("furnishing: " + reply.result.error().message);
+    };
+    must(create(Kind::pool, "", R"({"name":"main","spec":{"path":"/pools/main","default":true}})"));
+    must(create(Kind::image, "default", R"({"name":"debian","spec":{"url":"http://images/debian"}})"));
+    must(create(Kind::network, "default", R"({"name":"blue","spec":{"cidr":"10.90.1.0/24"}})"));
+    run_until(
+        [&] {
+            const auto& pools = world().all(Kind::pool);
+            return pools.size() == 1 &&
+                   static_cast<const Pool&>(*pools.begin()->second).status.hosts.size() == hosts.size();
+        },
+        std::chrono::minutes{5});
+}
+
+}  // namespace axle::test

@@ -1,0 +1,370 @@
+#include "tests/support/cloud/eyes.hpp"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "orchestrator/core/vm_rules.hpp"
+
+namespace axle::test {
+
+struct Eyes::Watcher final : ChangeSink {
+    Eyes& eyes;
+    explicit Watcher(Eyes& e) : eyes(e) {}
+    void changed(const ChangeEvent& event) override { eyes.changed(event); }
+    void reached(Revision revision) override {
+        if (revision < eyes.told_) eyes.cloud_.violate("a bookmark went back");
+        eyes.told_ = std::max(eyes.told_, revision);
+    }
+};
+
+Eyes::~Eyes() = default;
+
+void Eyes::answered(const Result<Mutated>& result) {
+    if (!result || !result->object) return;
+    const Meta& meta = result->object->meta;
+    if (std::max(meta.revision, meta.status_revision) > cloud_.store().durable())
+        cloud_.violate(fmt::format("a success was answered at revision {} when {} was durable",
+                                   std::max(meta.revision, meta.status_revision), cloud_.store().durable()));
+    acked_ = std::max(acked_, meta.revision);
+}
+
+void Eyes::forget_history() {
+    acked_ = 0;
+    told_ = 0;
+    shadow_.clear();
+}
+
+void Eyes::orchestrator_gone() {
+    watcher_.reset();
+}
+
+void Eyes::orchestrator_started() {
+    const Revision head = cloud_.store().state().revision;
+    if (head < acked_)
+        cloud_.violate(fmt::format("revision {} was acknowledged and is gone: the store is at {}", acked_, head));
+    if (head < told_) cloud_.violate(fmt::format("revision {} was told to a watch and is gone: {}", told_, head));
+    read_change_log(head);
+    watcher_ = std::make_shared<Watcher>(*this);
+    const auto subscribed = cloud_.orchestrator().subscribe(Cloud::admin(), told_, watcher_);
+    if (!subscribed) cloud_.violate("the watch does not go on: " + subscribed.error().message);
+    compare_with_world();
+}
+
+// What the store says between the last that was told and `until`, as the API does for a watch that comes back.
+void Eyes::read_change_log(Revision until) {
+    const auto each = [&](std::string_view key, std::string_view value) {
+        const Revision revision = parse_revision_key(key).value_or(0);
+        const auto record = nlohmann::json::parse(value);
+        const KindInfo* kind = find_kind(record.at("kind").get<std::string>());
+        const Key object{kind->kind, *Uuid::parse(record.at("id").get<std::string>())};
+        if (record.at("op") == "delete") {
+            if (shadow_.erase(object) == 0) cloud_.violate("the change log deletes what was not there");
+        } else {
+            const bool over =
+                kind->kind == Kind::task &&
+                std::ranges::any_of(std::array{"succeeded", "failed", "cancelled", "superseded"},
+                                    [&](const char* p) { return record.at("object").at("status").at("phase") == p; });
+            shadow_[object] = {revision, over};
+        }
+        told_ = revision;
+        return true;
+    };
+    const auto read = cloud_.store().scan(Table::changes, revision_key(told_ + 1), "", false, each);
+    if (!read) cloud_.violate("the change log can't be read: " + read.error().message);
+    told_ = std::max(told_, until);
+}
+
+void Eyes::changed(const ChangeEvent& event) {
+    ++events_seen_;
+    const Object& subject = event.object ? *event.object : *event.before;
+    const Key key{event.kind, subject.meta.id};
+    if (event.revision <= told_) return cloud_.violate(fmt::format("a watch was told {} twice", event.revision));
+    if (event.revision > cloud_.store().durable()) cloud_.violate("a watch was told what is not durable");
+    told_ = event.revision;
+    const auto was = shadow_.find(key);
+    const Revision before = event.before ? event.before->meta.status_revision : 0;
+    if (before != (was == shadow_.end() ? 0 : was->second.revision))
+        cloud_.violate(fmt::format("a watch missed a change of {} {}: it was at {}, the event follows {}",
+                                   text_of(event.kind), subject.meta.name,
+                                   was == shadow_.end() ? 0 : was->second.revision, before));
+    if (event.kind == Kind::task) changed_task(event);
+    if (!event.object) {
+        shadow_.erase(key);
+        grown_.erase(key.id);
+        return;
+    }
+    const bool over = event.kind == Kind::task && is_terminal(static_cast<const Task&>(*event.object).status.phase);
+    shadow_[key] = {event.revision, over};
+    if (event.kind != Kind::vm) return;
+    const Vm& vm = static_cast<const Vm&>(*event.object);
+    const Vm* old = event.before ? static_cast<const Vm*>(event.before.get()) : nullptr;
+    if (old != nullptr && (vm.spec.cpus > old->spec.cpus || vm.spec.memory > old->spec.memory)) grown_.insert(key.id);
+    if (vm.status.placement && (old == nullptr || !old->status.placement)) bound(vm);
+}
+
+void Eyes::changed_task(const ChangeEvent& event) {
+    if (!event.object) return cloud_.violate("a task was erased");
+    const Task& now = static_cast<const Task&>(*event.object);
+    if (!event.before) {
+        if (is_terminal(now.status.phase)) cloud_.violate("a task was born ended");
+        return;
+    }
+    const TaskPhase was = static_cast<const Task&>(*event.before).status.phase;
+    if (is_terminal(was)) cloud_.violate(fmt::format("task {} changed after its end", text_of(now.spec.goal)));
+    if (was != now.status.phase && !may_move(was, now.status.phase))
+        cloud_.violate(fmt::format("a task went from {} to {}", text_of(was), text_of(now.status.phase)));
+    if (is_terminal(now.status.phase))
+        ++ended_tasks[fmt::format("{} {}", text_of(now.spec.goal), text_of(now.status.phase))];
+}
+
+// Capacity: what records claim on the host that was just taken is not more than it has to give.
+void Eyes::bound(const Vm& vm) {
+    const Uuid at = vm.status.placement->host.id;
+    const Host* host = cloud_.world().find<Host>(at);
+    const bool grown = std::ranges::any_of(grown_, [&](const Uuid& id) {
+        const Vm* other = cloud_.world().find<Vm>(id);
+        return other != nullptr && other->status.placement && other->status.placement->host.id == at;
+    });
+    if (host == nullptr || grown) return;
+    std::int64_t cpus = 0, memory = 0;
+    for (const auto& [id, object] : cloud_.world().all(Kind::vm)) {
+        const Vm& other = static_cast<const Vm&>(*object);
+        if (other.is_deleted() || !other.status.placement || other.status.placement->host.id != at) continue;
+        cpus += other.spec.cpus.value_or(1);
+        memory += other.spec.memory.value_or(kGiB);
+    }
+    const HostFacts& facts = host->status.facts;
+    const auto cpus_max = static_cast<std::int64_t>(static_cast<double>(facts.cpus) * host->spec.cpu_overcommit);
+    const auto memory_max = static_cast<std::int64_t>(static_cast<double>(facts.memory - host->spec.memory_reserve) *
+                                                      host->spec.memory_overcommit);
+    if (cpus > cpus_max || memory > memory_max)
+        cloud_.violate(fmt::format("host {} was overbooked: {} of {} CPUs, {} of {} bytes", host->meta.name, cpus,
+                                   cpus_max, memory, memory_max));
+}
+
+void Eyes::look() {
+    ++looks_;
+    if (!cloud_.violation().empty()) return;
+    if (looks_ % 16 == 0) check_one_writer();
+    if (looks_ % 400 == 0) look_closely();
+}
+
+void Eyes::look_closely() {
+    if (!cloud_.orchestrator_runs()) return;
+    if (const std::string wrong = cloud_.world().check_indexes(); !wrong.empty()) cloud_.violate(wrong);
+    check_unique_addresses();
+    check_queues();
+    compare_with_world();
+}
+
+// Everything that is durable was told, and the head agrees with it.
+void Eyes::compare_with_world() {
+    Orchestrator& core = cloud_.orchestrator();
+    if (core.pipeline().head() != cloud_.store().durable() || told_ < core.pipeline().head()) return;
+    std::size_t there = 0;
+    for (std::size_t k = 0; k < kKinds; ++k) {
+        for (const auto& [id, object] : cloud_.world().all(static_cast<Kind>(k))) {
+            const auto seen = shadow_.find({static_cast<Kind>(k), id});
+            if (seen == shadow_.end() || seen->second.revision != object->meta.status_revision)
+                return cloud_.violate(fmt::format(
+                    "{} {} is at revision {}, the watch saw {}", text_of(static_cast<Kind>(k)), object->meta.name,
+                    object->meta.status_revision, seen == shadow_.end() ? 0 : seen->second.revision));
+            there += seen->second.ended ? 0 : 1;
+        }
+    }
+    const auto told = std::ranges::count_if(shadow_, [](const auto& entry) { return !entry.second.ended; });
+    if (static_cast<std::size_t>(told) != there)
+        cloud_.violate(fmt::format("the watch knows {} living objects, there are {}", told, there));
+}
+
+void Eyes::check_unique_addresses() {
+    std::map<std::pair<Uuid, std::string>, std::string> addresses;
+    std::map<std::string, std::string> macs;
+    for (const auto& [id, object] : cloud_.world().all(Kind::vm)) {
+        const Vm& vm = static_cast<const Vm&>(*object);
+        for (const auto& [name, nic] : vm.status.nics) {
+            if (!macs.emplace(nic.mac, vm.meta.name).second) cloud_.violate("two NICs have MAC " + nic.mac);
+            const auto wanted = vm.spec.nics.find(name);
+            if (nic.address.empty() || wanted == vm.spec.nics.end()) continue;
+            if (!addresses.emplace(std::pair(wanted->second.network.id, nic.address), vm.meta.name).second)
+                cloud_.violate("two NICs have address " + nic.address);
+        }
+    }
+}
+
+// One writer, over all hosts: each machine looks at its own guests already.
+void Eyes::check_one_writer() {
+    std::map<VolumeId, std::string> open;
+    for (const auto& host : cloud_.hosts) {
+        for (const auto& [id, domain] : host.machine->domains) {
+            if (!is_on(domain.state)) continue;
+            for (const auto& disk : domain.live.disks) {
+                const std::string user = host.machine->facts.hostname + "/" + id.str();
+                if (!open.emplace(disk.document.volume, user).second) cloud_.violate("a disk is open in two guests");
+            }
+        }
+    }
+}
+
+void Eyes::check_queues() {
+    if (cloud_.store().queued() > 5'000) cloud_.violate("the store's queue grows without bound");
+    if (cloud_.time.waiting() > 20'000) cloud_.violate("more than 20,000 events wait");
+    for (const auto& host : cloud_.hosts) {
+        if (host.wire && host.wire->in_flight() > 5'000) cloud_.violate("a connection's queue grows without bound");
+    }
+}
+
+// ---- when faults have stopped
+
+// A VM without a place waits rightly when no host has room for it.
+bool Eyes::waits_rightly(const Vm& vm) {
+    const Condition* why = find_condition(vm.status.conditions, "Scheduled");
+    if (why == nullptr || why->status) return false;
+    for (const auto& [name, disk] : vm.spec.disks) {
+        const Volume* volume = cloud_.world().find<Volume>(disk.volume.id);
+        if (volume == nullptr || volume->status.phase == VolumePhase::failed) return true;
+        const Image* image = cloud_.world().find<Image>(volume->spec.image.id);
+        const bool uploading = image != nullptr && image->status.phase == ImagePhase::uploading;
+        if (volume->spec.image && volume->spec.image_digest.empty() && uploading) return true;
+    }
+    for (const auto& [id, object] : cloud_.world().all(Kind::host)) {
+        const Host& host = static_cast<const Host&>(*object);
+        if (host.spec.unschedulable) continue;
+        bool elsewhere = false;
+        for (const auto& [name, disk] : vm.spec.disks) {
+            const auto& at = cloud_.world().find<Volume>(disk.volume.id)->status.placement;
+            elsewhere = elsewhere || (at && at->host.id != id);
+        }
+        const Usage claimed = cloud_.world().claimed_on_host(id);
+        const HostFacts& facts = host.status.facts;
+        const auto cpus_max = static_cast<std::int64_t>(static_cast<double>(facts.cpus) * host.spec.cpu_overcommit);
+        if (!elsewhere && claimed.cpus + vm.spec.cpus.value_or(1) <= cpus_max &&
+            claimed.memory + vm.spec.memory.value_or(kGiB) <= facts.memory - host.spec.memory_reserve)
+            return false;  // disks are never the scarce thing in these clouds
+    }
+    return true;
+}
+
+std::string Eyes::unsettled_vm(const Vm& vm) {
+    const std::string name = "vm " + vm.meta.name;
+    const VmReport& report = vm.status.report;
+    if (vm.is_deleted()) {
+        if (vm.meta.deletion->expunge_at < cloud_.orchestrator().pipeline().cluster_time() - 60'000)
+            return name + " should be gone for good";
+        const SimulatedMachine* machine = cloud_.machine_of(vm);
+        return machine != nullptr && machine->is_running(VmId{vm.meta.id}) ? name + " is deleted and runs" : "";
+    }
+    if (!vm.status.placement) return waits_rightly(vm) ? "" : name + " has no place though there is room";
+    if (report.generation < vm.meta.generation || vm.status.observed_generation < vm.meta.generation)
+        return fmt::format("{}: generation {} was not seen by its host ({})", name, vm.meta.generation,
+                           report.generation);
+    if (!report.settled) {
+        std::string why;
+        for (const Condition& c : report.conditions) why += " " + c.type + ": " + c.message;
+        return fmt::format("{} is not settled ({}, wants {}){}", name, text_of(report.state), text_of(vm.spec.power),
+                           why);
+    }
+    SimulatedMachine* machine = cloud_.machine_of(vm);
+    const auto domain = machine->domains.find(VmId{vm.meta.id});
+    const DomainState state = domain == machine->domains.end() ? DomainState::absent : domain->second.state;
+    const bool over = report.start_serial >= vm.spec.start_serial && report.last_end != RunEnd::none;
+    if (vm.spec.power == Power::stopped && is_on(state)) return name + " should be off";
+    if (vm.spec.power == Power::running && state != DomainState::running && !over) return name + " should run";
+    if (vm.spec.power == Power::paused && state != DomainState::paused && !over) return name + " should be paused";
+    if (report.state != state && !(is_on(state) == false && is_on(report.state) == false))
+        return fmt::format("{} is {} and is reported {}", name, text_of(state), text_of(report.state));
+    return "";
+}
+
+std::string Eyes::unsettled_image(const Image& image) {
+    const ImagePhase phase = image.status.phase;
+    if (image.is_deleted() || phase == ImagePhase::ready || phase == ImagePhase::failed) return "";
+    return phase == ImagePhase::uploading ? "" : "image " + image.meta.name + " is " + text_of(phase);
+}
+
+std::string Eyes::unsettled() {
+    if (!cloud_.orchestrator_runs()) return "the orchestrator is not there";
+    const World& world = cloud_.world();
+    for (const auto& [id, object] : world.all(Kind::host)) {
+        if (!static_cast<const Host&>(*object).status.connected) return object->meta.name + " is not connected";
+    }
+    for (const auto& [id, object] : world.all(Kind::image)) {
+        if (auto why = unsettled_image(static_cast<const Image&>(*object)); !why.empty()) return why;
+    }
+    for (const auto& [id, object] : world.all(Kind::vm)) {
+        if (auto why = unsettled_vm(static_cast<const Vm&>(*object)); !why.empty()) return why;
+    }
+    for (const auto& [id, object] : world.all(Kind::volume)) {
+        const Volume& volume = static_cast<const Volume&>(*object);
+        if (!volume.is_deleted() && volume.status.placement && volume.status.phase == VolumePhase::creating)
+            return "volume " + volume.meta.name + " is still being made";
+        const bool late = volume.is_deleted() &&
+                          volume.meta.deletion->expunge_at < cloud_.orchestrator().pipeline().cluster_time() - 60'000;
+        const Vm* user = world.find<Vm>(volume.status.attached_to.id);
+        if (late && user == nullptr) return "volume " + volume.meta.name + " should be gone for good";
+        if (volume.status.attached_to && user == nullptr)
+            return "volume " + volume.meta.name + " is attached to a VM that is gone";
+    }
+    for (const auto& [id, object] : world.all(Kind::task)) {
+        const Task& task = static_cast<const Task&>(*object);
+        const Vm* vm = world.find<Vm>(task.spec.target.id);
+        if (vm != nullptr && !vm->status.placement && waits_rightly(*vm)) continue;
+        const bool volume = task.spec.goal == TaskGoal::volume_ready;
+        const Image* image = world.find<Image>(task.spec.target.id);
+        if (image != nullptr && image->status.phase == ImagePhase::uploading) continue;
+        if (volume && task.status.phase == TaskPhase::waiting) continue;  // for its first VM, or its image
+        return fmt::format("task {} of {} {} is {}: {}", text_of(task.spec.goal), task.spec.target.kind,
+                           task.spec.target.name, text_of(task.status.phase), task.status.reason);
+    }
+    return left_over();
+}
+
+std::string Eyes::left_over() {
+    for (std::size_t i = 0; i < cloud_.hosts.size(); ++i) {
+        if (auto what = left_on(i); !what.empty()) return fmt::format("h{}: {}", i, what);
+    }
+    return "";
+}
+
+std::string Eyes::left_on(std::size_t number) {
+    const World& world = cloud_.world();
+    SimulatedMachine& machine = *cloud_.hosts[number].machine;
+    const Uuid host = machine.identity().host;
+    const auto vm_here = [&](const Uuid& id) {
+        const Vm* vm = world.find<Vm>(id);
+        return vm != nullptr && vm->status.placement && vm->status.placement->host.id == host;
+    };
+    for (const auto& [id, domain] : machine.domains) {
+        if (domain.state != DomainState::absent && !vm_here(id)) return "a domain is left of " + id.str();
+    }
+    for (const auto& [tap, nic] : machine.taps) {
+        const auto domain = machine.domains.find(nic.vm);
+        if (domain == machine.domains.end() || !is_on(domain->second.state)) return "tap " + tap + " is left";
+    }
+    for (const VmId& vm : machine.seeds) {
+        if (!vm_here(vm)) return "a seed is left of " + vm.str();
+    }
+    for (const auto& [id, file] : machine.volumes) {
+        const Volume* volume = world.find<Volume>(id);
+        if (volume == nullptr || !volume->status.placement || volume->status.placement->host.id != host)
+            return "a disk file is left of " + id.str();
+    }
+    for (const auto& [id, network] : machine.bridges) {
+        if (world.find<NetworkObject>(id) == nullptr) return "a bridge is left of network " + network.name;
+    }
+    for (const auto& [name, content] : machine.files) {
+        if (!name.starts_with("desired/")) continue;
+        const auto record = from_json_text<DocumentRecord>(content.substr(0, content.find('\n')));
+        if (!record || record->verdict == Verdict::gone) continue;
+        bool owned = true;
+        if (record->kind == DocumentKind::vm) owned = vm_here(record->id);
+        if (record->kind == DocumentKind::volume) owned = world.find<Volume>(record->id) != nullptr;
+        if (record->kind == DocumentKind::network) owned = world.find<NetworkObject>(record->id) != nullptr;
+        if (record->kind == DocumentKind::pool) owned = world.find<Pool>(record->id) != nullptr;
+        if (!owned) return "document " + name + " is left";
+    }
+    return "";
+}
+
+}  // namespace axle::test
