@@ -6,18 +6,22 @@
 #include <csignal>
 #include <filesystem>
 #include <map>
+#include <poll.h>
 #include <pwd.h>
+#include <sstream>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/base/file.hpp"
+#include "common/base/log.hpp"
 #include "common/base/process.hpp"
 #include "common/model/format.hpp"
 
 namespace axle {
 namespace {
 
-constexpr std::int64_t kLogMax = 4 << 20;
+constexpr std::int64_t kLogMax = 1 << 20;  // 4 lines, 400 bytes, for each answered guest
 
 std::string host_file_of(const Reservation& r) {
     std::string name = r.mac;
@@ -41,18 +45,24 @@ bool has_user() {
 
 std::string dnsmasq_config(const NetworkDocument& n, const std::string& folder) {
     const Cidr range = parse_cidr(n.cidr).value_or(Cidr{});
+    const std::uint32_t gateway = parse_ipv4(n.gateway).value_or(range.first() + 1);
     std::string text = fmt::format(
         "# Made by the Axle agent for network {}; do not edit.\n"
-        "interface={}\nexcept-interface=lo\nbind-dynamic\nno-hosts\ndomain-needed\nbogus-priv\n"
+        "interface={}\nexcept-interface=lo\nbind-dynamic\nno-hosts\ndns-loop-detect\ndomain-needed\nbogus-priv\n"
         "dhcp-range={},static,{},12h\ndhcp-hostsdir={}/hosts\ndhcp-ignore=tag:!known\ndhcp-authoritative\n"
         "dhcp-option=option:router,{}\ndhcp-option=option:mtu,{}\n",
-        n.name, n.bridge, format_ipv4(range.first()), format_ipv4(range.mask()), folder, n.gateway, n.mtu);
-    text += n.dns.empty() ? fmt::format("dhcp-option=option:dns-server,{}\n", n.gateway)
-                          : fmt::format("dhcp-option=option:dns-server,{}\n", fmt::join(n.dns, ","));
-    if (!n.domain.empty()) text += fmt::format("domain={0}\nlocal=/{0}/\n", n.domain);
+        n.id.str(), n.bridge, format_ipv4(range.first()), format_ipv4(range.mask()), folder, format_ipv4(gateway),
+        n.mtu);
+    std::vector<std::string> resolvers;
+    for (const std::string& resolver : n.dns) {
+        if (const auto ip = parse_ipv4(resolver)) resolvers.push_back(format_ipv4(*ip));
+    }
+    if (resolvers.empty()) resolvers.push_back(format_ipv4(gateway));
+    text += fmt::format("dhcp-option=option:dns-server,{}\n", fmt::join(resolvers, ","));
+    if (is_dotted_name(n.domain)) text += fmt::format("domain={0}\nlocal=/{0}/\n", n.domain);
     if (has_user()) text += "user=dnsmasq\n";
-    text += fmt::format(
-        "dhcp-leasefile={0}/var/leases\npid-file={0}/pid\nlog-facility={0}/var/log\nlog-dhcp\nlog-async=20\n", folder);
+    text += fmt::format("dhcp-leasefile={0}/var/leases\npid-file={0}/pid\nlog-facility={0}/var/log\nlog-async=20\n",
+                        folder);
     return text;
 }
 
@@ -87,6 +97,19 @@ std::vector<Lease> read_dhcp_log(std::string_view log) {
     }
     std::vector<Lease> out;
     for (auto& [mac, lease] : by_mac) out.push_back(std::move(lease));
+    return out;
+}
+
+std::vector<Lease> read_lease_file(std::string_view text) {
+    std::vector<Lease> out;
+    std::istringstream lines{std::string(text)};
+    std::string line;
+    while (std::getline(lines, line)) {
+        std::istringstream words(line);
+        std::string expiry, mac, address;
+        if (words >> expiry >> mac >> address && !why_not(Format::mac, mac) && parse_ipv4(address))
+            out.push_back({mac, address, DhcpStage::answered});
+    }
     return out;
 }
 
@@ -139,17 +162,48 @@ Result<> Dnsmasq::apply(const NetworkDocument& network) {
     const auto there = read_file(folder + "/config", 1 << 20);
     const bool same = there && *there == config;
     const int pid = running_pid(folder);
-    if (same && pid != 0) {
-        struct stat st {};
-        if (::stat((folder + "/var/log").c_str(), &st) == 0 && st.st_size > kLogMax &&
-            ::truncate((folder + "/var/log").c_str(), 0) == 0)
-            ::kill(pid, SIGUSR2);
+    const bool taken = has_taken_address(network, folder);
+    if (same && pid != 0 && !taken) {
+        shorten_log(folder);
         if (changed) ::kill(pid, SIGHUP);
         return {};
     }
     TRY_VOID(stop(folder));
+    if (taken) TRY_VOID(forget_leases(network, folder));
     if (!same) TRY_VOID(write_file_durably(folder + "/config", config, 0644));
     return start(folder);
+}
+
+// Whoever asks again and again must not fill the disk. It appends, so it goes on at the new end.
+void Dnsmasq::shorten_log(const std::string& folder) const {
+    const std::string path = folder + "/var/log";
+    struct stat st {};
+    if (::stat(path.c_str(), &st) != 0 || st.st_size <= kLogMax) return;
+    if (::truncate(path.c_str(), 0) != 0) log::warning(system_error("shorten " + path, errno).message);
+}
+
+// An address that now is another's while the guest that had it before still has a lease: dnsmasq would refuse it.
+bool Dnsmasq::has_taken_address(const NetworkDocument& network, const std::string& folder) const {
+    const auto leases = read_lease_file(read_file(folder + "/var/leases").value_or(""));
+    return std::ranges::any_of(network.reservations, [&](const Reservation& r) {
+        return std::ranges::any_of(leases, [&](const Lease& l) { return l.address == r.address && l.mac != r.mac; });
+    });
+}
+
+// Keeps the leases of those who still have that address. It reads the file when it starts, so it must not run.
+Result<> Dnsmasq::forget_leases(const NetworkDocument& network, const std::string& folder) const {
+    std::istringstream lines(read_file(folder + "/var/leases").value_or(""));
+    std::string kept, line;
+    while (std::getline(lines, line)) {
+        const auto lease = read_lease_file(line);
+        const bool holds = lease.empty() || std::ranges::any_of(network.reservations, [&](const Reservation& r) {
+                               return r.mac == lease[0].mac && r.address == lease[0].address;
+                           });
+        if (holds) kept += line + "\n";
+    }
+    TRY_VOID(write_file_durably(folder + "/var/leases", kept, 0644));
+    give_to_dnsmasq(folder + "/var/leases");
+    return {};
 }
 
 Result<> Dnsmasq::start(const std::string& folder) {
@@ -160,20 +214,31 @@ Result<> Dnsmasq::start(const std::string& folder) {
                      .time_limit = milliseconds{10'000},
                      .dies_with_us = false};
     auto started = run_checked(spec);
-    if (!started)
-        return fail(std::move(started.error())
-                        .in("DHCP and DNS can't start")
-                        .with_hint("does another program have port 53 or 67 on all addresses? ss -lunp 'sport = :53'"));
-    return {};
+    if (started) return {};
+    const bool taken = started.error().message.find("in use") != std::string::npos;
+    Error failed = std::move(started.error()).in("DHCP and DNS can't start");
+    if (taken)
+        failed = std::move(failed)
+                     .with_reason("port-taken")
+                     .with_hint(
+                         "another program has port 53 or 67 on all addresses: ss -lnup 'sport = :53 or sport = :67' "
+                         "names it; let it "
+                         "listen on its own interfaces only");
+    return fail(std::move(failed));
 }
 
 Result<> Dnsmasq::stop(const std::string& folder) {
     const int pid = running_pid(folder);
     if (pid == 0) return {};
-    ::kill(pid, SIGTERM);
-    for (int i = 0; i < 200 && running_pid(folder) != 0; ++i) ::usleep(10'000);
-    if (running_pid(folder) != 0) ::kill(pid, SIGKILL);
-    return {};
+    // Held by a descriptor, so that its number can't come to mean another process.
+    const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!process || running_pid(folder) != pid) return {};
+    for (const int signal : {SIGTERM, SIGKILL}) {
+        ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0);
+        pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+        if (::poll(&ended, 1, 3000) > 0) return {};
+    }
+    return fail(Code::timeout, "dnsmasq (process {}) does not end", pid);
 }
 
 Result<> Dnsmasq::remove(NetworkId network) {
@@ -194,11 +259,17 @@ Result<std::vector<NetworkId>> Dnsmasq::known() const {
 }
 
 Result<std::vector<Lease>> Dnsmasq::leases(NetworkId network) const {
-    auto log = read_file(folder_of(network) + "/var/log", 2 * kLogMax);
-    if (!log)
-        return log.error().code == Code::not_found ? Result<std::vector<Lease>>(std::vector<Lease>{})
-                                                   : fail(std::move(log.error()));
-    return read_dhcp_log(*log);
+    const std::string folder = folder_of(network);
+    shorten_log(folder);
+    auto log = read_file(folder + "/var/log", 4 * kLogMax);
+    if (!log && log.error().code != Code::not_found) return fail(std::move(log.error()));
+    std::vector<Lease> out = read_dhcp_log(log.value_or(""));
+    // The log is cut now and then; who has a lease was answered.
+    for (const Lease& lease : read_lease_file(read_file(folder + "/var/leases").value_or(""))) {
+        const auto known = std::ranges::find(out, lease.mac, &Lease::mac);
+        if (known == out.end()) out.push_back(lease);
+    }
+    return out;
 }
 
 }  // namespace axle

@@ -10,8 +10,9 @@ namespace axle {
 
 // Text of the configuration file; pure. folder: where its files lie.
 std::string dnsmasq_config(const NetworkDocument& network, const std::string& folder);
-// What its log says of each MAC; pure.
+// What its log says of each MAC, and who has a lease by its lease file; pure.
 std::vector<Lease> read_dhcp_log(std::string_view log);
+std::vector<Lease> read_lease_file(std::string_view text);
 
 class Dnsmasq {
   public:
@@ -30,6 +31,9 @@ class Dnsmasq {
     int running_pid(const std::string& folder) const;  // 0: not running
     Result<> start(const std::string& folder);
     Result<> stop(const std::string& folder);
+    void shorten_log(const std::string& folder) const;
+    bool has_taken_address(const NetworkDocument& network, const std::string& folder) const;
+    Result<> forget_leases(const NetworkDocument& network, const std::string& folder) const;
     Result<bool> write_reservations(const NetworkDocument& network,
                                     const std::string& folder);  // true: some went or changed
 

@@ -1,7 +1,6 @@
 #include "agent/network/firewall.hpp"
 
 #include <nftables/libnftables.h>
-#include <nlohmann/json.hpp>
 
 #include "common/base/ensure.hpp"
 
@@ -36,16 +35,22 @@ Result<std::string> Firewall::run(const std::string& commands) {
 }
 
 std::string Firewall::listing() {
-    auto listed = run("list table inet axle\nlist table bridge axle\n");
-    return listed ? std::move(*listed) : "";
+    // One by one: libnftables 1.0.6 looks into one family only for all commands of a run.
+    const auto inet = run("list table inet axle"), bridge = run("list table bridge axle");
+    if (!inet || !bridge) return "";
+    std::string listed = *inet + *bridge;
+    // Who asked for DHCP lately comes and goes by itself.
+    const auto counted = listed.find("set axle_dhcp_askers {");
+    if (counted != std::string::npos) listed.erase(counted, listed.find("\n\t}", counted) - counted);
+    return listed;
 }
 
-Result<> Firewall::apply(const std::string& rules) {
-    if (rules == applied_ && !listed_.empty() && listing() == listed_) return {};
+Result<bool> Firewall::apply(const std::string& rules) {
+    if (rules == applied_ && !listed_.empty() && listing() == listed_) return false;
     TRY_VOID(run(kClear + rules));
     applied_ = rules;
     listed_ = listing();
-    return {};
+    return true;
 }
 
 Result<> Firewall::remove() {
@@ -56,48 +61,10 @@ Result<> Firewall::remove() {
 }
 
 Result<std::string> Firewall::list_ruleset() {
-    nft_ctx_output_set_flags(context_->ctx, NFT_CTX_OUTPUT_JSON);
-    auto listed = run("list chains");
+    nft_ctx_output_set_flags(context_->ctx, NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_TERSE);
+    auto listed = run("list ruleset");
     nft_ctx_output_set_flags(context_->ctx, 0);
     return listed;
-}
-
-std::vector<ForeignBlock> foreign_blocks(const std::string& ruleset) {
-    std::vector<ForeignBlock> out;
-    const auto parsed = nlohmann::json::parse(ruleset, nullptr, false);
-    if (!parsed.is_object() || !parsed.contains("nftables")) return out;
-    bool docker = false, ufw = false, firewalld = false;
-    for (const auto& item : parsed["nftables"]) {
-        const auto chain = item.find("chain");
-        if (chain == item.end()) continue;
-        const std::string name = chain->value("name", "");
-        docker = docker || name == "DOCKER-USER";
-        ufw = ufw || name.starts_with("ufw-");
-        firewalld = firewalld || chain->value("table", "") == "firewalld";
-    }
-    for (const auto& item : parsed["nftables"]) {
-        const auto chain = item.find("chain");
-        if (chain == item.end() || chain->value("hook", "") != "forward" || chain->value("policy", "") != "drop")
-            continue;
-        const std::string table = chain->value("table", ""), family = chain->value("family", "");
-        if (table == "axle" || family == "ip6" || family == "bridge") continue;
-        const std::string where =
-            fmt::format("chain {} of table {} {} has the policy drop", chain->value("name", ""), family, table);
-        if (ufw)
-            out.push_back({"ufw", "ufw drops what is forwarded: " + where,
-                           "ufw route allow from any to any, or: packaging/quickstart --open-firewall"});
-        else if (docker)
-            out.push_back(
-                {"docker", "Docker drops what is forwarded: " + where,
-                 "iptables -I DOCKER-USER -j ACCEPT for our bridges (axb+), or: packaging/quickstart --open-firewall"});
-        else if (firewalld)
-            out.push_back({"firewalld", "firewalld drops what is forwarded: " + where,
-                           "put the axb interfaces into the zone trusted, or: packaging/quickstart --open-firewall"});
-        else
-            out.push_back({table, "a foreign firewall drops what is forwarded: " + where,
-                           "allow forwarding for interfaces axb*"});
-    }
-    return out;
 }
 
 }  // namespace axle

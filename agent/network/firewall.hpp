@@ -10,16 +10,18 @@
 namespace axle {
 
 // The whole of both tables in nft's language. Names and addresses are checked and formatted by us, never copied.
-std::string rules_for(const NetworkPlan& plan);
+// strays: taps of ours that are there and not in the plan (a guest that still runs); nothing passes from them.
+std::string rules_for(const NetworkPlan& plan, const std::vector<std::string>& strays = {});
 
 class Firewall {
   public:
     Firewall();
     ~Firewall();
-    // Puts the rules in place, unless the same ones stand there untouched. Blocks; one thread at a time.
-    Result<> apply(const std::string& rules);
+    // Puts the rules in place, unless the same ones stand there untouched. Blocks; one thread at a time. True: they
+    // were put there now.
+    Result<bool> apply(const std::string& rules);
     Result<> remove();  // both tables; not there: success
-    // The whole ruleset of the host as JSON, for the detection of foreign rules.
+    // The whole ruleset of the network namespace as JSON, without the elements of sets (foreign_rules.hpp reads it).
     Result<std::string> list_ruleset();
 
   private:
@@ -29,14 +31,5 @@ class Firewall {
     std::unique_ptr<Context> context_;
     std::string applied_, listed_;  // what we applied, and how the kernel showed it then
 };
-
-// Why guests of nat networks can't get out or in although our rules allow it: chains of others that drop what is
-// forwarded. ruleset: JSON of list_ruleset(). Empty: nothing is in the way. Pure.
-struct ForeignBlock {
-    std::string who;      // "docker", "ufw", "firewalld", or the table's name
-    std::string message;  // cause
-    std::string remedy;
-};
-std::vector<ForeignBlock> foreign_blocks(const std::string& ruleset);
 
 }  // namespace axle

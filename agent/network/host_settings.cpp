@@ -26,16 +26,18 @@ Result<> write_setting(const std::string& path, const std::string& value) {
 
 }  // namespace
 
-Result<std::map<std::string, std::string>> HostSettings::recorded() const {
+Result<HostSettings::Record> HostSettings::recorded() const {
     auto text = read_file(record_);
-    if (!text && text.error().code == Code::not_found) return std::map<std::string, std::string>{};
+    if (!text && text.error().code == Code::not_found) return Record{};
     if (!text) return fail(std::move(text.error()));
     const auto parsed = nlohmann::json::parse(*text, nullptr, false);
     if (!parsed.is_object())
         return fail(Code::corrupt, "{} can't be read: it holds the host's settings from before Axle", record_);
-    std::map<std::string, std::string> out;
+    Record out;
     for (const auto& [path, value] : parsed.items()) {
-        if (value.is_string()) out[path] = value.get<std::string>();
+        const bool whole = value.is_object() && value.contains("was") && value.contains("set") &&
+                           value["was"].is_string() && value["set"].is_string();
+        if (whole) out[path] = {value["was"].get<std::string>(), value["set"].get<std::string>()};
     }
     return out;
 }
@@ -44,14 +46,21 @@ Result<> HostSettings::set(const std::string& path, const std::string& value) {
     TRY(now, current(path));
     if (now == value) return {};
     TRY(record, recorded());
-    if (record.emplace(path, now).second) TRY_VOID(write_file_durably(record_, nlohmann::json(record).dump(2) + "\n"));
+    if (record.emplace(path, Change{now, value}).second) {
+        nlohmann::json out = nlohmann::json::object();
+        for (const auto& [name, change] : record) out[name] = {{"was", change.was}, {"set", change.set}};
+        TRY_VOID(make_directories(parent_of(record_)));
+        TRY_VOID(write_file_durably(record_, out.dump(2) + "\n"));
+    }
     return write_setting(path, value);
 }
 
 Result<> HostSettings::restore_all() {
     TRY(record, recorded());
-    for (const auto& [path, value] : record) {
-        if (file_exists(path)) TRY_VOID(write_setting(path, value));
+    for (const auto& [path, change] : record) {
+        const auto now = current(path);
+        // Not there, or somebody has set it to something else since: theirs now.
+        if (now && *now == change.set) TRY_VOID(write_setting(path, change.was));
     }
     return remove_file_durably(record_);
 }

@@ -14,10 +14,15 @@ class HostSettings {
 
     // e.g. ("/proc/sys/net/ipv4/ip_forward", "1"). Has it already: nothing is recorded.
     Result<> set(const std::string& path, const std::string& value);
-    Result<> restore_all();  // and forgets the record
+    // And forgets the record. What somebody has changed since is left as it is.
+    Result<> restore_all();
 
   private:
-    Result<std::map<std::string, std::string>> recorded() const;
+    struct Change {
+        std::string was, set;
+    };
+    using Record = std::map<std::string, Change>;  // by path
+    Result<Record> recorded() const;
     std::string record_;
 };
 

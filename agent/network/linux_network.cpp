@@ -7,6 +7,7 @@
 
 #include "agent/network/dnsmasq.hpp"
 #include "agent/network/firewall.hpp"
+#include "agent/network/foreign_firewall.hpp"
 #include "agent/network/host_settings.hpp"
 #include "agent/network/rtnetlink.hpp"
 #include "common/base/file.hpp"
@@ -15,6 +16,11 @@
 
 namespace axle {
 namespace {
+
+// A default route, or one of the halves that VPNs lay over it: in nobody's way.
+bool is_everywhere(const Cidr& destination) {
+    return destination.prefix <= 1;
+}
 
 constexpr std::string_view kNetworkMark = "axle network ", kNicMark = "axle nic ";
 
@@ -49,12 +55,15 @@ class LinuxNetwork::Work {
   private:
     Result<> look();
     const Link* link(const std::string& name) const;
+    std::string name_of(int index) const;
     std::optional<std::string> overlap(const NetworkDocument& network) const;
     SimpleReport make_network(const NetworkDocument& network);
     Result<> make_bridge(const NetworkDocument& network);
     Result<> make_tap(const NicPlan& nic, const NetworkDocument& network);
+    std::vector<std::string> strays(const NetworkPlan& plan) const;
     void sweep(const NetworkPlan& plan);
     void report_foreign(NetworkReport& report, const NetworkPlan& plan);
+    std::string opened_record() const { return options_.state_folder + "/opened-firewalls.json"; }
 
     LinuxNetworkOptions options_;
     Dnsmasq dnsmasq_;
@@ -85,35 +94,44 @@ const Link* LinuxNetwork::Work::link(const std::string& name) const {
     return found == links_.end() ? nullptr : &*found;
 }
 
-// A range that the host reaches already by an interface that isn't this network's.
+std::string LinuxNetwork::Work::name_of(int index) const {
+    const auto found = std::ranges::find(links_, index, &Link::index);
+    return found == links_.end() ? fmt::format("interface {}", index) : found->name;
+}
+
+// A range that the host reaches already, or is itself in, by an interface that isn't this network's.
 std::optional<std::string> LinuxNetwork::Work::overlap(const NetworkDocument& network) const {
     const auto range = parse_cidr(network.cidr);
+    if (!range) return fmt::format("\"{}\" is no range", network.cidr);
     const Link* own = link(network.bridge);
-    const auto name_of = [&](int index) {
-        const auto found = std::ranges::find(links_, index, &Link::index);
-        return found == links_.end() ? fmt::format("interface {}", index) : found->name;
-    };
+    const auto is_own = [&](int index) { return own != nullptr && index == own->index; };
     for (const Route& route : routes_) {
         const auto theirs = parse_cidr(route.destination);
-        const bool mine = own != nullptr && route.out_index == own->index;
-        if (!mine && theirs && theirs->prefix > 0 && theirs->overlaps(*range))
+        if (!is_own(route.out_index) && theirs && !is_everywhere(*theirs) && theirs->overlaps(*range))
             return fmt::format("the host reaches {} by {}", route.destination, name_of(route.out_index));
+    }
+    for (const LinkAddress& address : addresses_) {
+        const auto theirs = parse_cidr(address.cidr);
+        if (!is_own(address.index) && theirs && theirs->overlaps(*range))
+            return fmt::format("the host has {} on {}", address.cidr, name_of(address.index));
     }
     return std::nullopt;
 }
 
 Result<> LinuxNetwork::Work::make_bridge(const NetworkDocument& network) {
+    const std::string alias = std::string(kNetworkMark) + network.id.str();
     const Link* there = link(network.bridge);
     if (there != nullptr && !is_ours(*there))
-        return fail(Code::conflict, "an interface {} is there that Axle did not make", network.bridge);
+        return fail(Code::conflict, "an interface {} is there that Axle did not make; remove or rename it",
+                    network.bridge);
     int index = there != nullptr ? there->index : 0;
     if (there == nullptr) {
-        TRY(made, rtnl_->add_bridge(network.bridge, network.gateway_mac));
+        TRY(made, rtnl_->add_bridge(network.bridge, network.gateway_mac, alias));
         index = made;
+        rtnl_->keep_silent(index);
     }
     LinkWish wish{.up = true};
-    const std::string alias = std::string(kNetworkMark) + network.id.str();
-    if (there == nullptr || there->alias != alias) wish.alias = alias;
+    if (there != nullptr && there->alias != alias) wish.alias = alias;
     if (there == nullptr || there->mtu != network.mtu) wish.mtu = network.mtu;
     if (there != nullptr && there->mac != network.gateway_mac) wish.mac = network.gateway_mac;
     if (there == nullptr || !there->up || !wish.alias.empty() || wish.mtu > 0 || !wish.mac.empty())
@@ -139,30 +157,50 @@ SimpleReport LinuxNetwork::Work::make_network(const NetworkDocument& network) {
                                                        bridge->kind.empty() ? "network card" : bridge->kind));
         return {.ready = true};
     }
-    if (const auto why = overlap(network))
-        return refuse("RangeOverlaps", fmt::format("range {} overlaps: {}; make the network anew with another range",
-                                                   network.cidr, *why));
+    SimpleReport report{.ready = true};
+    if (const auto why = overlap(network)) {
+        std::string message =
+            fmt::format("range {} overlaps: {}; make the network anew with another range", network.cidr, *why);
+        const Link* bridge = link(network.bridge);
+        if (bridge == nullptr || !is_ours(*bridge)) return refuse("RangeOverlaps", std::move(message));
+        report.conditions.push_back(trouble("RangeOverlaps", std::move(message)));  // it came later: guests live here
+    }
     if (auto made = make_bridge(network); !made) return refuse("BridgeFailed", made.error().message);
     if (auto set = settings_.set("/proc/sys/net/ipv4/ip_forward", "1"); !set)
         return refuse("ForwardingFailed", set.error().message);
     if (auto served = dnsmasq_.apply(network); !served)
-        return refuse("DhcpFailed",
+        return refuse(served.error().reason == "port-taken" ? "PortTaken" : "DhcpFailed",
                       served.error().message + (served.error().hint.empty() ? "" : "; " + served.error().hint));
-    return {.ready = true};
+    return report;
 }
 
 Result<> LinuxNetwork::Work::make_tap(const NicPlan& nic, const NetworkDocument& network) {
     const Link* there = link(nic.tap);
-    if (there != nullptr && !is_ours(*there) && !there->alias.empty())
-        return fail(Code::conflict, "an interface {} is there that Axle did not make", nic.tap);
+    if (there != nullptr && !is_ours(*there))
+        return fail(Code::conflict, "an interface {} is there that Axle did not make; remove or rename it", nic.tap);
     const Link* bridge = link(network.bridge);
     if (bridge == nullptr) return fail(Code::not_found, "bridge {} is not there", network.bridge);
     const std::string alias = fmt::format("{}{} {}", kNicMark, nic.vm.str(), nic.nic);
     if (there != nullptr && there->alias == alias && there->master == bridge->index && there->up &&
         there->mtu == network.mtu)
         return {};
-    TRY(index, rtnl_->add_tap(nic.tap));
+    int index = there != nullptr ? there->index : 0;
+    if (there == nullptr) {
+        TRY(made, rtnl_->add_tap(nic.tap, alias));
+        index = made;
+    }
     return rtnl_->set_link(index, {.master = bridge->index, .mtu = network.mtu, .alias = alias, .up = true});
+}
+
+// Taps of ours that the plan doesn't name.
+std::vector<std::string> LinuxNetwork::Work::strays(const NetworkPlan& plan) const {
+    std::vector<std::string> out;
+    for (const Link& l : links_) {
+        if (is_ours(l) && l.name.starts_with("axt") &&
+            std::ranges::find(plan.nics, l.name, &NicPlan::tap) == plan.nics.end())
+            out.push_back(l.name);
+    }
+    return out;
 }
 
 // What bears our mark and isn't wanted. A tap that a process has open is a guest's that runs: it stays until it is off.
@@ -190,29 +228,41 @@ void LinuxNetwork::Work::sweep(const NetworkPlan& plan) {
 }
 
 void LinuxNetwork::Work::report_foreign(NetworkReport& report, const NetworkPlan& plan) {
-    const auto ruleset = firewall_.list_ruleset();
-    if (!ruleset) return;
-    for (const ForeignBlock& block : foreign_blocks(*ruleset)) {
-        for (const NetworkDocument& network : plan.networks) {
-            if (network.type == NetworkType::nat)
-                report.networks[network.id].conditions.push_back(
-                    trouble("Blocked", block.message + "; " + block.remedy));
-        }
+    const auto listing = firewall_.list_ruleset();
+    auto chains = listing ? read_nft_ruleset(*listing) : fail(listing.error());
+    if (!chains) return log::warning("others' firewalls are not known: " + chains.error().message);
+    if (auto legacy = read_legacy_rules(); !legacy)
+        log::warning("rules of iptables-legacy are not known: " + legacy.error().message);
+    else
+        chains->insert(chains->end(), legacy->begin(), legacy->end());
+    HostPath path;
+    for (const Route& route : routes_) {
+        if (route.destination == "0.0.0.0/0" && path.uplink.empty()) path.uplink = name_of(route.out_index);
+    }
+    path.bridged_filtered = read_file("/proc/sys/net/bridge/bridge-nf-call-iptables", 16).value_or("").starts_with('1');
+    for (const NetworkDocument& network : plan.networks) {
+        for (const ForeignBlock& block : foreign_blocks(*chains, network, path))
+            report.networks[network.id].conditions.push_back(trouble("Blocked", block.message + "; " + block.remedy));
     }
 }
 
 Result<NetworkReport> LinuxNetwork::Work::apply(const NetworkPlan& plan) {
     TRY_VOID(look());
     NetworkReport report;
-    NetworkPlan usable = plan;
     for (const NetworkDocument& network : plan.networks) report.networks[network.id] = make_network(network);
-    std::erase_if(usable.networks, [&](const NetworkDocument& n) { return !report.networks[n.id].ready; });
     TRY_VOID(look());
+    // A network that is in trouble but has its bridge keeps its rules: guests may live on it. One without a bridge has
+    // none: its range may be somebody else's.
+    NetworkPlan ruled = plan;
+    std::erase_if(ruled.networks, [&](const NetworkDocument& n) {
+        const Link* bridge = link(n.bridge);
+        return n.type == NetworkType::nat && (bridge == nullptr || !is_ours(*bridge));
+    });
     // The rules stand before a tap can carry a frame.
-    TRY_VOID(firewall_.apply(rules_for(usable)));
+    TRY_VOID(firewall_.apply(rules_for(ruled, strays(plan))));
     for (const NicPlan& nic : plan.nics) {
-        const auto network = std::ranges::find(usable.networks, nic.network, &NetworkDocument::id);
-        if (network == usable.networks.end()) {
+        const auto network = std::ranges::find(plan.networks, nic.network, &NetworkDocument::id);
+        if (network == plan.networks.end() || !report.networks[nic.network].ready) {
             report.tap_errors[nic.tap] = "its network is not ready here";
             continue;
         }
@@ -223,15 +273,23 @@ Result<NetworkReport> LinuxNetwork::Work::apply(const NetworkPlan& plan) {
     return report;
 }
 
+// All of it is tried, the first error is told.
 Result<> LinuxNetwork::Work::remove_all() {
     TRY_VOID(look());
+    Result<> outcome;
+    const auto note = [&](Result<> done) {
+        if (!done && outcome) outcome = std::move(done);
+    };
+    const auto known = dnsmasq_.known();
+    if (!known) note(fail(known.error()));
+    for (const NetworkId& id : known ? *known : std::vector<NetworkId>{}) note(dnsmasq_.remove(id));
     for (const Link& l : links_) {
-        if (is_ours(l)) TRY_VOID(rtnl_->remove_link(l.index));
+        if (is_ours(l)) note(rtnl_->remove_link(l.index));
     }
-    TRY(known, dnsmasq_.known());
-    for (const NetworkId& id : known) TRY_VOID(dnsmasq_.remove(id));
-    TRY_VOID(firewall_.remove());
-    return settings_.restore_all();
+    note(firewall_.remove());
+    note(close_foreign_firewalls(opened_record()));
+    note(settings_.restore_all());
+    return outcome;
 }
 
 LinuxNetwork::LinuxNetwork(LinuxNetworkOptions options, Workers& workers, Executor& core)
@@ -241,9 +299,9 @@ LinuxNetwork::~LinuxNetwork() = default;
 template <typename T>
 void LinuxNetwork::run(std::function<Result<T>(Work&)> job, std::function<void(Result<T>)> answer) {
     auto shared = std::make_shared<std::function<void(Result<T>)>>(std::move(answer));
-    const bool taken = workers_.submit("network", [this, work = work_, job = std::move(job), shared] {
+    const bool taken = workers_.submit("network", [&core = core_, work = work_, job = std::move(job), shared] {
         auto result = std::make_shared<Result<T>>(job(*work));
-        core_.post([shared, result] { (*shared)(std::move(*result)); });
+        core.post([shared, result] { (*shared)(std::move(*result)); });
     });
     if (!taken)
         core_.post([shared] { (*shared)(fail(Code::exhausted, "too many changes of the network are waiting")); });

@@ -14,12 +14,13 @@
 #include <libmnl/libmnl.h>
 
 #include "common/base/file.hpp"
+#include "common/base/log.hpp"
 #include "common/model/format.hpp"
 
 namespace axle {
 namespace {
 
-constexpr std::size_t kMessageMax = 8192;
+constexpr std::size_t kRequestMax = 4096, kAnswerMax = 65536;
 
 Error kernel_error(const std::string& what, const nlmsghdr* header) {
     const auto* e = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header));
@@ -134,45 +135,66 @@ Result<std::unique_ptr<Rtnetlink>> Rtnetlink::open() {
     return std::unique_ptr<Rtnetlink>(new Rtnetlink(std::move(socket)));
 }
 
-Result<> Rtnetlink::dump(const std::string& what, int type, const std::function<void(nlmsghdr*)>& body,
-                         const std::function<void(const nlmsghdr*)>& each) {
-    std::vector<char> buffer(65536);
+// What the kernel says to the request of this number in one datagram; true: that was all of it.
+Result<bool> Rtnetlink::take_answers(const std::string& what, unsigned sequence, std::vector<char>& buffer,
+                                     const Each& each) {
+    const ssize_t received = mnl_socket_recvfrom(socket_->s, buffer.data(), buffer.size());
+    if (received < 0 && errno == EINTR) return false;
+    if (received < 0) return fail(system_error(what, errno));
+    int left = static_cast<int>(received);
+    for (auto* m = reinterpret_cast<nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+        if (m->nlmsg_seq != sequence) continue;
+        if (m->nlmsg_type == NLMSG_DONE) return true;
+        if (m->nlmsg_type != NLMSG_ERROR) {
+            if (each) each(m);
+            continue;
+        }
+        if (static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error == 0) return true;
+        return fail(kernel_error(what, m));
+    }
+    return false;
+}
+
+Result<> Rtnetlink::dump(const std::string& what, int type, const Body& body, const Each& each) {
+    std::vector<char> buffer(kAnswerMax);
     nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
-    const bool is_dump = each != nullptr;
     header->nlmsg_type = static_cast<std::uint16_t>(type);
-    header->nlmsg_flags =
-        static_cast<std::uint16_t>(header->nlmsg_flags | NLM_F_REQUEST | (is_dump ? NLM_F_DUMP : NLM_F_ACK));
-    header->nlmsg_seq = ++socket_->sequence;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    const unsigned sequence = header->nlmsg_seq = ++socket_->sequence;
     body(header);
     if (mnl_socket_sendto(socket_->s, header, header->nlmsg_len) < 0) return fail(system_error(what, errno));
-    const unsigned sequence = socket_->sequence;
     for (;;) {
-        const ssize_t received = mnl_socket_recvfrom(socket_->s, buffer.data(), buffer.size());
-        if (received < 0 && errno == EINTR) continue;
-        if (received < 0) return fail(system_error(what, errno));
-        int left = static_cast<int>(received);
-        for (auto* m = reinterpret_cast<nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
-             m = mnl_nlmsg_next(m, &left)) {
-            if (m->nlmsg_seq != sequence) continue;
-            if (m->nlmsg_type == NLMSG_DONE) return {};
-            if (m->nlmsg_type != NLMSG_ERROR) {
-                if (each) each(m);
-                continue;
-            }
-            if (static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error == 0) return {};
-            return fail(kernel_error(what, m));
-        }
+        TRY(all, take_answers(what, sequence, buffer, each));
+        if (all) return {};
     }
 }
 
-Result<> Rtnetlink::request(const std::string& what, int type, int flags, const std::function<void(nlmsghdr*)>& body) {
-    return dump(
-        what, type,
-        [&](nlmsghdr* header) {
-            header->nlmsg_flags = static_cast<std::uint16_t>(header->nlmsg_flags | flags);
-            body(header);
-        },
-        nullptr);
+Result<> Rtnetlink::request(const std::string& what, int type, int flags, const Body& body) {
+    return request_all(what, type, {{flags, body}});
+}
+
+Result<> Rtnetlink::request_all(const std::string& what, int type,
+                                const std::vector<std::pair<int, Body>>& flags_and_bodies) {
+    std::vector<char> message(kRequestMax * flags_and_bodies.size()), answer(kAnswerMax);
+    const unsigned first = socket_->sequence + 1;
+    std::size_t used = 0;
+    for (const auto& [flags, body] : flags_and_bodies) {
+        nlmsghdr* header = mnl_nlmsg_put_header(message.data() + used);
+        header->nlmsg_type = static_cast<std::uint16_t>(type);
+        header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+        header->nlmsg_seq = ++socket_->sequence;
+        body(header);
+        used += MNL_ALIGN(header->nlmsg_len);
+    }
+    if (mnl_socket_sendto(socket_->s, message.data(), used) < 0) return fail(system_error(what, errno));
+    Result<> outcome;
+    for (unsigned sequence = first; sequence <= socket_->sequence;) {
+        const auto answered = take_answers(what, sequence, answer, nullptr);
+        if (answered && !*answered) continue;
+        if (!answered && outcome) outcome = fail(answered.error());
+        ++sequence;
+    }
+    return outcome;
 }
 
 Result<std::vector<Link>> Rtnetlink::links() {
@@ -221,10 +243,11 @@ Result<std::vector<Route>> Rtnetlink::routes() {
     return out;
 }
 
-Result<int> Rtnetlink::add_bridge(const std::string& name, const std::string& mac) {
+Result<int> Rtnetlink::add_bridge(const std::string& name, const std::string& mac, const std::string& alias) {
     std::array<unsigned char, 6> bytes{};
     const bool has_mac = mac_bytes(mac, bytes);
-    TRY_VOID(request("make bridge " + name, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, [&](nlmsghdr* h) {
+    // The kernel takes no alias when it makes an interface: a second request in the same send gives it.
+    const auto make = [&](nlmsghdr* h) {
         put_link(h, 0);
         mnl_attr_put_strz(h, IFLA_IFNAME, name.c_str());
         if (has_mac) mnl_attr_put(h, IFLA_ADDRESS, bytes.size(), bytes.data());
@@ -236,20 +259,44 @@ Result<int> Rtnetlink::add_bridge(const std::string& name, const std::string& ma
         mnl_attr_put_u8(h, IFLA_BR_MCAST_SNOOPING, 0);
         mnl_attr_nest_end(h, data);
         mnl_attr_nest_end(h, info);
-    }));
+    };
+    const auto mark = [&](nlmsghdr* h) {
+        put_link(h, 0);
+        mnl_attr_put_strz(h, IFLA_IFNAME, name.c_str());
+        mnl_attr_put_str(h, IFLA_IFALIAS, alias.c_str());
+    };
+    if (if_nametoindex(name.c_str()) != 0) return fail(Code::conflict, "an interface {} is there already", name);
+    TRY_VOID(request_all("make bridge " + name, RTM_NEWLINK, {{NLM_F_CREATE | NLM_F_EXCL, make}, {0, mark}}));
     return static_cast<int>(if_nametoindex(name.c_str()));
 }
 
-Result<int> Rtnetlink::add_tap(const std::string& name) {
-    if (const unsigned there = if_nametoindex(name.c_str()); there != 0) return static_cast<int>(there);
+Result<int> Rtnetlink::add_tap(const std::string& name, const std::string& alias) {
     const Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
-    if (!fd) return fail(system_error("open /dev/net/tun", errno));
-    ifreq request{};
-    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-    name.copy(request.ifr_name, IFNAMSIZ - 1);
-    if (::ioctl(fd.get(), TUNSETIFF, &request) != 0 || ::ioctl(fd.get(), TUNSETPERSIST, 1) != 0)
-        return fail(system_error("make tap " + name, errno));
-    return static_cast<int>(if_nametoindex(name.c_str()));
+    if (!fd)
+        return fail(system_error("open /dev/net/tun", errno).with_hint("the kernel module tun makes it: modprobe tun"));
+    if (if_nametoindex(name.c_str()) != 0) return fail(Code::conflict, "an interface {} is there already", name);
+    ifreq wanted{};
+    wanted.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
+    name.copy(wanted.ifr_name, IFNAMSIZ - 1);
+    if (::ioctl(fd.get(), TUNSETIFF, &wanted) != 0) return fail(system_error("make tap " + name, errno));
+    // It lives as long as this descriptor until it is persistent, and that it becomes with its mark.
+    const int index = static_cast<int>(if_nametoindex(name.c_str()));
+    TRY_VOID(set_link(index, {.alias = alias}));
+    keep_silent(index);
+    if (::ioctl(fd.get(), TUNSETPERSIST, 1) != 0) return fail(system_error("keep tap " + name, errno));
+    return index;
+}
+
+void Rtnetlink::keep_silent(int index) {
+    const auto set = request(fmt::format("set IPv6 of interface {}", index), RTM_NEWLINK, 0, [&](nlmsghdr* h) {
+        put_link(h, index);
+        nlattr* families = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+        nlattr* six = mnl_attr_nest_start(h, AF_INET6);
+        mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+        mnl_attr_nest_end(h, six);
+        mnl_attr_nest_end(h, families);
+    });
+    if (!set) log::debug(set.error().message);
 }
 
 Result<> Rtnetlink::set_link(int index, const LinkWish& wish) {

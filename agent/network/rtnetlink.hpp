@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.hpp"
@@ -46,11 +47,15 @@ class Rtnetlink {
     ~Rtnetlink();
 
     Result<std::vector<Link>> links();
-    Result<std::vector<LinkAddress>> addresses();                             // IPv4
-    Result<std::vector<Route>> routes();                                      // IPv4, main table
-    Result<int> add_bridge(const std::string& name, const std::string& mac);  // its index; there already: conflict
-    Result<int> add_tap(const std::string& name);                             // persistent; there already: success
+    Result<std::vector<LinkAddress>> addresses();  // IPv4
+    Result<std::vector<Route>> routes();           // IPv4, main table
+    // Both give the index, and bear `alias` from their first instant: a crash leaves none without our mark. There
+    // already: conflict, and left as it is.
+    Result<int> add_bridge(const std::string& name, const std::string& mac, const std::string& alias);
+    Result<int> add_tap(const std::string& name, const std::string& alias);  // persistent
     Result<> set_link(int index, const LinkWish& wish);
+    // The host itself gets no IPv6 address on it and says nothing there. A kernel without IPv6: nothing to do.
+    void keep_silent(int index);
     Result<> add_address(int index, const std::string& cidr);  // there already: success
     Result<> remove_address(int index, const std::string& cidr);
     Result<> remove_link(int index);  // gone already: success
@@ -58,9 +63,13 @@ class Rtnetlink {
   private:
     struct Socket;
     explicit Rtnetlink(std::unique_ptr<Socket> socket);
-    Result<> request(const std::string& what, int type, int flags, const std::function<void(nlmsghdr*)>& body);
-    Result<> dump(const std::string& what, int type, const std::function<void(nlmsghdr*)>& body,
-                  const std::function<void(const nlmsghdr*)>& each);
+    using Body = std::function<void(nlmsghdr*)>;
+    using Each = std::function<void(const nlmsghdr*)>;
+    Result<> request(const std::string& what, int type, int flags, const Body& body);
+    // Several requests in one send: the kernel takes them all, also if we are killed meanwhile. The first error counts.
+    Result<> request_all(const std::string& what, int type, const std::vector<std::pair<int, Body>>& flags_and_bodies);
+    Result<> dump(const std::string& what, int type, const Body& body, const Each& each);
+    Result<bool> take_answers(const std::string& what, unsigned sequence, std::vector<char>& buffer, const Each& each);
     Result<> change_address(const std::string& what, int type, int flags, int index, const std::string& cidr);
     std::unique_ptr<Socket> socket_;
 };
