@@ -1,0 +1,51 @@
+// The tree of commands: what every file of commands adds to, and what a parsed command line leaves to be run.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "orchestrator/cli/session.hpp"
+
+namespace axle::cli {
+
+// What the chosen command does, given a session. An int: the exit code.
+using Action = std::function<Result<int>(Session&)>;
+
+struct Build {
+    CLI::App& app;
+    Flags flags;
+    std::string output_text = "table", timeout_text;
+    Action action;                                                  // of the chosen command
+    std::function<Result<int>(const Terminal&, const Flags&)> raw;  // of one that needs no session
+    const Terminal* terminal = nullptr;
+
+    // A noun ("vm") or a verb that stands alone ("status"). Unknown options go to the program's own, so that
+    // `axle vm list -o json` works.
+    CLI::App* noun(const char* name, const std::string& help);
+    // A verb of a noun; on parse its action is the one to run. Values are held by whoever binds them.
+    CLI::App* verb(CLI::App* of, const char* name, const std::string& help, Action action);
+};
+
+// One file each.
+void add_general_commands(Build& build);
+void add_apply_commands(Build& build);
+void add_kind_commands(Build& build);  // list, show, delete, ... of every kind; makes the nouns
+void add_vm_commands(Build& build);
+void add_create_commands(Build& build);
+void add_connect_commands(Build& build);
+void add_login_commands(Build& build);
+void add_doctor_command(Build& build);
+void add_completion_commands(Build& build);
+
+CLI::App* find_verb(CLI::App& of, const std::string& name);  // or an alias of it; null: there is none
+
+std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build);
+
+// Sends a change, follows its task unless --no-wait, and says what happened. sentence: what is true afterwards.
+Result<int> change(Session& session, const char* method, const std::string& target, const json* body,
+                   const std::string& sentence);
+Error usage(std::string message, std::string hint = {});
+
+}  // namespace axle::cli

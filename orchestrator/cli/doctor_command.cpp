@@ -1,0 +1,129 @@
+// doctor: what the server says of itself and its hosts, and what this machine's agent says of this machine.
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/file.hpp"
+#include "orchestrator/cli/app.hpp"
+
+extern char** environ;
+
+namespace axle::cli {
+namespace {
+
+struct Finding {
+    std::string level;  // ok, warning, error
+    std::string subject, message, fix;
+};
+
+std::string word(const json& object, const char* key) {
+    const auto found = object.is_object() ? object.find(key) : object.end();
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
+}
+
+// Output of a program of ours; nullopt: it isn't installed or said nothing.
+std::optional<std::string> output_of(const std::string& program, std::vector<std::string> words) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
+    Fd read_end(ends[0]), write_end(ends[1]);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, write_end.get(), 1);
+    std::vector<char*> argv;
+    words.insert(words.begin(), program);
+    for (std::string& w : words) argv.push_back(w.data());
+    argv.push_back(nullptr);
+    pid_t child = 0;
+    const int started = ::posix_spawnp(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
+    ::posix_spawn_file_actions_destroy(&actions);
+    write_end.reset();
+    if (started != 0) return std::nullopt;
+    std::string out;
+    char buffer[4096];
+    for (ssize_t n = 0; (n = ::read(read_end.get(), buffer, sizeof buffer)) > 0 && out.size() < (1 << 20);)
+        out.append(buffer, static_cast<std::size_t>(n));
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return out.empty() ? std::nullopt : std::optional(out);
+}
+
+void add_local(std::vector<Finding>& findings) {
+    for (const char* program : {"axle-agent", "axle-allinone"}) {
+        const auto text = output_of(program, {"doctor", "-o", "json"});
+        if (!text) continue;
+        const json report = json::parse(*text, nullptr, false);
+        const json checks = report.is_array()    ? report
+                            : report.is_object() ? report.value("checks", json::array())
+                                                 : json::array();
+        for (const json& check : checks) {
+            Finding f{word(check, "level"), word(check, "name"), word(check, "message"), word(check, "fix")};
+            if (f.level.empty()) f.level = check.value("ok", true) ? "ok" : "error";
+            if (f.subject.empty()) f.subject = word(check, "check");
+            if (f.fix.empty()) f.fix = word(check, "hint");
+            findings.push_back(std::move(f));
+        }
+        return;
+    }
+    findings.push_back({"ok", "this machine", "no agent is installed here: only the server was asked", ""});
+}
+
+void add_server(Session& session, std::vector<Finding>& findings) {
+    auto status = session.get("/v1/status");
+    if (!status) {
+        findings.push_back({"error", "server", status.error().message, status.error().hint});
+        return;
+    }
+    findings.push_back({"ok", "server",
+                        fmt::format("axle {} answers at {}", word(*status, "version"), session.context().endpoint),
+                        ""});
+    for (const json& problem : (*status)["problems"])
+        findings.push_back({"warning", word(problem, "type"), word(problem, "message"), ""});
+    auto hosts = session.list(info_of(Kind::host), {});
+    if (!hosts) return;
+    for (const json& host : *hosts) {
+        const json state = host.value("status", json::object());
+        const std::string name = word(host, "name");
+        if (!state.value("connected", false)) continue;  // among the problems already
+        findings.push_back({"ok", "host " + name,
+                            fmt::format("connected, guests run with {}: {}", word(state["facts"], "accelerator"),
+                                        word(state["facts"], "acceleratorWhy")),
+                            ""});
+    }
+}
+
+Result<int> tell(const Terminal& terminal, const Flags& flags, const std::vector<Finding>& findings) {
+    bool failed = false;
+    json all = json::array();
+    std::string text;
+    for (const Finding& f : findings) {
+        failed = failed || f.level == "error";
+        all.push_back({{"level", f.level}, {"subject", f.subject}, {"message", f.message}, {"fix", f.fix}});
+        text += fmt::format("{:<8} {}: {}\n", f.level, f.subject, f.message);
+        if (!f.fix.empty()) text += fmt::format("         => {}\n", f.fix);
+    }
+    terminal.data(flags.output == Output::json_text ? all.dump(2) + "\n" : text);
+    return failed ? 1 : 0;
+}
+
+}  // namespace
+
+void add_doctor_command(Build& build) {
+    CLI::App* doctor =
+        build.verb(&build.app, "doctor", "Check server, hosts and this machine; each with the cause and the fix", {});
+    doctor->callback([&build] {
+        build.raw = [](const Terminal& terminal, const Flags& flags) -> Result<int> {
+            std::vector<Finding> findings;
+            auto session = Session::open(terminal, flags);
+            if (session)
+                add_server(*session, findings);
+            else
+                findings.push_back({"error", "server", session.error().message, session.error().hint});
+            add_local(findings);
+            return tell(terminal, flags, findings);
+        };
+    });
+}
+
+}  // namespace axle::cli

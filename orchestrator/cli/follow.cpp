@@ -1,0 +1,83 @@
+// Waiting for a task: long polls, a progress line, letting go without harm.
+#include "common/base/now.hpp"
+#include "common/base/units.hpp"
+#include "orchestrator/cli/session.hpp"
+
+namespace axle::cli {
+namespace {
+
+std::string at(const json& object, const char* pointer) {
+    const json::json_pointer where(pointer);
+    return object.contains(where) && object[where].is_string() ? object[where].get<std::string>() : std::string{};
+}
+
+std::string line_of(const json& task) {
+    std::string line = fmt::format("{} {}: {}", at(task, "/spec/target/kind"), at(task, "/spec/target/name"),
+                                   at(task, "/status/phase"));
+    if (const std::string reason = at(task, "/status/reason"); !reason.empty()) line += " (" + reason + ")";
+    const auto status = task.find("status");
+    if (status == task.end()) return line;
+    if (const auto percent = status->value("percent", std::int64_t{0}); percent > 0)
+        line += fmt::format(", {} %", percent);
+    if (const auto bytes = status->value("bytes", std::int64_t{0}); bytes > 0) line += ", " + format_bytes(bytes);
+    return line;
+}
+
+bool has_ended(const std::string& phase) {
+    return phase == "succeeded" || phase == "failed" || phase == "cancelled" || phase == "superseded";
+}
+
+Error error_of_task(const json& task, const std::string& phase) {
+    Error e = error(Code::conflict, "{} {}: the task {}", at(task, "/spec/target/kind"), at(task, "/spec/target/name"),
+                    phase == "failed" ? "failed" : "was " + phase);
+    e.reason = "task-" + phase;
+    if (const std::string why = at(task, "/status/error/message"); !why.empty()) e.message += ": " + why;
+    e.hint = at(task, "/status/error/hint");
+    return e;
+}
+
+Error let_go(const std::string& id, bool by_person) {
+    Error e = by_person ? error(Code::timeout, "let go of task {}: it goes on", id).with_reason("detached")
+                        : error(Code::timeout, "the time is over, task {} goes on", id);
+    e.hint = fmt::format("follow it: axle task wait {0}; cancel it: axle task cancel {0}", id);
+    return e;
+}
+
+}  // namespace
+
+Result<> follow_task(Session& session, const std::string& location) {
+    if (location.empty()) return {};
+    const Terminal& terminal = session.terminal();
+    const std::string id = location.substr(location.rfind('/') + 1);
+    const InterruptGuard guard;
+    const BootTime end = boot_now() + session.flags().timeout;
+    std::string last_line;
+    milliseconds wait{300};  // the first answer soon: a task that waits says why within a second
+    while (true) {
+        auto task = session.get(fmt::format("{}?wait={}ms", location, wait.count()));
+        if (was_interrupted()) return fail(let_go(id, true));
+        if (!task && task.error().code == Code::unavailable && boot_now() < end) {
+            terminal.progress("the server doesn't answer; the task goes on, waiting for it");  // a restart, say
+            pause_for(500);
+            continue;
+        }
+        if (!task) return fail(std::move(task.error()));
+        const std::string phase = at(*task, "/status/phase");
+        if (has_ended(phase)) {
+            terminal.progress("");
+            if (phase == "succeeded") return {};
+            return fail(error_of_task(*task, phase));
+        }
+        const std::string line = line_of(*task);
+        if (terminal.err_is_tty)
+            terminal.progress(line);
+        else if (line != last_line && (phase == "waiting" || last_line.empty()))
+            terminal.say(line);
+        last_line = line;
+        const milliseconds left = end - boot_now();
+        if (left.count() <= 0) return fail(let_go(id, false));
+        wait = std::min(milliseconds{1000}, left);
+    }
+}
+
+}  // namespace axle::cli

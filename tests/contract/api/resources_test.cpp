@@ -1,0 +1,240 @@
+// Resources over the API: their life, versions, retries, plans, lists.
+#include "tests/contract/api/api_fixture.hpp"
+
+using namespace axle;
+using namespace axle::test;
+
+TEST_CASE("a VM is created, waited for, changed, stopped, deleted and restored") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    const auto made = ask(client, "POST", "/v1/projects/default/vms?wait=20s", vm_document("web1"));
+    CAPTURE(made.body.dump());
+    REQUIRE(made.status == 201);
+    CHECK(made.body["status"]["phase"] == "running");
+    CHECK(made.body["status"]["placement"]["host"] == "h1");
+    CHECK(made.body["status"]["addresses"].size() == 1);
+    CHECK(made.body["spec"]["nics"]["eth0"]["network"] == "blue");
+    const std::string id = made.body["id"];
+
+    const auto task = ask(client, "GET", made.location());
+    CHECK(task.status == 200);
+    CHECK(task.body["status"]["phase"] == "succeeded");
+
+    const std::string path = "/v1/projects/default/vms/web1";
+    const auto patched = ask(client, "PATCH", path + "?wait=20s", R"({"labels":{"tier":"web"}})");
+    CHECK(patched.status == 200);
+    CHECK(patched.body["labels"]["tier"] == "web");
+    CHECK(patched.body["revision"] > made.body["revision"]);
+
+    const auto stopped = ask(client, "POST", path + "/actions/stop?wait=20s");
+    CAPTURE(stopped.body.dump());
+    CHECK(stopped.status == 200);
+    CHECK(stopped.body["status"]["phase"] == "stopped");
+
+    const auto deleted = ask(client, "DELETE", path + "?wait=20s");
+    CAPTURE(deleted.body.dump());
+    CHECK(deleted.status < 300);
+    CHECK(ask(client, "GET", path).status == 404);
+    CHECK(ask(client, "GET", "/v1/projects/default/vms/" + id).body.contains("deletion"));
+    const auto restored = ask(client, "POST", "/v1/projects/default/vms/" + id + "/actions/restore?wait=20s");
+    CAPTURE(restored.body.dump());
+    CHECK(restored.status == 200);
+    CHECK(ask(client, "GET", path).status == 200);
+}
+
+TEST_CASE("a VM without a host to run on waits, and its task says why") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    const auto made = ask(client, "POST", "/v1/projects/default/vms",
+                          R"({"name":"huge","spec":{"cpus":1,"memory":"8TiB","disks":{"root":{"image":"tiny"}}}})");
+    CAPTURE(made.body.dump());
+    REQUIRE(made.status == 202);
+    const auto task = ask(client, "GET", made.location() + "?wait=500ms");
+    CAPTURE(task.body.dump());
+    CHECK(task.body["status"]["phase"] == "waiting");
+    CHECK(task.body["status"]["reason"].get<std::string>().find("memory") != std::string::npos);
+    const auto why = ask(client, "GET", "/v1/projects/default/vms/huge/explain");
+    CHECK(why.status == 200);
+    CHECK(why.body["candidates"][0]["filter"] == "memory");
+}
+
+TEST_CASE("an ETag guards against lost changes") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const auto made = ask(client, "POST", "/v1/flavors", R"({"name":"small","spec":{"cpus":1,"memory":"1GiB"}})");
+    REQUIRE(made.status == 201);
+    const std::string etag = made.headers.value("ETag");
+    CHECK(etag.starts_with("\""));
+    const std::string path = "/v1/flavors/small", patch = R"({"spec":{"cpus":2}})";
+    CHECK(ask(client, "GET", path, "", {{"If-None-Match", etag}}).status == 304);
+    CHECK(ask(client, "PATCH", path, patch, {{"If-Match", etag}}).status == 200);
+    const auto stale = ask(client, "PATCH", path, patch, {{"If-Match", etag}});
+    CHECK(stale.status == 412);
+    CHECK(stale.body["hint"].is_string());
+    CHECK(ask(client, "PATCH", path, patch, {{"If-Match", "*"}}).status == 200);
+    CHECK(ask(client, "DELETE", path, "", {{"If-Match", "\"1-0000000000000000\""}}).status == 412);
+    CHECK(ask(client, "GET", path, "", {{"If-None-Match", etag}}).status == 200);
+}
+
+TEST_CASE("PUT replaces, PATCH with null unsets") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    ask(client, "POST", "/v1/flavors",
+        R"({"name":"f","spec":{"cpus":1,"memory":"1GiB","disk":"2GiB","description":"x"}})");
+    const auto put = ask(client, "PUT", "/v1/flavors/f", R"({"name":"f","spec":{"cpus":2,"memory":"2GiB"}})");
+    CAPTURE(put.body.dump());
+    CHECK(put.status == 200);
+    CHECK(put.body["spec"] == json::parse(R"({"cpus":2,"memory":2147483648})"));
+    ask(client, "PATCH", "/v1/flavors/f", R"({"spec":{"description":"y"}})");
+    const auto unset = ask(client, "PATCH", "/v1/flavors/f", R"({"spec":{"description":null}})");
+    CHECK_FALSE(unset.body["spec"].contains("description"));
+    CHECK(ask(client, "PUT", "/v1/flavors/g", R"({"name":"g","spec":{"cpus":2,"memory":"2GiB"}})").status == 404);
+    CHECK(ask(client, "PUT", "/v1/flavors/f", R"({"name":"g","spec":{"cpus":2,"memory":"2GiB"}})").pointer() ==
+          "/name");
+}
+
+TEST_CASE("a repeated POST with the same key does nothing twice") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const std::string body = R"({"name":"small","spec":{"cpus":1,"memory":"1GiB"}})";
+    const auto first = ask(client, "POST", "/v1/flavors", body, {{"Idempotency-Key", "k1"}});
+    CHECK(first.status == 201);
+    const auto again = ask(client, "POST", "/v1/flavors", body, {{"Idempotency-Key", "k1"}});
+    CAPTURE(again.body.dump());
+    CHECK(again.status < 300);
+    CHECK(again.body["id"] == first.body["id"]);
+    CHECK(again.headers.value("Idempotent-Replayed") == "true");
+    const auto other = ask(client, "POST", "/v1/flavors", R"({"name":"small","spec":{"cpus":2,"memory":"1GiB"}})",
+                           {{"Idempotency-Key", "k1"}});
+    CHECK(other.status == 409);
+    CHECK(ask(client, "POST", "/v1/flavors", body).status == 409);  // without a key it is another create
+}
+
+TEST_CASE("a dry run tells what would be and changes nothing") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const auto plan =
+        ask(client, "POST", "/v1/flavors?dryRun=true", R"({"name":"s","spec":{"cpus":3,"memory":"1GiB"}})");
+    CHECK(plan.status == 200);
+    CHECK(plan.body["action"] == "create");
+    CHECK(ask(client, "GET", "/v1/flavors/s").status == 404);
+    ask(client, "POST", "/v1/flavors", R"({"name":"s","spec":{"cpus":3,"memory":"1GiB"}})");
+    const auto change = ask(client, "PATCH", "/v1/flavors/s?dryRun=true", R"({"spec":{"cpus":4}})");
+    CAPTURE(change.body.dump());
+    CHECK(change.body["action"] == "change");
+    REQUIRE(change.body["changes"].size() == 1);
+    CHECK(change.body["changes"][0]["pointer"] == "/spec/cpus");
+    CHECK(change.body["changes"][0]["before"] == 3);
+    CHECK(change.body["changes"][0]["after"] == 4);
+    CHECK(ask(client, "GET", "/v1/flavors/s").body["spec"]["cpus"] == 3);
+}
+
+TEST_CASE("lists come in pages, filtered, sorted, with chosen fields") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    for (int i = 0; i < 7; ++i)
+        REQUIRE(ask(client, "POST", "/v1/flavors",
+                    fmt::format(R"({{"name":"f{}","labels":{{"odd":"{}"}},"spec":{{"cpus":{},"memory":"1GiB"}}}})", i,
+                                i % 2 == 1 ? "yes" : "no", 7 - i))
+                    .status == 201);
+    const auto names = [&](std::string query) {
+        std::string out, next;
+        do {
+            const auto page =
+                ask(client, "GET",
+                    "/v1/flavors?" + query + (next.empty() ? "" : "&continue=" + http::percent_encode(next)));
+            CAPTURE(page.body.dump());
+            REQUIRE(page.status == 200);
+            for (const auto& item : page.body["items"]) out += item["name"].get<std::string>() + " ";
+            next = page.body.value("continue", "");
+            out += next.empty() ? "" : "| ";
+        } while (!next.empty());
+        return out;
+    };
+    CHECK(names("limit=3") == "f0 f1 f2 | f3 f4 f5 | f6 ");
+    CHECK(names("sort=spec.cpus&limit=4") == "f6 f5 f4 f3 | f2 f1 f0 ");
+    CHECK(names("filter=spec.cpus%3E%3D6") == "f0 f1 ");
+    CHECK(names("labels=odd%3Dyes&sort=-name") == "f5 f3 f1 ");
+    CHECK(names("labels=odd%3Dyes&filter=spec.cpus%3C4") == "f5 ");
+    const auto chosen = ask(client, "GET", "/v1/flavors?fields=spec.cpus&limit=1");
+    CHECK(chosen.body["items"][0] == json::parse(R"({"kind":"flavor","name":"f0","spec":{"cpus":7}})"));
+    CHECK(chosen.body["revision"] > 0);
+    const auto all = ask(client, "GET", "/v1/networks");
+    CHECK(all.status == 200);
+    CHECK(all.body["items"].empty());
+}
+
+TEST_CASE("apply makes what is described, in order of dependence, and remembers which fields it set") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    const std::string documents =
+        "kind: vm\nname: app\nspec:\n  cpus: 1\n  memory: 128MiB\n  disks: {root: {image: tiny}}\n  nics: {eth0: "
+        "{network: "
+        "green}}\n---\nkind: network\nname: green\nspec: {type: nat}\n";
+    const http::Headers yaml = {{"Content-Type", "application/yaml"}};
+    const auto plan = ask(client, "POST", "/v1/apply?dryRun=true", documents, yaml);
+    CAPTURE(plan.body.dump());
+    REQUIRE(plan.status == 200);
+    CHECK(plan.body["failed"] == false);
+    CHECK(plan.body["results"][0]["kind"] == "network");
+    CHECK(plan.body["results"][1]["action"] == "create");
+    CHECK(ask(client, "GET", "/v1/projects/default/networks/green").status == 404);
+
+    const auto done = ask(client, "POST", "/v1/apply", documents, yaml);
+    CAPTURE(done.body.dump());
+    CHECK(done.body["failed"] == false);
+    CHECK(done.body["results"][1]["action"] == "create");
+    CHECK(done.body["results"][1]["task"].is_string());
+    const auto again = ask(client, "POST", "/v1/apply", documents, yaml);
+    CAPTURE(again.body.dump());
+    CHECK(again.body["results"][0]["action"] == "none");
+    CHECK(again.body["results"][1]["action"] == "none");
+
+    const auto taken = ask(client, "POST", "/v1/apply?set=other", "kind: vm\nname: app\nspec: {cpus: 2}\n", yaml);
+    CAPTURE(taken.body.dump());
+    CHECK(taken.body["failed"] == true);
+    CHECK(taken.body["results"][0]["error"]["status"] == 409);
+    CHECK(ask(client, "POST", "/v1/apply?set=other&force=true", "kind: vm\nname: app\nspec: {cpus: 2}\n", yaml)
+              .body["failed"] == false);
+}
+
+TEST_CASE("prune deletes only what its set made and doesn't name any more") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const auto flavor = [](const char* name) {
+        return fmt::format(R"({{"kind":"flavor","name":"{}","spec":{{"cpus":1,"memory":"1GiB"}}}})", name);
+    };
+    ask(client, "POST", "/v1/flavors", R"({"name":"by-hand","spec":{"cpus":1,"memory":"1GiB"}})");
+    CHECK(ask(client, "POST", "/v1/apply?set=a", fmt::format("[{},{}]", flavor("one"), flavor("two"))).body["failed"] ==
+          false);
+    CHECK(ask(client, "POST", "/v1/apply?set=b", flavor("three")).body["failed"] == false);
+    CHECK(ask(client, "POST", "/v1/apply?prune=true", flavor("one")).status == 400);
+    const auto pruned = ask(client, "POST", "/v1/apply?set=a&prune=true", flavor("one"));
+    CAPTURE(pruned.body.dump());
+    CHECK(pruned.body["results"][1]["name"] == "two");
+    CHECK(pruned.body["results"][1]["action"] == "delete");
+    std::string left;
+    const auto list = ask(client, "GET", "/v1/flavors");
+    for (const auto& item : list.body["items"]) left += item["name"].get<std::string>() + " ";
+    CHECK(left == "by-hand one three ");
+}
+
+TEST_CASE("tasks are listed newest first, also when they have ended") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=20s", vm_document("a")).status == 201);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms/a/actions/stop?wait=20s").status == 200);
+    const auto tasks = ask(client, "GET", "/v1/tasks?limit=2");
+    REQUIRE(tasks.status == 200);
+    REQUIRE(tasks.body["items"].size() == 2);
+    CHECK(tasks.body["items"][0]["spec"]["goal"] == "vm-stopped");
+    CHECK(tasks.body["items"][1]["spec"]["goal"] == "vm-running");
+    const auto rest = ask(client, "GET", "/v1/tasks?continue=" + tasks.body["continue"].get<std::string>());
+    CHECK(rest.body["items"].size() == 1);
+    CHECK(ask(client, "GET", "/v1/tasks?filter=spec.goal%3Dimage-import").body["items"].size() == 1);
+    CHECK(ask(client, "GET", "/v1/tasks/01900000-0000-7000-8000-000000000000").status == 404);
+}

@@ -1,0 +1,105 @@
+// Bytes to and from guests; uploads; and what the cloud says of itself.
+#include <fcntl.h>
+
+#include "common/base/file.hpp"
+#include "tests/contract/api/api_fixture.hpp"
+
+using namespace axle;
+using namespace axle::test;
+
+namespace {
+std::string read_message(http::WebSocketClient& socket) {
+    const auto message = socket.read(milliseconds{10'000});
+    if (!message || !*message) return message ? "nothing came" : message.error().message;
+    return (*message)->data;
+}
+}  // namespace
+
+TEST_CASE("console and tunnel carry bytes both ways, log and screenshot one way") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    const std::string vm = "/v1/projects/default/vms/a";
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=20s", vm_document("a")).status == 201);
+    for (const char* below : {"/console", "/vnc", "/forward?port=22"}) {
+        CAPTURE(below);
+        auto socket = cloud.client().websocket(vm + below);
+        if (!socket) FAIL(socket.error().message);
+        CHECK(read_message(*socket) == "welcome\n");
+        CHECK(socket->send("ping", true));
+        CHECK(read_message(*socket) == "echo:ping");
+        socket->close();
+    }
+    const auto log = client.request("GET", vm + "/log");
+    REQUIRE(log);
+    CHECK(log->status == 200);
+    CHECK(log->body == "hello from the guest\n");
+    const auto picture = client.request("GET", vm + "/screenshot");
+    REQUIRE(picture);
+    CHECK(picture->headers.value("Content-Type") == "image/png");
+    CHECK(picture->body == "\x89PNG picture");
+    std::string followed;
+    (void)client.download(vm + "/log?follow=true", {}, [&](std::string_view bytes) {
+        followed += bytes;
+        return followed.find('\n') == std::string::npos;
+    });
+    CHECK(followed == "hello from the guest\n");
+}
+
+TEST_CASE("a stream that can't be is refused before it begins") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=20s", vm_document("a", R"(,"power":"stopped")")).status <
+            300);
+    const auto refused = cloud.client().websocket("/v1/projects/default/vms/a/console");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "http-409");
+    CHECK_FALSE(cloud.client().websocket("/v1/projects/default/vms/none/console"));
+}
+
+TEST_CASE("an image's content is streamed to a file and imported") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const TempDir dir;
+    const std::string content(5 << 20, 'x');
+    REQUIRE(write_file_durably(dir / "disk.qcow2", content));
+    REQUIRE(ask(client, "POST", "/v1/projects/default/images", R"({"name":"up","spec":{}})").status < 300);
+    const Fd fd(::open((dir / "disk.qcow2").c_str(), O_RDONLY | O_CLOEXEC));
+    auto sent = client.upload("PUT", "/v1/projects/default/images/up/content", {}, fd.get(), content.size());
+    REQUIRE(sent);
+    CAPTURE(sent->body);
+    CHECK(sent->status == 202);
+    const auto task = ask(client, "GET", sent->headers.value("Location") + "?wait=10s");
+    CAPTURE(task.body.dump());
+    CHECK(task.body["status"]["phase"] == "succeeded");
+    CHECK(ask(client, "GET", "/v1/projects/default/images/up").body["status"]["phase"] == "ready");
+    std::string file;
+    cloud.core().call([&] { file = cloud.importer().last.file; });
+    const auto arrived = read_file(file, 16 << 20);
+    REQUIRE(arrived);
+    CHECK(*arrived == content);
+}
+
+TEST_CASE("the cloud tells of itself") {
+    CloudServer cloud({.api = {.authority = "PEM"}});
+    auto client = cloud.client();
+    furnish(cloud, client);
+    CHECK(ask(client, "GET", "/healthz").body["alive"] == true);
+    CHECK(ask(client, "GET", "/readyz").body["ready"] == true);
+    CHECK(ask(client, "GET", "/v1/version").body["api"] == "v1");
+    const auto status = ask(client, "GET", "/v1/status");
+    CAPTURE(status.body.dump());
+    CHECK(status.body["healthy"] == true);
+    CHECK(status.body["counts"]["hosts"] == 1);
+    CHECK(ask(client, "GET", "/v1/openapi.json").body["openapi"] == "3.1.0");
+    CHECK(ask(client, "GET", "/v1/explain/vm.spec.cpus").body["min"] == 1);
+    const auto metrics = client.request("GET", "/metrics");
+    REQUIRE(metrics);
+    CHECK(metrics->body.find("axle_api_requests_total{op=\"status\",class=\"2xx\"} 1") != std::string::npos);
+    CHECK(metrics->body.find("axle_store_revision") != std::string::npos);
+    CHECK(client.request("GET", "/v1/ca.pem")->body == "PEM");
+    const auto events = ask(client, "GET", "/v1/events");
+    CHECK(events.status == 200);
+    CHECK(events.body["items"].is_array());
+}
