@@ -41,6 +41,10 @@ void add_completion_commands(Build& build);
 
 CLI::App* find_verb(CLI::App& of, const std::string& name);  // or an alias of it; null: there is none
 
+// `axle __complete -- WORDS…`: what may stand for the last word, one a line. Not parsed as a command: the words are
+// somebody's unfinished line.
+int complete(const Terminal& terminal, Build& build, std::vector<std::string> words);
+
 std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build);
 
 // Sends a change, follows its task unless --no-wait, and says what happened. sentence: what is true afterwards.

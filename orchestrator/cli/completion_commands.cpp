@@ -1,5 +1,7 @@
 // Shell completion: the shells ask `axle __complete WORDS…`, which walks the tree of commands and, for names, asks the
 // server.
+#include <set>
+
 #include "orchestrator/cli/app.hpp"
 
 namespace axle::cli {
@@ -98,21 +100,18 @@ void add_completion_commands(Build& build) {
             return terminal.data(*shell == "bash" ? kBash : kZsh), 0;
         };
     });
-    auto words = std::make_shared<std::vector<std::string>>();
-    CLI::App* complete = build.app.add_subcommand("__complete", "")->group("")->prefix_command();
-    complete->callback([&build, complete, words] {
-        *words = complete->remaining();
-        build.raw = [&build, words](const Terminal& terminal, const Flags& flags) -> Result<int> {
-            std::vector<std::string> asked = *words;
-            if (!asked.empty() && asked.front() == "--") asked.erase(asked.begin());
-            const std::string prefix = asked.empty() ? "" : asked.back();
-            std::string out;
-            for (const std::string& word : candidates(terminal, flags, build.app, asked)) {
-                if (word.starts_with(prefix)) out += word + "\n";
-            }
-            return terminal.data(out), 0;
-        };
-    });
+}
+
+int complete(const Terminal& terminal, Build& build, std::vector<std::string> words) {
+    if (!words.empty() && words.front() == "--") words.erase(words.begin());
+    const std::string prefix = words.empty() ? "" : words.back();
+    std::string out;
+    const auto found = candidates(terminal, build.flags, build.app, words);
+    for (const std::string& word : std::set<std::string>(found.begin(), found.end())) {
+        if (word.starts_with(prefix)) out += word + "\n";
+    }
+    terminal.data(out);
+    return 0;
 }
 
 }  // namespace axle::cli

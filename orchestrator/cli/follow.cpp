@@ -36,10 +36,19 @@ Error error_of_task(const json& task, const std::string& phase) {
     return e;
 }
 
-Error let_go(const std::string& id, bool by_person) {
+// A wish is taken back by the opposite wish; work that only goes on can be cancelled.
+std::string way_back(const json& task, const std::string& id) {
+    const std::string goal = at(task, "/spec/goal"), name = at(task, "/spec/target/name");
+    if (goal == "vm-running") return "axle vm stop " + name;
+    if (goal == "vm-stopped" || goal == "vm-paused") return "axle vm start " + name;
+    if (goal == "vm-deleted") return "axle vm restore " + name;
+    return "axle task cancel " + id;
+}
+
+Error let_go(const json& task, const std::string& id, bool by_person) {
     Error e = by_person ? error(Code::timeout, "let go of task {}: it goes on", id).with_reason("detached")
                         : error(Code::timeout, "the time is over, task {} goes on", id);
-    e.hint = fmt::format("follow it: axle task wait {0}; cancel it: axle task cancel {0}", id);
+    e.hint = fmt::format("follow it: axle task wait {}; take it back: {}", id, way_back(task, id));
     return e;
 }
 
@@ -52,17 +61,19 @@ Result<> follow_task(Session& session, const std::string& location) {
     const InterruptGuard guard;
     const BootTime end = boot_now() + session.flags().timeout;
     std::string last_line;
+    json known;              // of the last answer
     milliseconds wait{300};  // the first answer soon: a task that waits says why within a second
     while (true) {
         auto task = session.get(fmt::format("{}?wait={}ms", location, wait.count()));
-        if (was_interrupted()) return fail(let_go(id, true));
+        if (was_interrupted()) return fail(let_go(known, id, true));
         if (!task && task.error().code == Code::unavailable && boot_now() < end) {
             terminal.progress("the server doesn't answer; the task goes on, waiting for it");  // a restart, say
             pause_for(500);
             continue;
         }
         if (!task) return fail(std::move(task.error()));
-        const std::string phase = at(*task, "/status/phase");
+        known = *task;
+        const std::string phase = at(known, "/status/phase");
         if (has_ended(phase)) {
             terminal.progress("");
             if (phase == "succeeded") return {};
@@ -75,7 +86,7 @@ Result<> follow_task(Session& session, const std::string& location) {
             terminal.say(line);
         last_line = line;
         const milliseconds left = end - boot_now();
-        if (left.count() <= 0) return fail(let_go(id, false));
+        if (left.count() <= 0) return fail(let_go(known, id, false));
         wait = std::min(milliseconds{1000}, left);
     }
 }

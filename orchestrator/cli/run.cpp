@@ -120,6 +120,8 @@ int run(const std::vector<std::string>& args, const Terminal& terminal) {
     std::unique_ptr<Build> build;
     const auto app = make_app(build);
     build->terminal = &terminal;
+    if (!args.empty() && args.front() == "__complete")
+        return complete(terminal, *build, {args.begin() + 1, args.end()});
     try {
         std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 wants them
         app->parse(reversed);

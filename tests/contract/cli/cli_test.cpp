@@ -1,0 +1,268 @@
+// The command line against a whole orchestrator in this process.
+#include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/file.hpp"
+#include "orchestrator/cli/run.hpp"
+#include "tests/support/cloud_server.hpp"
+
+using namespace axle;
+using namespace axle::test;
+using nlohmann::json;
+
+namespace {
+
+struct Ran {
+    int code = 0;
+    std::string out, err;
+};
+
+// A person with a home of their own, at this cloud.
+class Person {
+  public:
+    explicit Person(const CloudServer& cloud) {
+        environment["HOME"] = home_.path();
+        environment["AXLE_SOCKET"] = cloud.socket();
+    }
+    Ran axle(const std::vector<std::string>& args, const std::string& input = "") {
+        char *out = nullptr, *err = nullptr;
+        std::size_t out_size = 0, err_size = 0;
+        REQUIRE(write_file_durably(home_ / "input", input));
+        const Fd in(::open((home_ / "input").c_str(), O_RDONLY | O_CLOEXEC));
+        cli::Terminal terminal;
+        terminal.out = ::open_memstream(&out, &out_size);
+        terminal.err = ::open_memstream(&err, &err_size);
+        terminal.in_fd = in.get();
+        terminal.environment = [this](const char* name) {
+            const auto found = environment.find(name);
+            return found == environment.end() ? std::string{} : found->second;
+        };
+        Ran ran;
+        ran.code = cli::run(args, terminal);
+        std::fclose(terminal.out);
+        std::fclose(terminal.err);
+        ran.out.assign(out, out_size);
+        ran.err.assign(err, err_size);
+        std::free(out);
+        std::free(err);
+        return ran;
+    }
+    // The same; it has to succeed.
+    Ran ok(const std::vector<std::string>& args, const std::string& input = "") {
+        Ran ran = axle(args, input);
+        std::string line;
+        for (const std::string& word : args) line += word + " ";
+        CAPTURE(line);
+        CAPTURE(ran.out);
+        CAPTURE(ran.err);
+        CHECK(ran.code == 0);
+        return ran;
+    }
+    std::string file(const std::string& name, const std::string& content) {
+        REQUIRE(write_file_durably(home_ / name, content));
+        return home_ / name;
+    }
+    std::map<std::string, std::string> environment;
+
+  private:
+    TempDir home_;
+};
+
+void furnish(CloudServer& cloud, Person& me) {
+    cloud.add_host("h1");
+    me.ok({"pool", "create", "main", "--path", "/pools/main", "--default"});
+    me.ok({"network", "create", "default", "--type", "nat", "--cidr", "10.90.0.0/24"});
+    me.ok({"image", "create", "debian-12", "--catalog", "debian-12"});
+}
+
+}  // namespace
+
+TEST_CASE("from nothing to a VM and away again") {
+    CloudServer cloud;
+    Person me(cloud);
+    furnish(cloud, me);
+    const std::string key =
+        me.file("id.pub", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA me@here\n");
+    me.ok({"sshkey", "create", "me", "--file", key});
+    const Ran made = me.ok({"vm", "create", "web1", "--image", "debian-12", "--cpus", "2", "--memory", "256M",
+                            "--ssh-key", "me", "--label", "tier=web"});
+    CHECK(made.out.starts_with("vm web1 is running on host h1, address 10.90.0."));
+    CHECK(made.err.find("warning") == std::string::npos);
+    const Ran list = me.ok({"vm", "list"});
+    CHECK(list.out.starts_with("NAME  STATUS   ADDRESS"));
+    CHECK(list.out.find("web1  running  10.90.0.") != std::string::npos);
+    CHECK(list.out.find("256 MiB") != std::string::npos);
+    CHECK(me.ok({"vm", "ls", "-o", "name"}).out == "vm/web1\n");
+    CHECK(json::parse(me.ok({"vms", "list", "-o", "json"}).out)[0]["labels"]["tier"] == "web");
+    CHECK(me.ok({"vm", "list", "-o", "csv"}).out.starts_with("NAME,STATUS,"));
+    CHECK(me.ok({"vm", "list", "-o", "wide"}).out.find("ACCELERATOR") != std::string::npos);
+    CHECK(me.ok({"vm", "list", "--filter", "status.phase=stopped"}).err == "no vms\n");
+    CHECK(me.ok({"get", "vm", "web1", "-o", "json"}).out.find("\"cpus\": 2") != std::string::npos);
+    CHECK(me.ok({"vm", "show", "web1"}).out.find("phase: running") != std::string::npos);
+    CHECK(me.ok({"vm", "explain", "web1"}).out.find("h1") != std::string::npos);
+    CHECK(me.ok({"vm", "log", "web1"}).out == "hello from the guest\n");
+
+    CHECK(me.ok({"vm", "stop", "web1"}).out == "vm web1 is stopped\n");
+    CHECK(me.ok({"vm", "set", "web1", "cpus=4", "memory=512MiB"}).out == "vm web1 is changed\n");
+    CHECK(me.ok({"vm", "label", "web1", "tier-", "owner=ann"}).code == 0);
+    const json vm = json::parse(me.ok({"vm", "show", "web1", "-o", "json"}).out);
+    CHECK(vm["spec"]["cpus"] == 4);
+    CHECK(vm["labels"] == json{{"owner", "ann"}});
+    CHECK(me.ok({"vm", "start", "web1"}).out == "vm web1 runs\n");
+    CHECK(me.ok({"vm", "reboot", "web1"}).code == 0);
+    CHECK(me.ok({"vm", "delete", "web1"}).out.starts_with("vm web1 is deleted"));
+    CHECK(me.ok({"vm", "restore", "web1"}).out == "vm web1 is back\n");
+    CHECK(me.ok({"delete", "vm/web1", "--now"}).code == 0);
+    CHECK(me.axle({"vm", "show", "web1"}).code == 3);
+}
+
+TEST_CASE("exit codes and words for what goes wrong") {
+    CloudServer cloud;
+    Person me(cloud);
+    furnish(cloud, me);
+    struct Row {
+        std::vector<std::string> args;
+        int code;
+        const char* says;
+    };
+    for (const Row& row : {
+             Row{{"vm", "show", "none"}, 3, "no vm \"none\""},
+             Row{{"vm", "stop", "none"}, 3, "hint: "},
+             Row{{"network", "create", "default"}, 4, "already"},
+             Row{{"flavor", "create", "f", "--cpus", "0", "--memory", "1GiB"}, 1, "cpus"},
+             Row{{"flavor", "create", "f", "--cpus", "two", "--memory", "1GiB"}, 1, "integer"},
+             Row{{"flavor", "create", "f"}, 2, "--cpus"},
+             Row{{"vm", "create", "a", "--image", "none"}, 1, "image"},
+             Row{{"vm", "create", "a"}, 2, "--image"},
+             Row{{"vm", "create", "Bad_Name", "--image", "debian-12"}, 1, "name"},
+             Row{{"vm", "list", "--filter", "spec.cpu=1"}, 1, "no field vm.spec.cpu"},
+             Row{{"fly"}, 2, "error"},
+             Row{{}, 2, "no command"},
+             Row{{"vm"}, 2, "no command"},
+             Row{{"vm", "list", "-o", "xml"}, 2, "xml"},
+             Row{{"vm", "list", "--timeout", "soon"}, 2, "--timeout"},
+             Row{{"get", "cows"}, 2, "no kind"},
+             Row{{"explain", "vm.spec.nope"}, 3, "no field"},
+             Row{{"--endpoint", "unix:/nowhere.sock", "status"}, 1, "hint: "},
+             Row{{"--endpoint", "https://127.0.0.1:1", "status"}, 5, "axle login"},
+             Row{{"--context", "none", "status"}, 3, "no context"},
+             Row{{"--token", "wrong", "status"}, 5, "unknown"},
+             Row{{"wait", "network/default", "--for", "spec.mtu=9000", "--timeout", "200ms"}, 7, "within"},
+         }) {
+        std::string line;
+        for (const std::string& word : row.args) line += word + " ";
+        CAPTURE(line);
+        const Ran ran = me.axle(row.args);
+        CAPTURE(ran.err);
+        CHECK(ran.code == row.code);
+        CHECK(ran.out.empty());
+        CHECK(ran.err.find(row.says) != std::string::npos);
+    }
+    me.ok({"project", "set", "default", "--limit", "vms=0"});
+    CHECK(me.axle({"vm", "create", "a", "--image", "debian-12"}).code == 6);
+    CHECK(me.axle({"--help"}).out.find("status") != std::string::npos);
+    CHECK(me.axle({"--version"}).out.starts_with(AXLE_VERSION));
+    CHECK(me.axle({"vm", "create", "--help"}).out.find("--ssh-key") != std::string::npos);
+}
+
+TEST_CASE("who could not log in is warned, and what can't run says why") {
+    CloudServer cloud;
+    Person me(cloud);
+    furnish(cloud, me);
+    const Ran ran = me.axle({"vm", "create", "huge", "--image", "debian-12", "--memory", "8TiB", "--timeout", "700ms"});
+    CHECK(ran.code == 7);
+    CHECK(ran.err.find("warning: nobody can log in") != std::string::npos);
+    CHECK(ran.err.find("memory") != std::string::npos);
+    CHECK(ran.err.find("axle vm stop huge") != std::string::npos);
+    const Ran left = me.ok({"vm", "create", "later", "--image", "debian-12", "--memory", "8TiB", "--no-wait"});
+    CHECK(left.out.starts_with("task "));
+    const std::string id = left.out.substr(5, 36);
+    CHECK(me.ok({"task", "list"}).out.find(id) != std::string::npos);
+    const Ran refused = me.axle({"task", "cancel", id});
+    CHECK(refused.code == 4);  // a wish is taken back by the opposite wish
+    CHECK(refused.err.find("hint: ") != std::string::npos);
+    me.ok({"vm", "delete", "later", "--now", "--no-wait"});
+    const Ran ended = me.axle({"task", "wait", id, "--timeout", "20s"});
+    CAPTURE(ended.err);
+    CHECK(ended.code == 1);
+    CHECK(ended.err.find("superseded") != std::string::npos);
+}
+
+TEST_CASE("apply and diff tell what they do, field by field") {
+    CloudServer cloud;
+    Person me(cloud);
+    const std::string file = me.file("f.yaml",
+                                     "kind: flavor\nname: small\nspec: {cpus: 1, memory: 1GiB}\n---\n"
+                                     "kind: flavor\nname: large\nspec: {cpus: 8, memory: 16GiB}\n");
+    const Ran diff = me.axle({"diff", "-f", file});
+    CHECK(diff.code == 1);
+    CHECK(diff.out.find("flavor/small would be created\n") != std::string::npos);
+    CHECK(me.ok({"apply", "-f", file}).out == "flavor/small created\nflavor/large created\n");
+    CHECK(me.ok({"apply", "-f", file}).out == "flavor/small unchanged\nflavor/large unchanged\n");
+    CHECK(me.ok({"diff", "-f", file}).code == 0);
+    const Ran change = me.axle({"diff", "-f", "-"}, "kind: flavor\nname: small\nspec: {cpus: 2, memory: 1GiB}\n");
+    CHECK(change.code == 1);
+    CHECK(change.out == "flavor/small would be changed\n  ~ spec.cpus: 1 -> 2\n");
+    CHECK(me.ok({"apply", "-f", "-"}, R"({"kind":"flavor","name":"small","spec":{"cpus":2,"memory":"1GiB"}})").out ==
+          "flavor/small changed\n");
+    const Ran bad = me.axle({"apply", "-f", "-"}, "kind: flavor\nname: X\nspec: {cpus: 0}\n");
+    CHECK(bad.code == 1);
+    CHECK(bad.err.find("0.spec.memory") != std::string::npos);
+    CHECK(me.axle({"apply", "-f", "/nowhere.yaml"}).code == 3);
+    // What is shown can be sent back.
+    const Ran shown = me.ok({"get", "flavor", "small", "-o", "yaml"});
+    CHECK(me.ok({"apply", "-f", "-"}, shown.out).out == "flavor/small unchanged\n");
+}
+
+TEST_CASE("status and doctor say what isn't well") {
+    CloudServer cloud;
+    Person me(cloud);
+    const Ran before = me.axle({"status"});
+    CHECK(before.code == 1);
+    CHECK(before.out.find("no host has joined yet") != std::string::npos);
+    furnish(cloud, me);
+    const Ran after = me.ok({"status"});
+    CHECK(after.out.find("all is well") != std::string::npos);
+    CHECK(json::parse(me.ok({"status", "-o", "json"}).out)["healthy"] == true);
+    const Ran doctor = me.axle({"doctor"});
+    CHECK(doctor.out.find("ok       server: axle ") != std::string::npos);
+    CHECK(doctor.out.find("host h1: connected") != std::string::npos);
+}
+
+TEST_CASE("a token is made, used, kept in a context and forgotten") {
+    CloudServer cloud;
+    Person admin(cloud);
+    const Ran made = admin.ok({"token", "create", "ci", "--role", "viewer"});
+    const std::string secret = made.out.substr(0, made.out.size() - 1);
+    CHECK(secret.size() > 20);
+    Person guest(cloud);
+    guest.environment.erase("AXLE_SOCKET");
+    const std::string endpoint = fmt::format("http://127.0.0.1:{}", cloud.port());
+    CHECK(guest.ok({"login", endpoint, "--token", secret, "--name", "lab"}).err.find("logged in") != std::string::npos);
+    CHECK(guest.ok({"context", "list"}).out.find("*  lab") != std::string::npos);
+    CHECK(guest.ok({"flavor", "list"}).code == 0);
+    CHECK(guest.axle({"flavor", "create", "f", "--cpus", "1", "--memory", "1GiB"}).code == 5);
+    CHECK(guest.axle({"login", endpoint, "--token", "wrong"}).code == 5);
+    guest.ok({"context", "delete", "lab"});
+    CHECK(guest.axle({"flavor", "list"}).code == 1);
+}
+
+TEST_CASE("explain, watch and completion") {
+    CloudServer cloud;
+    Person me(cloud);
+    furnish(cloud, me);
+    const Ran explained = me.ok({"explain", "vm.spec.nics"});
+    CHECK(explained.out.starts_with("vm.spec.nics <map of name to object>"));
+    CHECK(explained.out.find("network <name of a network> required") != std::string::npos);
+    CHECK(me.ok({"wait", "network/default", "--for", "spec.type=nat"}).code == 0);
+    CHECK(me.ok({"events"}).code == 0);
+    CHECK(me.ok({"completion", "bash"}).out.find("complete -o default -F _axle axle") != std::string::npos);
+    CHECK(me.ok({"__complete", "--", "v"}).out == "vm\nvolume\n");
+    CHECK(me.ok({"__complete", "--", "vm", "sto"}).out == "stop\n");
+    CHECK(me.ok({"__complete", "--", "network", "show", ""}).out == "default\n");
+    CHECK(me.ok({"__complete", "--", "get", "network", "d"}).out == "default\n");
+    CHECK(me.ok({"__complete", "--", "vm", "create", "--user"}).out == "--user-data\n");
+}
