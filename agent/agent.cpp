@@ -94,7 +94,9 @@ Result<> Agent::Parts::build() {
                                  .version = AXLE_VERSION,
                                  .log_folder = options.log_folder,
                                  .run_folder = options.run_folder};
-    files = std::make_unique<DirectoryStateFiles>(core_loop, DirectoryStateOptions{.directory = options.state_folder, .reserve_bytes = options.reserve_bytes, .on_fatal = die});
+    files = std::make_unique<DirectoryStateFiles>(
+        core_loop, DirectoryStateOptions{
+                       .directory = options.state_folder, .reserve_bytes = options.reserve_bytes, .on_fatal = die});
     hypervisor = std::make_unique<LibvirtHypervisor>(LibvirtOptions{options.libvirt_uri, options.libvirt_definitions},
                                                      io, workers, core_loop);
     storage = std::make_unique<DirectoryStorage>(
@@ -103,7 +105,7 @@ Result<> Agent::Parts::build() {
             return workers.submit("storage " + lane, std::move(job));
         },
         DirectoryStorageOptions{.seeds_directory = options.seeds_folder});
-    network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.state_folder + "/host"}, workers, core_loop);
+    network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.host_folder}, workers, core_loop);
     probe = std::make_unique<SerialProbe>([identity](VmId vm) { return serial_log_path(identity, vm); }, workers,
                                           core_loop);
     host = std::make_unique<LinuxHost>(workers, core_loop);

@@ -13,6 +13,7 @@ namespace axle {
 struct AgentOptions {
     std::string cluster;
     std::string state_folder = "/var/lib/axle/agent";
+    std::string host_folder = "/var/lib/axle/host";  // DHCP, and the host's settings from before us
     std::string seeds_folder = "/var/lib/axle/seeds";
     std::string log_folder = "/var/log/axle/guests";  // serial logs
     std::string run_folder = "/run/axle/guests";      // console and VNC sockets

@@ -41,6 +41,7 @@ std::int64_t gid_of(const std::string& name) {
 AgentOptions agent_options(const ServiceConfig& config, const std::string& cluster) {
     return {.cluster = cluster,
             .state_folder = config.state_directory + "/agent",
+            .host_folder = config.state_directory + "/host",
             .seeds_folder = config.state_directory + "/seeds",
             .log_folder = config.log_directory + "/guests",
             .run_folder = config.run_directory + "/guests",

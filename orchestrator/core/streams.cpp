@@ -80,7 +80,14 @@ void Orchestrator::add_problems(Overview& o) const {
         if (!links_.is_connected(id))
             add("HostAway", fmt::format("the agent of host {} is not connected", host.meta.name));
         for (const Condition& c : host.status.facts.conditions) {
-            if (!c.status) add(c.type.c_str(), fmt::format("host {}: {}", host.meta.name, c.message));
+            if (is_trouble(c)) add(c.type.c_str(), fmt::format("host {}: {}", host.meta.name, c.message));
+        }
+    }
+    for (const auto& [id, object] : world.all(Kind::network)) {
+        for (const Condition& c : static_cast<const NetworkObject&>(*object).status.conditions) {
+            if (is_trouble(c))
+                add(c.type.c_str(),
+                    fmt::format("network {}/{}: {}", object->meta.project.name, object->meta.name, c.message));
         }
     }
     for (const auto& [id, object] : world.all(Kind::vm)) {
@@ -88,7 +95,7 @@ void Orchestrator::add_problems(Overview& o) const {
         const auto& vm = static_cast<const Vm&>(*object);
         if (vm.is_deleted()) continue;
         for (const Condition& c : vm.status.conditions) {
-            if (!c.status)
+            if (is_trouble(c))
                 add(c.type.c_str(), fmt::format("vm {}/{}: {}", vm.meta.project.name, vm.meta.name, c.message));
         }
     }

@@ -23,7 +23,7 @@ std::string what_is_in_the_way(const Vm& vm) {
         if (!c.status && c.type == "Scheduled") return c.message;
     }
     for (const Condition& c : vm.status.report.conditions) {
-        if (!c.message.empty()) return c.message;
+        if (is_trouble(c) && !c.message.empty()) return c.message;
     }
     return "";
 }
@@ -86,6 +86,11 @@ GoalState goal_of(const Task& task, const Vm& vm) {
         default:
             return open("");
     }
+}
+
+bool is_trouble(const Condition& c) {
+    const bool good = c.type == "Ready" || c.type == "Scheduled" || c.type == "Placed";
+    return good != c.status;
 }
 
 const Condition* find_condition(const std::vector<Condition>& conditions, std::string_view type) {
