@@ -217,13 +217,13 @@ Result<> Dnsmasq::start(const std::string& folder) {
     if (started) return {};
     const bool taken = started.error().message.find("in use") != std::string::npos;
     Error failed = std::move(started.error()).in("DHCP and DNS can't start");
-    if (taken)
-        failed = std::move(failed)
-                     .with_reason("port-taken")
-                     .with_hint(
-                         "another program has port 53 or 67 on all addresses: ss -lnup 'sport = :53 or sport = :67' "
-                         "names it; let it "
-                         "listen on its own interfaces only");
+    if (taken) {
+        failed.reason = "port-taken";
+        failed.hint =
+            "another program has port 53 or 67 on all addresses: ss -lnup 'sport = :53 or sport = :67' names it; let "
+            "it "
+            "listen on its own interfaces only";
+    }
     return fail(std::move(failed));
 }
 

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -257,6 +258,7 @@ bool hears(const Fd& socket, const std::string& marker, int patience_ms) {
 }
 
 Host::Host() {
+    ::chmod(temp_.path().c_str(), 0711);  // dnsmasq gives up root and reads its files there
     restart();
 }
 Host::~Host() {
