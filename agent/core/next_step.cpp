@@ -33,7 +33,7 @@ std::optional<StepDecision> book_step(const VmWish& wish, const DomainObservatio
     RunRecord ended = run;
     if (!run.open()) ended.boot_id = memory.host.boot_id;  // over before it was recorded
     return StepDecision{.step = Step::record_end,
-                    .end = resolve_end(document, ended, memory.host, seen.ended, memory.told)};
+                        .end = resolve_end(document, ended, memory.host, seen.ended, memory.told)};
 }
 
 StepDecision stop_step(const VmDocument& document, const DomainObservation& seen, const VmMemory& memory) {

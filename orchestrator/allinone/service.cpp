@@ -8,12 +8,11 @@
 #include <thread>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "agent/agent.hpp"
 #include "agent/link/in_process_link.hpp"
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
+#include "common/base/service_manager.hpp"
 #include "common/http/client.hpp"
 #include "common/http/server.hpp"
 #include "common/loop/loop.hpp"
@@ -127,7 +126,7 @@ Result<> AllInOne::build_core() {
                             [this](const std::string& digest) { return images_->path(digest); }});
     TRY_VOID(orchestrator_->load());
     TRY(secret, admin_secret(config_.state_directory + "/admin.token", random_));
-    orchestrator_->bootstrap(secret);
+    orchestrator_->bootstrap(secret, config_.state_directory + "/pools/main");
     core_loop_.post([this] { orchestrator_->start(); });
     return {};
 }
@@ -187,7 +186,7 @@ void AllInOne::handle_control(const http::Request& request, http::Reply reply) {
 
 void AllInOne::notify_watchdog() {
     // Both loops must turn, or systemd starts the process anew.
-    core_loop_.post([this] { io_.post([] { sd_notify(0, "WATCHDOG=1"); }); });
+    core_loop_.post([this] { io_.post([] { tell_alive(); }); });
     if (!stopping_) io_.after(milliseconds{5'000}, [this] { notify_watchdog(); });
 }
 
@@ -204,7 +203,7 @@ Result<> AllInOne::start() {
     TRY_VOID(build_agent());
     TRY_VOID(listen());
     io_.post([this] { notify_watchdog(); });
-    sd_notify(0, "READY=1");
+    tell_ready();
     log::info(fmt::format("axle {} serves cluster {}", AXLE_VERSION, store_->state().cluster.str()));
     return {};
 }
@@ -215,7 +214,7 @@ void AllInOne::wait() {
 
 void AllInOne::stop() {
     stopping_ = true;
-    sd_notify(0, "STOPPING=1");
+    tell_stopping();
     if (server_) server_->stop(milliseconds{2'000});
     if (control_) control_->stop(milliseconds{0});
     agent_.reset();

@@ -76,7 +76,7 @@ Result<> Orchestrator::load() {
     return {};
 }
 
-void Orchestrator::bootstrap(const std::string& admin_secret) {
+void Orchestrator::bootstrap(const std::string& admin_secret, const std::string& pool_path) {
     if (pipeline_.store_state().read_only) return;
     Transaction tx = pipeline_.begin();
     if (pipeline_.world().names_of(Kind::project).empty()) {
@@ -84,6 +84,12 @@ void Orchestrator::bootstrap(const std::string& admin_secret) {
         project->meta.name = "default";
         project->spec.description = "made at first start";
         tx.create(std::move(project));
+        if (!pool_path.empty()) {
+            auto pool = std::make_unique<Pool>();
+            pool->meta.name = "main";
+            pool->spec = {.path = pool_path, .is_default = true};
+            tx.create(std::move(pool));
+        }
     }
     if (pipeline_.world().names_of(Kind::token).empty()) {
         auto token = std::make_unique<Token>();

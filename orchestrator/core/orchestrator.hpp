@@ -27,12 +27,15 @@ class Orchestrator final : public Service {
 
     // Reads the store. On the core thread (or before it runs). An error: don't start; it says what to do.
     Result<> load();
-    // First start: project "default", token "admin" with this secret. Harmless to repeat.
-    void bootstrap(const std::string& admin_secret);
+    // First start: project "default", token "admin" with this secret, and a default pool at this path (empty: none).
+    // Harmless to repeat; what a user has deleted is not made again.
+    void bootstrap(const std::string& admin_secret, const std::string& pool_path = "");
     void start();
 
     // An agent's connection.
-    void attach(std::unique_ptr<Channel> channel, std::function<void()> ended = {}) { links_.attach(std::move(channel), std::move(ended)); }
+    void attach(std::unique_ptr<Channel> channel, std::function<void()> ended = {}) {
+        links_.attach(std::move(channel), std::move(ended));
+    }
     const World& world() const { return pipeline_.world(); }
     Pipeline& pipeline() { return pipeline_; }
 
