@@ -1,5 +1,6 @@
 #include "orchestrator/allinone/service.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <future>
@@ -84,6 +85,7 @@ class AllInOne {
     std::unique_ptr<http::Server> server_, control_;
     std::promise<void> stop_wanted_;
     std::atomic<bool> stopping_{false};
+    milliseconds link_delay_ = kLinkAgain;  // orchestrator core thread
     std::jthread core_thread_, io_thread_;
 };
 
@@ -148,7 +150,11 @@ void AllInOne::join() {
     if (stopping_) return;
     auto ends = join_in_process(agent_->core(), core_loop_);
     auto agent_end = std::make_shared<std::unique_ptr<Channel>>(std::move(ends.agent));
-    orchestrator_->attach(std::move(ends.orchestrator), [this] { core_loop_.after(kLinkAgain, [this] { join(); }); });
+    orchestrator_->attach(std::move(ends.orchestrator), [this, since = core_loop_.boot()] {
+        // One that lasted begins anew at once; one that is refused again and again is asked less and less often.
+        link_delay_ = core_loop_.boot() - since > kLinkAgainMax ? kLinkAgain : std::min(link_delay_ * 2, kLinkAgainMax);
+        core_loop_.after(link_delay_, [this] { join(); });
+    });
     agent_->core().post([this, agent_end] {
         if (!stopping_) agent_->connected(std::move(*agent_end));
     });

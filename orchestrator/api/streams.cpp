@@ -155,7 +155,7 @@ void open_tunnel(Exchange& x, const TunnelPtr& tunnel) {  // core thread
     handlers.on_data = [tunnel](std::string bytes) { tunnel->on_data(std::move(bytes)); };
     handlers.on_closed = [tunnel](std::string why) {
         if (!tunnel->open) {
-            tunnel->error = why.empty() ? "the stream ended" : why;
+            tunnel->error = std::move(why);  // told when it stands; what came is told first
             tunnel->closed = true;
             return;
         }

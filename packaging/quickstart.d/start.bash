@@ -32,6 +32,7 @@ where_the_log_is() {
 make_pool() {
     was_made "pool default" && return 0
     if ! axle pool get default >>"$log" 2>&1; then
+        axle pool delete main >>"$log" 2>&1 || true # the one that a first start makes, still empty
         work "making the pool \"default\" at $pool" axle pool create default --path "$pool" || fail "the pool could not be made (above)"
     fi
     echo "$pool" >"$record/pool"

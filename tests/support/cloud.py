@@ -125,7 +125,8 @@ class Cloud:
     def ssh(self, name, command, check=True, timeout=30):
         key = self.host.directory / "key"
         return self.host.run("ssh", "-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                             "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR", f"root@{self.address(name)}", command,
+                             "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=3",
+                             "-o", "LogLevel=ERROR", f"root@{self.address(name)}", command,
                              check=check, timeout=timeout)
 
     # What lies beneath, to compare with what is told.
