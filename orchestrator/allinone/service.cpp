@@ -30,7 +30,7 @@
 namespace axle {
 namespace {
 
-constexpr milliseconds kLinkAgain{2'000};
+constexpr milliseconds kLinkAgain{1'000}, kLinkAgainMax{30'000};
 constexpr milliseconds kGuestsOff{120'000};
 
 std::int64_t gid_of(const std::string& name) {
