@@ -17,20 +17,20 @@ const std::string kMounts =
     "garbage\n";
 
 TEST_CASE("a path lies on the mount with the longest mount point, the last of several") {
-    CHECK(find_mount(kMounts, "/var/lib").type == "ext4");
-    CHECK(find_mount(kMounts, "/srv/pool").type == "nfs4");
-    CHECK(find_mount(kMounts, "/srvpool").mount_point == "/");
-    CHECK(find_mount(kMounts, "/srv/disk one/pool").options == "rw,nobarrier");
-    CHECK(find_mount(kMounts, "/mnt/x").type == "xfs");
-    CHECK(find_mount("", "/x").type == "");
+    CHECK(mount_facts_of(kMounts, "/var/lib").type == "ext4");
+    CHECK(mount_facts_of(kMounts, "/srv/pool").type == "nfs4");
+    CHECK(mount_facts_of(kMounts, "/srvpool").mount_point == "/");
+    CHECK(mount_facts_of(kMounts, "/srv/disk one/pool").options == "rw,nobarrier");
+    CHECK(mount_facts_of(kMounts, "/mnt/x").type == "xfs");
+    CHECK(mount_facts_of("", "/x").type == "");
 }
 
 TEST_CASE("network file systems and those that forget are known") {
-    CHECK(find_mount(kMounts, "/srv/pool").network());
-    CHECK_FALSE(find_mount(kMounts, "/").network());
-    CHECK(find_mount(kMounts, "/").not_durable() == "");
-    CHECK(find_mount(kMounts, "/tmp/x").not_durable().find("tmpfs") != std::string::npos);
-    CHECK(find_mount(kMounts, "/srv/disk one").not_durable().find("nobarrier") != std::string::npos);
+    CHECK(mount_facts_of(kMounts, "/srv/pool").network());
+    CHECK_FALSE(mount_facts_of(kMounts, "/").network());
+    CHECK(mount_facts_of(kMounts, "/").not_durable() == "");
+    CHECK(mount_facts_of(kMounts, "/tmp/x").not_durable().find("tmpfs") != std::string::npos);
+    CHECK(mount_facts_of(kMounts, "/srv/disk one").not_durable().find("nobarrier") != std::string::npos);
     CHECK(MountFacts{.type = "overlay"}.not_durable().find("overlayfs") != std::string::npos);
     CHECK(MountFacts{.type = "ext4", .options = "rw,data=writeback"}.not_durable() != "");
 }
