@@ -1,7 +1,10 @@
 // Actions: most of them set a wish in spec; reboot and reset are orders to the host that are tasks of their own.
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "orchestrator/core/actions.hpp"
+#include "orchestrator/core/capacity.hpp"
 #include "orchestrator/core/commands.hpp"
 #include "orchestrator/core/tasks.hpp"
 #include "orchestrator/core/vm_rules.hpp"
@@ -156,6 +159,21 @@ Result<> check_refs_alive(Transaction& tx, Object& object) {
     return {};
 }
 
+// The host of a deleted VM may have been filled since: its disks are there, so it can't go elsewhere.
+Result<> check_room(Transaction& tx, const Vm& vm) {
+    const Host* host = vm.status.placement ? tx.world().find<Host>(vm.status.placement->host.id) : nullptr;
+    if (host == nullptr) return {};
+    const Capacity all = allocatable_of(*host);
+    const Usage claimed = tx.world().claimed_on_host(host->meta.id);
+    const std::int64_t cpus = vm.spec.cpus.value_or(1), memory = vm.spec.memory.value_or(kGiB);
+    if (claimed.cpus + cpus <= all.cpus && claimed.memory + memory <= all.memory) return {};
+    return fail(error(Code::conflict, "VM {} needs {} CPUs and {}; its host {} has {} and {} left", vm.meta.name, cpus,
+                      format_bytes(memory), host->meta.name, std::max<std::int64_t>(all.cpus - claimed.cpus, 0),
+                      format_bytes(std::max<std::int64_t>(all.memory - claimed.memory, 0)))
+                    .with_hint(fmt::format("delete another VM on {} first", host->meta.name))
+                    .with_reason("no-capacity"));
+}
+
 Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     TRY(arguments, arguments_of<RestoreArguments>(m));
     if (!object->is_deleted()) return nothing_to_do(object);
@@ -173,6 +191,7 @@ Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& obj
     ++restored->meta.generation;
     if (object->kind() == Kind::vm) {
         auto& vm = static_cast<Vm&>(*restored);
+        TRY_VOID(check_room(tx, vm));
         vm.spec.power = Power::stopped;
         vm.spec.force_stop = false;
         for (const auto& [name, disk] : vm.spec.disks) {

@@ -4,6 +4,7 @@
 
 #include "common/model/format.hpp"
 #include "orchestrator/core/admit.hpp"
+#include "orchestrator/core/planted.hpp"
 
 namespace axle {
 namespace {
@@ -105,8 +106,8 @@ std::string free_address(const World& world, const NetworkObject& network, const
     const Cidr range = *parse_cidr(network.spec.cidr);
     for (std::uint32_t at = range.first() + 2; at < range.last(); ++at) {
         std::string text = format_ipv4(at);
-        if (text != network.spec.gateway && !own.contains(text) && !world.address_holder(network.meta.id, text))
-            return text;
+        const bool held = !planted_in_core().share_addresses && world.address_holder(network.meta.id, text);
+        if (text != network.spec.gateway && !own.contains(text) && !held) return text;
     }
     return "";
 }

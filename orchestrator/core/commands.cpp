@@ -97,20 +97,39 @@ std::vector<FieldChange> plan_of(const Object* before, const Object& after) {
 }  // namespace
 
 Result<> Commands::load() {
-    const std::int64_t oldest = pipeline_.wall().ms - kRememberFor;
-    return pipeline_.store().scan(Table::idempotency, "", "", false, [&](std::string_view key, std::string_view value) {
-        const auto record = parse_json(value);
-        if (!record || !record->is_object() || record->value("at", INT64_C(0)) < oldest) return true;
-        const KindInfo* kind = find_kind(record->value("kind", ""));
-        if (kind == nullptr) return true;
-        Remembered r{.body_hash = record->value("hash", ""),
-                     .target = {kind->kind, "", record->value("id", "")},
-                     .at = record->value("at", INT64_C(0)),
-                     .had_secret = record->value("secret", false)};
-        r.task = Uuid::parse(record->value("task", "")).value_or(Uuid{});
-        remembered_.emplace(key, std::move(r));
-        return remembered_.size() < kRememberedMax;
-    });
+    const std::int64_t oldest = pipeline_.cluster_time() - kRememberFor;
+    const auto scanned =
+        pipeline_.store().scan(Table::idempotency, "", "", false, [&](std::string_view key, std::string_view value) {
+            const auto record = parse_json(value);
+            const std::int64_t at = record && record->is_object() ? record->value("at", INT64_C(0)) : 0;
+            by_age_.emplace_back(at, key);
+            if (at < oldest) return true;
+            const KindInfo* kind = find_kind(record->value("kind", ""));
+            if (kind == nullptr) return true;
+            Remembered r{.body_hash = record->value("hash", ""),
+                         .target = {kind->kind, "", record->value("id", "")},
+                         .at = at,
+                         .had_secret = record->value("secret", false)};
+            r.task = Uuid::parse(record->value("task", "")).value_or(Uuid{});
+            remembered_.emplace(key, std::move(r));
+            return true;
+        });
+    std::ranges::sort(by_age_);
+    return scanned;
+}
+
+// Each new one makes room for itself, and a little more: so what is kept is bounded by age and by number.
+void Commands::forget_old(Transaction& tx) {
+    const std::int64_t oldest = pipeline_.cluster_time() - kRememberFor;
+    for (int i = 0; i < 4 && !by_age_.empty(); ++i) {
+        const auto [at, key] = by_age_.front();
+        if (at >= oldest && by_age_.size() < kRememberedMax) return;
+        by_age_.pop_front();
+        const auto found = remembered_.find(key);
+        if (found != remembered_.end() && found->second.at != at) continue;  // it was used again since
+        tx.write({Table::idempotency, key, std::nullopt});
+        if (found != remembered_.end()) remembered_.erase(found);
+    }
 }
 
 Result<> Commands::check_writable(const Mutation& m) const {
@@ -322,15 +341,17 @@ Result<std::optional<Mutated>> Commands::replay(const Mutation& m) const {
 void Commands::remember(Transaction& tx, const Mutation& m, const Mutated& done) {
     if (m.idempotency_key.empty()) return;
     const std::string key = idempotency_id(m);
+    forget_old(tx);
     Remembered r{.body_hash = m.body_hash,
                  .target = {done.object->kind(), "", done.object->meta.id.str()},
                  .task = done.task,
-                 .at = pipeline_.wall().ms,
+                 .at = pipeline_.cluster_time(),
                  .had_secret = !done.secret.empty()};
     tx.write({Table::idempotency, key,
               fmt::format(R"({{"v":1,"at":{},"hash":"{}","kind":"{}","id":"{}","task":"{}","secret":{}}})", r.at,
                           r.body_hash, text_of(r.target.kind), r.target.name, r.task.str(), r.had_secret)});
-    if (remembered_.size() < kRememberedMax) remembered_[key] = std::move(r);
+    by_age_.emplace_back(r.at, key);
+    remembered_[key] = std::move(r);
 }
 
 void Commands::audit(Transaction& tx, const Mutation& m, const Object& object) {

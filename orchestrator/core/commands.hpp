@@ -1,6 +1,8 @@
 // Mutations: what users ask to be changed, checked against and applied to the head as one transaction each. Core
 // thread.
 #pragma once
+#include <deque>
+
 #include "orchestrator/core/access.hpp"
 #include "orchestrator/core/admit.hpp"
 #include "orchestrator/core/pipeline.hpp"
@@ -21,7 +23,7 @@ class Commands {
         std::string body_hash;
         Locator target;
         Uuid task{};
-        std::int64_t at = 0;
+        std::int64_t at = 0;  // cluster time: a wall clock that jumps forgets nothing
         bool had_secret = false;
     };
 
@@ -40,7 +42,9 @@ class Commands {
     Result<ObjectPtr> target_of(const Mutation& m, const Ref& project) const;
 
     Pipeline& pipeline_;
+    void forget_old(Transaction& tx);
     std::map<std::string, Remembered> remembered_;
+    std::deque<std::pair<std::int64_t, std::string>> by_age_;  // oldest first
 };
 
 // Parts of the work, one file each.

@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "common/base/log.hpp"
+#include "orchestrator/core/capacity.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/planted.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -226,19 +228,17 @@ std::vector<HostState> Controllers::host_states() const {
 HostState Controllers::state_of(const Host& host) const {
     const World& world = pipeline_.world();
     const HostFacts& facts = host.status.facts;
-    const Usage claimed = world.claimed_on_host(host.meta.id);
+    const Usage claimed = planted_in_core().forget_claims ? Usage{} : world.claimed_on_host(host.meta.id);
     HostState s{.name = host.meta.name,
                 .connected = links_.is_connected(host.meta.id),
                 .unschedulable = host.spec.unschedulable,
                 .labels = host.meta.labels,
                 .accelerator = facts.accelerator};
     s.id = HostId{host.meta.id};
-    s.cpus_allocatable =
-        static_cast<std::int64_t>(static_cast<double>(facts.cpus) * host.spec.cpu_overcommit) - facts.foreign_cpus;
+    const Capacity capacity = allocatable_of(host);
+    s.cpus_allocatable = capacity.cpus;
     s.cpus_claimed = claimed.cpus;
-    s.memory_allocatable =
-        static_cast<std::int64_t>(static_cast<double>(facts.memory - facts.foreign_memory - host.spec.memory_reserve) *
-                                  host.spec.memory_overcommit);
+    s.memory_allocatable = capacity.memory;
     s.memory_claimed = claimed.memory;
     s.disk_overcommit = host.spec.disk_overcommit;
     s.disk_reserve = host.spec.disk_reserve;

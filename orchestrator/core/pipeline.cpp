@@ -6,6 +6,7 @@
 
 #include "common/base/ensure.hpp"
 #include "common/base/units.hpp"
+#include "orchestrator/core/planted.hpp"
 
 namespace axle {
 namespace {
@@ -102,6 +103,7 @@ Revision Pipeline::commit(Transaction& tx) {
 
 void Pipeline::when_durable(std::function<void()> then) {
     if (waiting_.empty() && store_.durable() >= head_) return then();
+    if (planted_in_core().answer_before_durable) return then();
     waiting_.emplace_back(head_, std::move(then));
 }
 
@@ -128,7 +130,7 @@ Result<SubscriptionId> Pipeline::subscribe(Revision since, std::shared_ptr<Chang
         return fail(Code::gone, "changes in memory reach back to {}, {} is older", oldest_change(), since);
     if (since > head_) return fail(Code::gone, "revision {} was never reached; the head is {}", since, head_);
     const SubscriptionId id = ++last_subscription_;
-    subscribers_[id] = {since, std::move(sink)};
+    subscribers_[id] = {planted_in_core().drop_event_at_resume ? since + 1 : since, std::move(sink)};
     when_durable([this] { feed(store_.durable()); });
     return id;
 }

@@ -3,6 +3,7 @@
 
 #include "common/base/units.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/planted.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -16,7 +17,7 @@ void Controllers::reconcile_vm(const Uuid& id) {
     }
     if (vm()->is_deleted())
         expunge_vm(tx, *vm());
-    else if (!vm()->status.placement)
+    else if (!vm()->status.placement && !(planted_in_core().lose_wakeups && waiting_.contains(id)))
         place_vm(tx, *vm());
     if (vm() != nullptr) {
         set_phase(tx, id);
@@ -122,7 +123,7 @@ void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Dec
     waiting_.erase(id);
     const Ref at{host.meta.id, host.meta.name};
     const HostFacts& facts = host.status.facts;
-    const Epoch epoch{tx.moment().incarnation, tx.next_revision()};
+    const Epoch epoch{tx.moment().incarnation, planted_in_core().reuse_epochs ? 1 : tx.next_revision()};
     for (const auto& [name, disk] : tx.world().find<Vm>(id)->spec.disks) {
         if (tx.world().find<Volume>(disk.volume.id)->status.placement) continue;
         tx.update_status<Volume>(disk.volume.id, [&](Volume& v) {
