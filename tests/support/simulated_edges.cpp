@@ -8,11 +8,18 @@
 namespace axle::test {
 
 Seams SimulatedEdges::seams(Random& random) {
-    return {
-        *clock_, random, *this, *this, *this, *this, *this, *this, [this](log::Level level, const std::string& text) {
-            machine_.log.push_back(
-                fmt::format("{:>8} {} {}", machine_.time_.now_ms(), level == log::Level::info ? "i" : "W", text));
-        }};
+    return {*clock_,
+            random,
+            machine_.real_files != nullptr ? *machine_.real_files : *this,
+            *this,
+            *this,
+            *this,
+            *this,
+            *this,
+            [this](log::Level level, const std::string& text) {
+                machine_.log.push_back(
+                    fmt::format("{:>8} {} {}", machine_.time_.now_ms(), level == log::Level::info ? "i" : "W", text));
+            }};
 }
 
 template <typename T>

@@ -71,6 +71,8 @@ class SimulatedMachine {
     std::string opened_by(VolumeId volume, VmId but) const;  // a guest that has it open, or empty
     bool has_nothing_of(VmId vm) const;                      // no domain, tap, seed
 
+    // In place of the simulated state files, for tests with real disks; they keep `files` as it is on disk.
+    StateFiles* real_files = nullptr;
     MachineFaults faults;
     HostFacts facts{.hostname = "simulated", .cpus = 8, .memory = std::int64_t{32} << 30};  // what the machine is
     std::int64_t pool_size = std::int64_t{1} << 30, pool_free = std::int64_t{1} << 29;

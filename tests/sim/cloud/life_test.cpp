@@ -1,45 +1,220 @@
-// The life of guests in a whole cloud without faults, and the promises of the design one by one.
+// The life of guests in a whole cloud: what users rely on, one promise a test.
 #include <doctest/doctest.h>
 
-#include "tests/support/cloud/eyes.hpp"
+#include "tests/sim/cloud/fixture.hpp"
 
 using namespace axle;
 using namespace axle::test;
 using std::chrono::hours;
 using std::chrono::minutes;
 
-namespace {
-
-const char* const kWeb = R"({"name":"web","spec":{"disks":{"root":{"image":"debian","size":"2GiB"}},)"
-                         R"("nics":{"eth0":{"network":"blue"}}}})";
-
-struct Furnished : Cloud {
-    explicit Furnished(CloudOptions with = {}) : Cloud(with) { furnish(); }
-    bool settles(milliseconds limit = minutes{20}) {
-        return run_until([this] { return eyes->unsettled().empty(); }, limit);
-    }
-};
-
-std::string said(const Reply& reply) {
-    return reply.lost ? "lost" : reply.result ? "ok" : reply.result.error().message;
-}
-
-}  // namespace
-
 TEST_CASE("a guest is made, runs, stops, is deleted, and nothing is left") {
     Furnished cloud;
     REQUIRE(cloud.violation() == "");
-    CHECK(said(cloud.ask_and_wait(Cloud::create(Kind::vm, "default", kWeb))) == "ok");
+    CHECK(cloud.makes_vm("web") == "ok");
     CHECK(cloud.run_until([&] { return cloud.is_running("web"); }));
     CHECK(cloud.settles());
-    CHECK(cloud.eyes->unsettled() == "");
-    CHECK(said(cloud.ask_and_wait(Cloud::act(Kind::vm, "default", "web", "stop"))) == "ok");
+    CHECK(cloud.acts("web", "stop") == "ok");
     CHECK(cloud.settles());
     CHECK(!cloud.is_running("web"));
-    CHECK(said(cloud.ask_and_wait(Cloud::remove(Kind::vm, "default", "web", true))) == "ok");
-    CHECK(cloud.run_until(
-        [&] { return cloud.world().all(Kind::vm).empty() && cloud.world().all(Kind::volume).empty(); }));
-    CHECK(cloud.run_until([&] { return cloud.eyes->left_over().empty(); }));
-    CHECK(cloud.eyes->left_over() == "");
+    CHECK(cloud.deletes("web", true) == "ok");
+    CHECK(cloud.expunges());
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a stop that runs out of time fails as a task, the guest runs on, and force ends it") {
+    Furnished cloud({.hosts = 1});
+    cloud.machine().faults.deaf_guests = 100;
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    REQUIRE(cloud.acts("web", "stop") == "ok");
+    const Uuid task = cloud.last.result->task;
+    ObjectPtr ended;
+    cloud.orchestrator().wait_task(Cloud::admin(), task, minutes{5}, [&](Result<ObjectPtr> t) { ended = *t; });
+    REQUIRE(cloud.run_until([&] { return ended != nullptr; }));
+    CHECK(static_cast<const Task&>(*ended).status.phase == TaskPhase::failed);
+    CHECK(static_cast<const Task&>(*ended).status.error->hint.find("--force") != std::string::npos);
+    CHECK(cloud.settles());
+    CHECK(cloud.is_running("web"));
+    CHECK(cloud.vm("web")->spec.power == Power::running);
+    CHECK(cloud.acts("web", "stop", R"({"force":true})") == "ok");
+    CHECK(cloud.settles());
+    CHECK(!cloud.is_running("web"));
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a guest that shuts itself down stays off, over a power cut too, until the next start") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    cloud.machine().guest_shuts_down(VmId{cloud.vm("web")->meta.id});
+    CHECK(cloud.run_until([&] { return cloud.vm("web")->status.phase == VmPhase::stopped; }));
+    cloud.power_cut(0, minutes{1});
+    cloud.run_for(minutes{5});
+    CHECK(cloud.settles());
+    CHECK(!cloud.is_running("web"));
+    CHECK(cloud.acts("web", "start") == "ok");
+    CHECK(cloud.settles());
+    CHECK(cloud.is_running("web"));
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a guest that crashes, or that virsh destroys, is started again") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    const VmId id{cloud.vm("web")->meta.id};
+    for (const bool crash : {true, false}) {
+        CAPTURE(crash);
+        const auto starts = cloud.machine().domains[id].starts;
+        crash ? cloud.machine().guest_crashes(id) : cloud.machine().virsh_destroy(id);
+        CHECK(cloud.run_until([&] { return cloud.machine().domains[id].starts > starts; }));
+        CHECK(cloud.settles());
+        CHECK(cloud.is_running("web"));
+    }
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a deleted guest comes back with its disks, and goes for good after its retention") {
+    Furnished cloud;
+    REQUIRE(cloud.makes_vm("web", R"(,"retention":"1h")") == "ok");
+    REQUIRE(cloud.settles());
+    const Uuid id = cloud.vm("web")->meta.id, disk = cloud.volume("web-root")->meta.id;
+    REQUIRE(cloud.deletes("web") == "ok");
+    cloud.run_for(minutes{30});
+    CHECK(cloud.vm("web") == nullptr);
+    CHECK(cloud.does(Cloud::act(Kind::vm, "default", id.str(), "restore")) == "ok");
+    CHECK(cloud.volume("web-root")->meta.id == disk);
+    CHECK(cloud.acts("web", "start") == "ok");
+    CHECK(cloud.settles());
+    CHECK(cloud.is_running("web"));
+    REQUIRE(cloud.deletes("web") == "ok");
+    cloud.run_for(minutes{50});
+    CHECK(cloud.world().find<Vm>(id) != nullptr);
+    cloud.run_for(minutes{15});
+    CHECK(cloud.expunges());
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("who waits for room gets it when there is some") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("one", R"(,"memory":"5GiB")") == "ok");
+    REQUIRE(cloud.makes_vm("two", R"(,"memory":"5GiB")") == "ok");
+    const Uuid task = cloud.last.result->task;
+    CHECK(cloud.run_until([&] { return cloud.vm("two")->status.phase == VmPhase::waiting; }));
+    CHECK(cloud.run_until([&] { return cloud.task(task)->status.reason.find("GiB") != std::string::npos; }));
+    CHECK(cloud.settles());
+    CHECK(cloud.deletes("one") == "ok");
+    CHECK(cloud.run_until([&] { return cloud.is_running("two"); }));
+    CHECK(cloud.settles());
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a deleted guest whose host was filled since is not restored, with the numbers") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("one", R"(,"memory":"5GiB")") == "ok");
+    REQUIRE(cloud.settles());
+    const Uuid id = cloud.vm("one")->meta.id;
+    REQUIRE(cloud.deletes("one") == "ok");
+    REQUIRE(cloud.makes_vm("two", R"(,"memory":"5GiB")") == "ok");
+    REQUIRE(cloud.settles());
+    const std::string said = cloud.does(Cloud::act(Kind::vm, "default", id.str(), "restore"));
+    CHECK(said.find("needs 1 CPUs and 5 GiB") != std::string::npos);
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a project's limit refuses what goes beyond it, and a delete makes room at once") {
+    Furnished cloud;
+    REQUIRE(cloud.does(Cloud::patch(Kind::project, "", "default", R"({"spec":{"limits":{"vms":1}}})")) == "ok");
+    REQUIRE(cloud.makes_vm("one") == "ok");
+    CHECK(cloud.makes_vm("two").find("may have 1 vms") != std::string::npos);
+    CHECK(cloud.volume("two-root") == nullptr);  // a refused create leaves nothing
+    REQUIRE(cloud.settles());
+    CHECK(cloud.deletes("one") == "ok");
+    CHECK(cloud.makes_vm("two") == "ok");
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("two creates that share a sync get different addresses") {
+    Furnished cloud;
+    cloud.sync_slow_ms = 500;
+    int answers = 0;
+    for (const char* name : {"one", "two"}) {
+        cloud.ask(Cloud::create(Kind::vm, "default",
+                                fmt::format(R"({{"name":"{}","spec":{{"disks":{{"root":{{"size":"1GiB"}}}},)"
+                                            R"("nics":{{"eth0":{{"network":"blue"}}}}}}}})",
+                                            name)),
+                  [&](const Reply& reply) { answers += reply.result ? 1 : 0; });
+    }
+    REQUIRE(cloud.run_until([&] { return answers == 2; }));
+    CHECK(cloud.vm("one")->status.nics.at("eth0").address != cloud.vm("two")->status.nics.at("eth0").address);
+    cloud.eyes->look_closely();
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a request that is repeated with its key does nothing twice, over a restart too") {
+    Furnished cloud;
+    Mutation m = Cloud::create(Kind::volume, "default", R"({"name":"data","spec":{"size":"1GiB"}})");
+    m.idempotency_key = "k1";
+    m.body_hash = "b1";
+    REQUIRE(cloud.does(m) == "ok");
+    const Uuid id = cloud.last.result->object->meta.id;
+    const Uuid task = cloud.last.result->task;
+    cloud.restart_orchestrator_in(seconds{1});
+    cloud.run_for(seconds{5});
+    CHECK(cloud.does(m) == "ok");
+    CHECK(cloud.last.result->replayed);
+    CHECK(cloud.last.result->object->meta.id == id);
+    CHECK(cloud.last.result->task == task);
+    m.body_hash = "b2";
+    CHECK(cloud.does(m).find("another body") != std::string::npos);
+    CHECK(cloud.world().all(Kind::volume).size() == 1);
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("how a task ended is known after a restart") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    const Uuid task = cloud.last.result->task;
+    REQUIRE(cloud.settles());
+    cloud.restart_orchestrator_in(seconds{1});
+    cloud.run_for(seconds{5});
+    ObjectPtr ended;
+    cloud.orchestrator().wait_task(Cloud::admin(), task, minutes{1}, [&](Result<ObjectPtr> t) {
+        if (t) ended = *t;
+    });
+    CHECK(cloud.run_until([&] { return ended != nullptr; }));
+    CHECK(static_cast<const Task&>(*ended).status.phase == TaskPhase::succeeded);
+}
+
+TEST_CASE("a wall clock that jumps by years expunges nothing early") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web", R"(,"retention":"4h")") == "ok");
+    REQUIRE(cloud.settles());
+    const Uuid id = cloud.vm("web")->meta.id;
+    REQUIRE(cloud.deletes("web") == "ok");
+    cloud.jump_wall(INT64_C(10) * 365 * 24 * 3'600'000);
+    cloud.run_for(minutes{90});
+    CHECK(cloud.world().find<Vm>(id) != nullptr);
+    cloud.restart_orchestrator_in(seconds{1});  // time off counts for an hour at most
+    cloud.jump_wall(INT64_C(10) * 365 * 24 * 3'600'000);
+    cloud.run_for(seconds{30});
+    CHECK(cloud.world().find<Vm>(id) == nullptr);  // 3 h at double speed, and 1 h: it was due
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a disk that is attached to a guest that has a place is made there") {
+    Furnished cloud;
+    REQUIRE(cloud.does(Cloud::create(Kind::volume, "default", R"({"name":"data","spec":{"size":"1GiB"}})")) == "ok");
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    CHECK(cloud.acts("web", "attach", R"({"disk":"data","volume":"data"})") == "ok");
+    CHECK(cloud.acts("web", "attach", R"({"disk":"more","size":"1GiB"})") == "ok");
+    CHECK(cloud.settles());
+    CHECK(cloud.volume("data")->status.placement->host == cloud.vm("web")->status.placement->host);
+    CHECK(cloud.deletes("web", true) == "ok");
+    CHECK(cloud.run_until([&] { return cloud.world().all(Kind::vm).empty(); }));
+    CHECK(cloud.volume("data")->status.attached_to.name == "");
+    CHECK(cloud.settles());
     CHECK(cloud.violation() == "");
 }

@@ -301,8 +301,7 @@ bool befall_orchestrator(Cloud& cloud, const Act& act) {
     } else if (act.verb == "stall") {
         cloud.disk.stalled = true;
         cloud.time.after(span / 2, [&cloud] {
-            if (!std::exchange(cloud.disk.stalled, false) || !cloud.orchestrator_runs()) return;
-            cloud.store().unstall();
+            if (cloud.disk.stalled) cloud.unstall();
         });
     } else if (act.verb == "disk-full") {
         cloud.disk.space.below_reserve = true;

@@ -13,7 +13,10 @@ Cloud::Cloud(const CloudOptions& with) : random(with.seed), options(with) {
     start_orchestrator();
     hosts.resize(static_cast<std::size_t>(options.hosts));
     for (std::size_t i = 0; i < hosts.size(); ++i) make_host(i, process_->store->state().cluster.str());
-    time.after_each([this] { eyes->look(); });
+    time.after_each([this] {
+        eyes->look();
+        if (options.after_event) options.after_event();
+    });
 }
 
 Cloud::~Cloud() {
@@ -25,11 +28,12 @@ Cloud::~Cloud() {
 
 void Cloud::make_host(std::size_t number, const std::string& cluster) {
     HostMachine& host = hosts[number];
-    const AgentIdentity identity{.cluster = cluster,
-                                 .host = HostId{Uuid::make_v7({1'800'000'000'000}, random)},
-                                 .version = "0",
-                                 .log_folder = "/log",
-                                 .run_folder = "/run"};
+    const AgentIdentity identity{
+        .cluster = cluster,
+        .host = HostId{*Uuid::parse(fmt::format("01890000-0000-7000-8000-{:012x}", number + 1))},
+        .version = "0",
+        .log_folder = "/log",
+        .run_folder = "/run"};
     host.machine = std::make_unique<SimulatedMachine>(time, random, identity);
     host.machine->facts = {.hostname = fmt::format("h{}", number),
                            .cpus = options.host_cpus,
@@ -38,18 +42,14 @@ void Cloud::make_host(std::size_t number, const std::string& cluster) {
                            .guest_cpu_model = "qemu64"};
     host.machine->pool_size = options.pool_size;
     host.machine->pool_free = options.pool_size / 2;
+    if (options.prepare_host) options.prepare_host(*host.machine);
     host.machine->start_agent();
     dial(number);
 }
 
 // ---- the orchestrator's process
 
-void Cloud::start_orchestrator() {
-    if (process_) return;
-    ++orchestrator_starts;
-    trace("the orchestrator starts");
-    process_ = std::make_unique<Process>(*this);
-    process_->clock.jump_wall(wall_offset_ms_);
+Result<std::unique_ptr<Store>> Cloud::open_store() {
     MemoryStore::Options with{
         .agents = {},
         .sync_delay = [this] { return milliseconds{random.between(0, sync_slow_ms)}; },
@@ -62,7 +62,22 @@ void Cloud::start_orchestrator() {
                     restart_orchestrator_in(milliseconds{500});
                 });
             }};
-    auto store = MemoryStore::open(disk, process_->clock, process_->clock, random, std::move(with));
+    TRY(store, MemoryStore::open(disk, process_->clock, process_->clock, random, std::move(with)));
+    return std::unique_ptr<Store>(std::move(store));
+}
+
+void Cloud::unstall() {
+    disk.stalled = false;
+    if (auto* memory = process_ ? dynamic_cast<MemoryStore*>(process_->store.get()) : nullptr) memory->unstall();
+}
+
+void Cloud::start_orchestrator() {
+    if (process_) return;
+    ++orchestrator_starts;
+    trace("the orchestrator starts");
+    process_ = std::make_unique<Process>(*this);
+    process_->clock.jump_wall(wall_offset_ms_);
+    auto store = options.open_store ? options.open_store() : open_store();
     if (!store) {
         process_.reset();
         return violate("the store does not open: " + store.error().message);
@@ -180,8 +195,7 @@ void Cloud::stop_faults() {
     }
     disk.space.below_reserve = false;
     disk.sync_fails = false;
-    if (disk.stalled && process_) process_->store->unstall();
-    disk.stalled = false;
+    unstall();
     wire_rules = {};
     start_orchestrator();
 }
@@ -190,9 +204,8 @@ void Cloud::stop_faults() {
 
 std::string Cloud::durable_object(Kind kind, const Uuid& id) const {
     const Table table = kind == Kind::task ? Table::tasks : Table::objects;
-    const auto& rows = disk.tables[static_cast<std::size_t>(table)];
-    const auto row = rows.find(object_key(kind, id));
-    return row == rows.end() ? "" : row->second;
+    const auto row = process_->store->get(table, object_key(kind, id));
+    return row ? row->value_or("") : "";
 }
 
 void Cloud::check_destroy(std::size_t number, const Destroy& destroy) {

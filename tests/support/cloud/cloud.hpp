@@ -24,6 +24,12 @@ struct CloudOptions {
     int hosts = 3;
     std::int64_t host_cpus = 4, host_memory = 8 * kGiB;  // 16 cpus to give, 7.5 GiB
     std::int64_t pool_size = 200 * kGiB;
+
+    // For tests with real disks: another store, what happens to a machine before its agent starts, and after each
+    // event.
+    std::function<Result<std::unique_ptr<Store>>()> open_store = {};
+    std::function<void(SimulatedMachine&)> prepare_host = {};
+    std::function<void()> after_event = {};
 };
 
 // One answer to a mutation. lost: the orchestrator died first, the outcome is unknown.
@@ -75,7 +81,8 @@ class Cloud {
     // ---- looking
     World const& world() const { return process_->orchestrator->world(); }
     Orchestrator& orchestrator() { return *process_->orchestrator; }
-    MemoryStore& store() { return *process_->store; }
+    Store& store() { return *process_->store; }
+    void unstall();
     VirtualClock& orchestrator_clock() { return process_->clock; }
     const Vm* vm(const std::string& name) const;
     const Volume* volume(const std::string& name) const;
@@ -108,7 +115,7 @@ class Cloud {
         explicit Process(Cloud& cloud) : clock(cloud.time, 0), importer(cloud.image_files, clock, cloud.random) {}
         VirtualClock clock;
         SimulatedImporter importer;
-        std::unique_ptr<MemoryStore> store;
+        std::unique_ptr<Store> store;
         std::unique_ptr<Orchestrator> orchestrator;
     };
     void make_host(std::size_t number, const std::string& cluster);
@@ -117,6 +124,7 @@ class Cloud {
     void check_sent(std::size_t host, const Message& message);
     void check_destroy(std::size_t host, const Destroy& destroy);
     std::string durable_object(Kind kind, const Uuid& id) const;
+    Result<std::unique_ptr<Store>> open_store();
 
     std::unique_ptr<Process> process_;
     std::int64_t wall_offset_ms_ = 0;

@@ -100,7 +100,10 @@ void Eyes::changed(const ChangeEvent& event) {
     const Vm& vm = static_cast<const Vm&>(*event.object);
     const Vm* old = event.before ? static_cast<const Vm*>(event.before.get()) : nullptr;
     if (old != nullptr && (vm.spec.cpus > old->spec.cpus || vm.spec.memory > old->spec.memory)) grown_.insert(key.id);
-    if (vm.status.placement && (old == nullptr || !old->status.placement)) bound(vm);
+    if (!vm.status.placement) return;
+    const bool bound = old == nullptr || !old->status.placement;
+    if (bound && !epochs_.insert(vm.status.placement->epoch).second) cloud_.violate("an epoch was given twice");
+    if (bound || (old->is_deleted() && !vm.is_deleted())) check_capacity(vm.status.placement->host.id);
 }
 
 void Eyes::changed_task(const ChangeEvent& event) {
@@ -119,8 +122,7 @@ void Eyes::changed_task(const ChangeEvent& event) {
 }
 
 // Capacity: what records claim on the host that was just taken is not more than it has to give.
-void Eyes::bound(const Vm& vm) {
-    const Uuid at = vm.status.placement->host.id;
+void Eyes::check_capacity(const Uuid& at) {
     const Host* host = cloud_.world().find<Host>(at);
     const bool grown = std::ranges::any_of(grown_, [&](const Uuid& id) {
         const Vm* other = cloud_.world().find<Vm>(id);

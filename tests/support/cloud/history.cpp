@@ -78,6 +78,21 @@ std::string clear_away(Cloud& cloud) {
     return cloud.violation();
 }
 
+void finish(Play& play, const Cloud& cloud) {
+    play.events = cloud.time.events_run();
+    play.virtual_ms = cloud.time.now_ms();
+    play.log = cloud.log;
+    for (std::size_t i = 0; !play.trouble.empty() && i < cloud.hosts.size(); ++i) {
+        for (const std::string& line : cloud.hosts[i].machine->log) play.log.push_back(line + fmt::format(" [h{}]", i));
+    }
+    std::ranges::stable_sort(play.log, {},
+                             [](const std::string& line) { return std::strtoll(line.c_str(), nullptr, 10); });
+}
+
+std::string how_answered(const Reply& reply) {
+    return reply.lost ? "lost" : reply.result ? "ok" : name_of(reply.result.error().code);
+}
+
 Play play_with_faults(const History& history) {
     Play play;
     Cloud cloud({.seed = history.seed, .hosts = history.hosts});
@@ -86,9 +101,8 @@ Play play_with_faults(const History& history) {
         cloud.trace("act: " + text_of(act));
         if (auto mutation = mutation_of(cloud, act)) {
             cloud.ask(std::move(*mutation), [&play, &cloud, verb = act.verb](const Reply& reply) {
-                const std::string how = reply.lost ? "lost" : reply.result ? "ok" : name_of(reply.result.error().code);
-                ++play.answers[verb + " " + how];
-                cloud.trace("answer: " + verb + " " + how +
+                ++play.answers[verb + " " + how_answered(reply)];
+                cloud.trace("answer: " + verb + " " + how_answered(reply) +
                             (reply.lost || reply.result ? "" : " " + reply.result.error().message));
             });
         } else {
@@ -100,14 +114,7 @@ Play play_with_faults(const History& history) {
     play.trouble = cloud.violation();
     if (play.trouble.empty()) play.trouble = converge(cloud, minutes{60});
     if (play.trouble.empty()) play.trouble = clear_away(cloud);
-    play.events = cloud.time.events_run();
-    play.virtual_ms = cloud.time.now_ms();
-    play.log = cloud.log;
-    for (std::size_t i = 0; !play.trouble.empty() && i < cloud.hosts.size(); ++i) {
-        for (const std::string& line : cloud.hosts[i].machine->log) play.log.push_back(line + fmt::format(" [h{}]", i));
-    }
-    std::ranges::stable_sort(play.log, {},
-                             [](const std::string& line) { return std::strtoll(line.c_str(), nullptr, 10); });
+    finish(play, cloud);
     return play;
 }
 
@@ -182,7 +189,7 @@ std::string report(const History& history, const Play& first, const Player& play
 
 std::vector<std::uint64_t> seeds_to_play(std::size_t fixed, std::size_t fresh) {
     if (const char* one = std::getenv("TEST_SEED")) return {std::strtoull(one, nullptr, 10)};
-    if (const char* all = std::getenv("SIM_SEEDS")) {
+    if (const char* all = std::getenv("SIM_HISTORIES")) {
         fixed = std::strtoull(all, nullptr, 10);
         fresh = 0;
     }

@@ -22,7 +22,8 @@ struct Play {
     std::uint64_t events = 0;
     std::int64_t virtual_ms = 0;
     std::vector<std::string> log;
-    std::map<std::string, int> answers;  // "verb ok", "verb conflict", ...
+    std::map<std::string, int> answers;   // "verb ok", "verb conflict", ...
+    std::map<std::string, int> coverage;  // "phase of the VM: verb"
 };
 using Player = std::function<Play(const History&)>;
 
@@ -30,6 +31,13 @@ using Player = std::function<Play(const History&)>;
 // nothing may be left.
 History draw_history(std::uint64_t seed, std::size_t acts, bool with_faults);
 Play play_with_faults(const History& history);
+
+// The same, one act after the other, each answer held against a reference model; hosts fail, no answer is lost.
+History draw_model_history(std::uint64_t seed, std::size_t acts);
+Play play_against_reference(const History& history);
+
+void finish(Play& play, const Cloud& cloud);   // figures and the log, merged from all machines
+std::string how_answered(const Reply& reply);  // "ok", "lost" or the name of the error's code
 
 // "" when the cloud is as its users wish within the limit.
 std::string converge(Cloud& cloud, milliseconds limit);
@@ -43,7 +51,7 @@ std::optional<History> read_history(const std::string& path);
 // What a test does with a seed that fails: shortens, writes build/results/LEVEL-SEED.history, tells how to replay it.
 std::string report(const History& history, const Play& first, const Player& play);
 
-// Seeds to play: TEST_SEED alone, or fixed ones and fresh ones (SIM_SEEDS in all).
+// Seeds to play: TEST_SEED alone, or fixed ones and fresh ones (SIM_HISTORIES in all).
 std::vector<std::uint64_t> seeds_to_play(std::size_t fixed, std::size_t fresh);
 
 }  // namespace axle::test

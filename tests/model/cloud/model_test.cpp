@@ -1,0 +1,31 @@
+// What people do, generated, against a small model of what they are owed (tests/support/cloud/reference.hpp).
+#include <cstdlib>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/cloud/history.hpp"
+
+using namespace axle;
+using namespace axle::test;
+
+TEST_CASE("every answer is one that the reference model calls right, and in the end all is as users were promised") {
+    if (std::getenv("TEST_REPLAY") != nullptr) return;
+    std::map<std::string, int> coverage;
+    for (const std::uint64_t seed : seeds_to_play(20, 2)) {
+        const History history = draw_model_history(seed, 100);
+        const Play play = play_against_reference(history);
+        for (const auto& [pair, count] : play.coverage) coverage[pair] += count;
+        if (!play.trouble.empty()) FAIL_CHECK(report(history, play, play_against_reference));
+    }
+    MESSAGE(fmt::format("{} pairs of (state of a VM, action) were met", coverage.size()));
+}
+
+TEST_CASE("a history that was written down is played again") {
+    const char* path = std::getenv("TEST_REPLAY");
+    if (path == nullptr) return;
+    const auto history = read_history(path);
+    REQUIRE(history);
+    const Play play = play_against_reference(*history);
+    for (const std::string& line : play.log) MESSAGE(line);
+    CHECK(play.trouble == "");
+}

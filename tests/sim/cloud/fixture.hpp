@@ -1,0 +1,43 @@
+// A furnished cloud and the few documents that scenarios use.
+#pragma once
+#include <string>
+
+#include "tests/support/cloud/eyes.hpp"
+
+namespace axle::test {
+
+struct Furnished : Cloud {
+    explicit Furnished(CloudOptions with = {}) : Cloud(with) { furnish(); }
+
+    bool settles(milliseconds limit = std::chrono::minutes{20}) {
+        return run_until([this] { return eyes->unsettled().empty(); }, limit);
+    }
+    bool expunges(milliseconds limit = std::chrono::minutes{20}) {
+        return run_until(
+            [this] {
+                return world().all(Kind::vm).empty() && world().all(Kind::volume).empty() && eyes->left_over().empty();
+            },
+            limit);
+    }
+    // "ok", "lost" or the message.
+    std::string does(Mutation mutation) {
+        last = ask_and_wait(std::move(mutation));
+        return last.lost ? "lost" : last.result ? "ok" : last.result.error().message;
+    }
+    std::string makes_vm(const std::string& name, const std::string& more = "") {
+        return does(
+            create(Kind::vm, "default",
+                   fmt::format(R"({{"name":"{}","spec":{{"disks":{{"root":{{"image":"debian","size":"2GiB"}}}},)"
+                               R"("nics":{{"eth0":{{"network":"blue"}}}},"stopTimeout":"20s"{}}}}})",
+                               name, more)));
+    }
+    std::string acts(const std::string& vm, const std::string& action, const std::string& arguments = "") {
+        return does(act(Kind::vm, "default", vm, action, arguments));
+    }
+    std::string deletes(const std::string& vm, bool now = false) { return does(remove(Kind::vm, "default", vm, now)); }
+    SimulatedMachine& machine(std::size_t host = 0) { return *hosts[host].machine; }
+
+    Reply last;
+};
+
+}  // namespace axle::test
