@@ -4,8 +4,14 @@
 
 namespace axle {
 
-void tell_ready() { sd_notify(0, "READY=1"); }
-void tell_stopping() { sd_notify(0, "STOPPING=1"); }
-void tell_alive() { sd_notify(0, "WATCHDOG=1"); }
+void tell_ready() {
+    sd_notify(0, "READY=1");
+}
+void tell_stopping() {
+    sd_notify(0, "STOPPING=1");
+}
+void tell_alive() {
+    sd_notify(0, "WATCHDOG=1");
+}
 
 }  // namespace axle
