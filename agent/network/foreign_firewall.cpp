@@ -2,9 +2,6 @@
 
 #include <map>
 
-#include "common/base/file.hpp"
-#include "common/base/process.hpp"
-
 namespace axle {
 namespace {
 
@@ -26,9 +23,19 @@ std::vector<Need> needs_of(const NetworkDocument& network, const HostPath& path)
         out.push_back(
             {"connections to forwarded ports", {.hook = "forward", .in = out_of, .out = bridge, .status = "dnat"}});
     out.push_back({"guests' requests for an address (DHCP)",
-                   {.hook = "input", .in = bridge, .protocol = "udp", .port = "67", .source = "0.0.0.0"}});
+                   {.hook = "input",
+                    .in = bridge,
+                    .protocol = "udp",
+                    .port = "67",
+                    .source = "0.0.0.0",
+                    .destination_type = "broadcast"}});
     out.push_back({"guests' look-ups of names (DNS)",
-                   {.hook = "input", .in = bridge, .protocol = "udp", .port = "53", .destination = network.gateway}});
+                   {.hook = "input",
+                    .in = bridge,
+                    .protocol = "udp",
+                    .port = "53",
+                    .destination = network.gateway,
+                    .destination_type = "local"}});
     return out;
 }
 
@@ -86,13 +93,6 @@ std::vector<ForeignBlock> foreign_blocks(const std::vector<ForeignChain>& chains
         out.push_back(std::move(block));
     }
     return out;
-}
-
-Result<std::vector<ForeignChain>> read_legacy_rules() {
-    const auto tables = read_file("/proc/net/ip_tables_names", 4096);
-    if (!tables || tables->find("filter") == std::string::npos) return std::vector<ForeignChain>{};
-    TRY(listing, run_checked({.program = "iptables-legacy-save", .arguments = {"-t", "filter"}}));
-    return read_iptables_save(listing);
 }
 
 std::vector<Opening> openings(const std::string& program, const std::string& interface) {

@@ -26,6 +26,13 @@ std::vector<ForeignBlock> foreign_blocks(const std::vector<ForeignChain>& chains
 
 // The rules of iptables-legacy in the filter table, where this kernel has any. Blocks.
 Result<std::vector<ForeignChain>> read_legacy_rules();
+// All of others' rules in this network namespace: nft's, iptables-nft's, iptables-legacy's. Blocks.
+Result<std::vector<ForeignChain>> read_foreign_rules();
+// How packets leave this host, as its kernel says. Blocks.
+Result<HostPath> read_host_path();
+
+// Programs whose firewalls would cut off the guests of any nat network here, and that can be opened. Blocks.
+Result<std::vector<std::string>> blocking_programs();
 
 // What is run to let the packets of an interface ("axb+", "br0") through, and to take that back. Pure.
 struct Opening {
@@ -34,10 +41,13 @@ struct Opening {
 };
 std::vector<Opening> openings(const std::string& program, const std::string& interface);
 
-// Blocks. record: path of the file that remembers what was opened. Both are idempotent; closing what others have taken
-// away already succeeds.
+// Blocks. record: path of the file that remembers what was opened. Both are idempotent: opening with nothing named does
+// again what was agreed to before (Docker forgets it when it starts); closing what others have taken away succeeds.
 Result<> open_foreign_firewalls(const std::string& record, const std::vector<std::string>& programs,
                                 const std::vector<std::string>& interfaces);
 Result<> close_foreign_firewalls(const std::string& record);
+inline std::string opened_record(const std::string& state_folder) {
+    return state_folder + "/opened-firewalls.json";
+}
 
 }  // namespace axle

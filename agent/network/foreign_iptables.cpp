@@ -56,9 +56,10 @@ Action action_of(const std::string& target) {
 // words: behind "-A CHAIN".
 ForeignRule rule_of(const std::vector<std::string>& words) {
     static const std::map<std::string, Key> kOptions = {
-        {"-i", Key::in},          {"-o", Key::out},           {"-p", Key::protocol},   {"-s", Key::source},
-        {"-d", Key::destination}, {"--dport", Key::port},     {"--dports", Key::port}, {"--ctstate", Key::state},
-        {"--state", Key::state},  {"--ctstatus", Key::status}};
+        {"-i", Key::in},         {"-o", Key::out},           {"-p", Key::protocol},
+        {"-s", Key::source},     {"-d", Key::destination},   {"--dport", Key::port},
+        {"--dports", Key::port}, {"--ctstate", Key::state},  {"--dst-type", Key::destination_type},
+        {"--state", Key::state}, {"--ctstatus", Key::status}};
     ForeignRule rule;
     bool negated = false;
     for (std::size_t i = 2; i < words.size(); ++i) {

@@ -27,6 +27,10 @@ Key key_of(const json& left) {
         const auto found = kKeys.find(text(*meta, "key"));
         return found == kKeys.end() ? Key::unknown : found->second;
     }
+    if (const auto fib = left.find("fib"); fib != left.end() && fib->is_object()) {
+        const bool of_destination = fib->contains("flags") && (*fib)["flags"].dump().find("daddr") != std::string::npos;
+        return text(*fib, "result") == "type" && of_destination ? Key::destination_type : Key::unknown;
+    }
     if (const auto ct = left.find("ct"); ct != left.end() && ct->is_object()) {
         const std::string key = text(*ct, "key");
         return key == "state" ? Key::state : key == "status" ? Key::status : Key::unknown;
@@ -102,6 +106,11 @@ void read_xtables(const json& value, ForeignRule& rule) {
         match.key = Key::state;
         match.values = {"established if accepted"};
     }
+    // ufw lets what is for this host go on by it, and drops the rest without it.
+    if (name == "addrtype") {
+        match.key = Key::destination_type;
+        match.values = {"for this host if it goes on"};
+    }
     rule.matches.push_back(std::move(match));
 }
 
@@ -142,7 +151,12 @@ void add_rules(const json& expressions, ForeignChain& chain) {
             read_verdict(kind, value, rule);
         }
     }
+    const bool goes_on = rule.action == Action::back || rule.action == Action::accept;
     for (Match& match : rule.matches) {
+        if (match.values == std::vector<std::string>{"for this host if it goes on"}) {
+            match.values = {"local", "broadcast"};
+            if (!goes_on) match.key = Key::unknown;
+        }
         if (match.values == std::vector<std::string>{"established if accepted"})
             match.values = {rule.action == Action::accept ? "established" : "invalid"};
     }

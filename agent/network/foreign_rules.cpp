@@ -52,6 +52,9 @@ const std::string* of_packet(Key key, const Packet& packet) {
         case Key::destination:
             value = &packet.destination;
             break;
+        case Key::destination_type:
+            value = &packet.destination_type;
+            break;
         case Key::unknown:
             break;
     }

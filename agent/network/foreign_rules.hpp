@@ -16,10 +16,22 @@ namespace axle {
 struct ForeignRule {
     enum class Action { none, accept, drop, jump, go, back };
     struct Match {
-        enum class Key { in, out, protocol, port, state, status, family, source, destination, unknown };
+        enum class Key {
+            in,
+            out,
+            protocol,
+            port,
+            state,
+            status,
+            family,
+            source,
+            destination,
+            destination_type,
+            unknown
+        };
         Key key = Key::unknown;
         bool negated = false;
-        std::vector<std::string> values;  // "axb*", "tcp", "53", "new", "dnat", "ipv4", "10.0.0.0/8"
+        std::vector<std::string> values;  // "axb*", "tcp", "53", "new", "dnat", "ipv4", "10.0.0.0/8", "local"
     };
     std::vector<Match> matches;
     Action action = Action::none;
@@ -45,6 +57,7 @@ struct Packet {
     std::string state = "new";        // "established"
     std::string status;               // "dnat": by a port forward
     std::string source, destination;  // addresses; empty: any
+    std::string destination_type;     // "local", "broadcast"
 };
 struct Drop {
     const ForeignChain* chain = nullptr;  // the base chain that it was in

@@ -63,7 +63,6 @@ class LinuxNetwork::Work {
     std::vector<std::string> strays(const NetworkPlan& plan) const;
     void sweep(const NetworkPlan& plan);
     void report_foreign(NetworkReport& report, const NetworkPlan& plan);
-    std::string opened_record() const { return options_.state_folder + "/opened-firewalls.json"; }
 
     LinuxNetworkOptions options_;
     Dnsmasq dnsmasq_;
@@ -228,20 +227,11 @@ void LinuxNetwork::Work::sweep(const NetworkPlan& plan) {
 }
 
 void LinuxNetwork::Work::report_foreign(NetworkReport& report, const NetworkPlan& plan) {
-    const auto listing = firewall_.list_ruleset();
-    auto chains = listing ? read_nft_ruleset(*listing) : fail(listing.error());
-    if (!chains) return log::warning("others' firewalls are not known: " + chains.error().message);
-    if (auto legacy = read_legacy_rules(); !legacy)
-        log::warning("rules of iptables-legacy are not known: " + legacy.error().message);
-    else
-        chains->insert(chains->end(), legacy->begin(), legacy->end());
-    HostPath path;
-    for (const Route& route : routes_) {
-        if (route.destination == "0.0.0.0/0" && path.uplink.empty()) path.uplink = name_of(route.out_index);
-    }
-    path.bridged_filtered = read_file("/proc/sys/net/bridge/bridge-nf-call-iptables", 16).value_or("").starts_with('1');
+    const auto chains = read_foreign_rules();
+    const auto path = chains ? read_host_path() : fail(chains.error());
+    if (!path) return log::warning("others' firewalls are not known: " + path.error().message);
     for (const NetworkDocument& network : plan.networks) {
-        for (const ForeignBlock& block : foreign_blocks(*chains, network, path))
+        for (const ForeignBlock& block : foreign_blocks(*chains, network, *path))
             report.networks[network.id].conditions.push_back(trouble("Blocked", block.message + "; " + block.remedy));
     }
 }
@@ -287,7 +277,7 @@ Result<> LinuxNetwork::Work::remove_all() {
         if (is_ours(l)) note(rtnl_->remove_link(l.index));
     }
     note(firewall_.remove());
-    note(close_foreign_firewalls(opened_record()));
+    note(close_foreign_firewalls(opened_record(options_.state_folder)));
     note(settings_.restore_all());
     return outcome;
 }
