@@ -1,9 +1,11 @@
 #include "agent/hypervisor/connection.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "agent/hypervisor/domain_xml.hpp"
 #include "agent/hypervisor/event_loop.hpp"
+#include "agent/hypervisor/observe.hpp"
 #include "common/base/log.hpp"
 
 namespace axle {
@@ -16,39 +18,27 @@ std::optional<VmId> id_of(virDomainPtr domain) {
     return id ? std::optional(VmId{*id}) : std::nullopt;
 }
 
-RunEnd cause_of(int event, int detail) {
-    if (event == VIR_DOMAIN_EVENT_CRASHED) return RunEnd::crashed;
-    if (event != VIR_DOMAIN_EVENT_STOPPED) return RunEnd::none;
-    switch (detail) {
-        case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
-            return RunEnd::guest_shutdown;
-        case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
-            return RunEnd::destroyed;
-        case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
-            return RunEnd::crashed;
-        case VIR_DOMAIN_EVENT_STOPPED_FAILED:
-            return RunEnd::failed;
-        default:
-            return RunEnd::unknown;
-    }
-}
-
-using Listener = std::function<void(DomainHint)>;
+using Listener = std::shared_ptr<HintSink>;
 
 int on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* opaque) {
-    if (const auto id = id_of(domain)) (*static_cast<Listener*>(opaque))({*id, cause_of(event, detail)});
+    if (const auto id = id_of(domain)) (*static_cast<Listener*>(opaque))->tell({*id, run_end_of_event(event, detail)});
     return 0;
 }
 void on_any(virConnectPtr, virDomainPtr domain, void* opaque) {
-    if (const auto id = id_of(domain)) (*static_cast<Listener*>(opaque))({*id, RunEnd::none});
+    if (const auto id = id_of(domain)) (*static_cast<Listener*>(opaque))->tell({*id, RunEnd::none});
 }
 void on_io_error(virConnectPtr, virDomainPtr domain, const char*, const char*, int, const char*, void* opaque) {
+    on_any(nullptr, domain, opaque);
+}
+void on_device_removed(virConnectPtr, virDomainPtr domain, const char*, void* opaque) {
     on_any(nullptr, domain, opaque);
 }
 
 void free_listener(void* opaque) {
     delete static_cast<Listener*>(opaque);
 }
+
+constexpr milliseconds kFirstPause{500}, kLongestPause{15'000};
 
 }  // namespace
 
@@ -89,12 +79,35 @@ std::string take_string(char* text) {
     return out;
 }
 
-LibvirtHypervisor::Connection::Connection(LibvirtOptions options, Loop& events, Executor& core)
-    : options_(std::move(options)), core_(core) {
+void HintSink::listen(std::function<void(DomainHint)> told) {
+    const std::lock_guard guard(mutex_);
+    told_ = std::make_shared<std::function<void(DomainHint)>>(std::move(told));
+}
+void HintSink::tell(DomainHint hint) {
+    const std::lock_guard guard(mutex_);
+    if (core_ != nullptr && told_) core_->post([told = told_, hint] { (*told)(hint); });
+}
+void HintSink::close() {
+    const std::lock_guard guard(mutex_);
+    core_ = nullptr;
+}
+
+LibvirtHypervisor::Connection::Connection(LibvirtOptions options, Loop& events, Workers& workers, Executor& core)
+    : options_(std::move(options)), events_(events), hints_(std::make_shared<HintSink>(core)), workers_(&workers) {
     run_libvirt_events_on(events);
     virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});  // else it prints to stderr
 }
 LibvirtHypervisor::Connection::~Connection() = default;
+
+void LibvirtHypervisor::Connection::close() {
+    hints_->close();
+    {
+        const std::lock_guard guard(closing_);
+        workers_ = nullptr;
+    }
+    const std::lock_guard guard(mutex_);
+    drop();
+}
 
 Result<> LibvirtHypervisor::Connection::open() {
     connect_.reset(virConnectOpen(options_.uri.c_str()));
@@ -103,27 +116,80 @@ Result<> LibvirtHypervisor::Connection::open() {
         e.code = Code::unavailable;
         return fail(std::move(e).with_hint("is libvirtd running? systemctl status libvirtd"));
     }
-    virConnectSetKeepAlive(connect_.get(), 5, 5);
+    virConnectSetKeepAlive(connect_.get(), options_.keep_alive_interval_s, options_.keep_alive_count);
     register_events();
     log::info(fmt::format("connected to libvirt at {}", options_.uri));
+    if (opened_before_) hint_all();
+    opened_before_ = true;
     return {};
+}
+
+// Callbacks hold the connection; without this a broken one would never be freed.
+void LibvirtHypervisor::Connection::drop() {
+    if (!connect_) return;
+    virConnectUnregisterCloseCallback(connect_.get(), on_closed);
+    for (const int callback : callbacks_) virConnectDomainEventDeregisterAny(connect_.get(), callback);
+    callbacks_.clear();
+    connect_.reset();
 }
 
 void LibvirtHypervisor::Connection::register_events() {
     const auto add = [&](int event, virConnectDomainEventGenericCallback call) {
-        virConnectDomainEventRegisterAny(connect_.get(), nullptr, event, call,
-                                         new Listener([this](DomainHint h) { hint(h); }), free_listener);
+        auto* listener = new Listener(hints_);
+        const int id = virConnectDomainEventRegisterAny(connect_.get(), nullptr, event, call, listener, free_listener);
+        if (id >= 0) return callbacks_.push_back(id);
+        free_listener(listener);
+        log::warning(libvirt_error(fmt::format("libvirt does not tell event {}", event)).message);
     };
     add(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
     add(VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_any));
     add(VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, VIR_DOMAIN_EVENT_CALLBACK(on_io_error));
+    add(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removed));
+    auto* self = new std::weak_ptr(weak_from_this());
+    const auto release = [](void* opaque) { delete static_cast<std::weak_ptr<Connection>*>(opaque); };
+    if (virConnectRegisterCloseCallback(connect_.get(), on_closed, self, release) != 0) release(self);
+}
+
+// What happened while nobody listened is not told again: each of ours is looked at.
+void LibvirtHypervisor::Connection::hint_all() {
+    virDomainPtr* domains = nullptr;
+    const int count = virConnectListAllDomains(connect_.get(), &domains, 0);
+    for (int i = 0; i < count; ++i) {
+        const Domain domain(domains[i]);
+        const char* name = virDomainGetName(domain.get());
+        const auto id = id_of(domain.get());
+        if (id && name != nullptr && domain_name(*id) == name) hints_->tell({*id, RunEnd::none});
+    }
+    std::free(domains);
+}
+
+// Event loop's thread.
+void LibvirtHypervisor::Connection::on_closed(virConnectPtr, int reason, void* opaque) {
+    const auto self = static_cast<std::weak_ptr<Connection>*>(opaque)->lock();
+    if (self && reason != VIR_CONNECT_CLOSE_REASON_CLIENT) self->reopen_after(kFirstPause);
+}
+
+void LibvirtHypervisor::Connection::reopen_after(milliseconds delay) {
+    events_.post([weak = weak_from_this(), &events = events_, delay] {
+        events.after(delay, [weak, delay] {
+            const auto self = weak.lock();
+            if (!self) return;
+            const std::lock_guard guard(self->closing_);
+            if (self->workers_ == nullptr) return;
+            const bool taken = self->workers_->submit("connect", [weak, delay] {
+                const auto alive = weak.lock();
+                if (alive && !alive->get()) alive->reopen_after(std::min(delay * 2, kLongestPause));
+            });
+            if (!taken) log::warning("libvirt is not asked again: too much is waiting");
+        });
+    });
 }
 
 Result<Connect> LibvirtHypervisor::Connection::get() {
     const std::lock_guard guard(mutex_);
     if (connect_ && virConnectIsAlive(connect_.get()) != 1) {
         log::warning("the connection to libvirt is lost");
-        connect_.reset();
+        drop();
     }
     if (!connect_) TRY_VOID(open());
     virConnectRef(connect_.get());
@@ -148,20 +214,6 @@ Result<Domain> LibvirtHypervisor::Connection::find(virConnectPtr connect, VmId i
             error(Code::conflict, "a domain with id {} is there that Axle did not make; it stays as it is", id.str())
                 .with_hint("virsh dominfo " + id.str()));
     return domain;
-}
-
-void LibvirtHypervisor::Connection::set_listener(std::function<void(DomainHint)> told) {
-    const std::lock_guard guard(mutex_);
-    told_ = std::make_shared<std::function<void(DomainHint)>>(std::move(told));
-}
-
-void LibvirtHypervisor::Connection::hint(DomainHint hint) {
-    std::shared_ptr<std::function<void(DomainHint)>> told;
-    {
-        const std::lock_guard guard(mutex_);
-        told = told_;
-    }
-    if (told) core_.post([told, hint] { (*told)(hint); });
 }
 
 }  // namespace axle

@@ -217,6 +217,11 @@ std::string domain_xml(const DomainPlan& plan) {
         .close("cpu");
     xml.empty("clock", {{"offset", "utc"}});
     xml.text("on_poweroff", "destroy").text("on_reboot", "restart").text("on_crash", "destroy");
+    // A guest that suspends itself would look paused and wake by nobody's wish.
+    xml.open("pm")
+        .empty("suspend-to-mem", {{"enabled", "no"}})
+        .empty("suspend-to-disk", {{"enabled", "no"}})
+        .close("pm");
     xml.open("devices");
     add_ports(xml);
     for (const auto& disk : plan.disks) add_disk(xml, disk);

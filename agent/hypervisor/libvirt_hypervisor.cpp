@@ -1,5 +1,7 @@
 #include "agent/hypervisor/libvirt_hypervisor.hpp"
 
+#include <atomic>
+
 #include "agent/hypervisor/connection.hpp"
 #include "agent/hypervisor/domain_xml.hpp"
 #include "agent/hypervisor/observe.hpp"
@@ -25,6 +27,13 @@ Result<int> state_of(virDomainPtr domain) {
     return state;
 }
 
+// An operation that failed because its connection broke may have happened, or may happen yet.
+Result<> unless_broken(virConnectPtr connect, Result<> done) {
+    if (done || virConnectIsAlive(connect) == 1) return done;
+    return fail(
+        error(Code::timeout, "{}; the connection to libvirt broke, so the outcome is unknown", done.error().message));
+}
+
 Error not_defined(VmId id) {
     return error(Code::not_found, "domain {} is not defined", id.str());
 }
@@ -39,6 +48,14 @@ Result<> define_domain(virConnectPtr connect, const LibvirtOptions& options, con
             return fail(Code::conflict, "domain {} is defined at epoch {}.{}, a later one than {}.{}", id.str(),
                         there.epoch.incarnation, there.epoch.revision, plan.document.epoch.incarnation,
                         plan.document.epoch.revision);
+    }
+    if (!*found) {
+        const Domain namesake(virDomainLookupByName(connect, domain_name(id).c_str()));
+        char theirs[VIR_UUID_STRING_BUFLEN] = "";
+        if (namesake && virDomainGetUUIDString(namesake.get(), theirs) == 0)
+            return fail(
+                error(Code::conflict, "the name {} belongs to domain {}; it stays as it is", domain_name(id), theirs)
+                    .with_hint(fmt::format("virsh domrename {} another-name", domain_name(id))));
     }
     const Domain defined(virDomainDefineXML(connect, domain_xml(plan).c_str()));
     if (!defined) return fail(libvirt_error(fmt::format("define domain {}", id.str())));
@@ -75,18 +92,52 @@ Result<std::string> take_screenshot(virConnectPtr connect, virDomainPtr domain) 
 }  // namespace
 
 LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options, Loop& events, Workers& workers, Executor& core)
-    : workers_(workers), core_(core), connection_(std::make_shared<Connection>(std::move(options), events, core)) {}
-LibvirtHypervisor::~LibvirtHypervisor() = default;
+    : workers_(workers),
+      core_(core),
+      connection_(std::make_shared<Connection>(std::move(options), events, workers, core)) {}
+LibvirtHypervisor::~LibvirtHypervisor() {
+    Loop& events = connection_->events();
+    connection_->close();
+    connection_.reset();
+    events.call([] {});  // a limit that runs out just now has had its word before the core goes
+}
+
+// A call between its question and its one answer: libvirt's, or the limit's.
+template <typename T>
+struct LibvirtHypervisor::Call {
+    Executor& core;
+    std::function<void(Result<T>)> answer;
+    std::atomic<bool> over{false};
+    TimerId limit = 0;  // event loop's thread
+
+    Call(Executor& e, std::function<void(Result<T>)> a) : core(e), answer(std::move(a)) {}
+    void end(Result<T> result) {
+        if (over.exchange(true)) return;
+        core.post([answer = std::move(answer), result = std::make_shared<Result<T>>(std::move(result))] {
+            answer(std::move(*result));
+        });
+    }
+};
 
 template <typename T>
-void LibvirtHypervisor::run(const std::string& lane, std::function<Result<T>(Connection&)> call,
+void LibvirtHypervisor::run(const std::string& lane, std::function<Result<T>(Connection&)> work,
                             std::function<void(Result<T>)> answer) {
-    auto shared = std::make_shared<std::function<void(Result<T>)>>(std::move(answer));
-    const bool taken = workers_.submit(lane, [this, connection = connection_, call = std::move(call), shared] {
-        auto result = std::make_shared<Result<T>>(call(*connection));
-        core_.post([shared, result] { (*shared)(std::move(*result)); });
+    auto call = std::make_shared<Call<T>>(core_, std::move(answer));
+    Loop& events = connection_->events();
+    const milliseconds limit = connection_->options().call_limit;
+    events.post([call, &events, limit, hints = std::weak_ptr(connection_)] {
+        if (call->over) return;
+        call->limit = events.after(limit, [call, limit, hints] {
+            if (!hints.expired())  // the core may have gone with the hypervisor
+                call->end(fail(Code::timeout, "libvirt did not answer within {} ms", limit.count()));
+        });
     });
-    if (!taken) core_.post([shared] { (*shared)(fail(Code::exhausted, "too many calls to libvirt are waiting")); });
+    const bool taken = workers_.submit(lane, [call, connection = connection_, work = std::move(work)] {
+        if (call->over) return;  // nobody expects it any more: not begun
+        call->end(work(*connection));
+        connection->events().post([call, &loop = connection->events()] { loop.cancel(call->limit); });
+    });
+    if (!taken) call->end(fail(Code::exhausted, "too many calls to libvirt are waiting"));
 }
 
 // Runs an operation on a domain of ours; without one, `absent` is the outcome.
@@ -98,7 +149,7 @@ void LibvirtHypervisor::on_domain(VmId id, Result<> absent, std::function<Result
             TRY(connect, c.get());
             TRY(found, c.find(connect.get(), id));
             if (!found) return absent;
-            return operation(found.get());
+            return unless_broken(connect.get(), operation(found.get()));
         },
         std::move(done));
 }
@@ -136,7 +187,7 @@ void LibvirtHypervisor::observe(VmId id, Answer<DomainObservation> answer) {
 }
 
 void LibvirtHypervisor::on_hint(std::function<void(DomainHint)> told) {
-    connection_->set_listener(std::move(told));
+    connection_->hints().listen(std::move(told));
 }
 
 void LibvirtHypervisor::define(DomainPlan plan, Done done) {
@@ -145,7 +196,8 @@ void LibvirtHypervisor::define(DomainPlan plan, Done done) {
         id.str(),
         [plan = std::move(plan), id](Connection& c) -> Result<> {
             TRY(connect, c.get());
-            return define_domain(connect.get(), c.options(), plan, c.find(connect.get(), id));
+            return unless_broken(connect.get(),
+                                 define_domain(connect.get(), c.options(), plan, c.find(connect.get(), id)));
         },
         std::move(done));
 }

@@ -1,6 +1,6 @@
 // Guests by libvirt's C API (DESIGN 8). Every call blocks, so all run on workers, one at a time per domain; answers are
 // posted to the core. One connection with keep-alive; while libvirtd is away calls answer Code::unavailable, and the
-// connection comes back by itself with the next call.
+// connection comes back by itself. A call whose connection broke while it ran answers Code::timeout.
 #pragma once
 #include <memory>
 #include <string>
@@ -20,6 +20,12 @@ struct LibvirtOptions {
     // Where libvirtd keeps its definitions: synced by us after each define, because it doesn't (RELIABILITY 1.1).
     // Empty: not done.
     std::string definitions = "/etc/libvirt/qemu";
+    // A libvirtd that stays silent for interval times count seconds is taken for gone; its calls end then.
+    int keep_alive_interval_s = 5;
+    unsigned keep_alive_count = 5;
+    // A call that has not ended by then answers Code::timeout; what waited behind it for the same domain, too, and is
+    // not begun any more. Below the core's own patience.
+    milliseconds call_limit{100'000};
 };
 
 class LibvirtHypervisor final : public Hypervisor {
@@ -47,6 +53,8 @@ class LibvirtHypervisor final : public Hypervisor {
 
   private:
     class Connection;
+    template <typename T>
+    struct Call;
     template <typename T>
     void run(const std::string& lane, std::function<Result<T>(Connection&)> call,
              std::function<void(Result<T>)> answer);

@@ -66,6 +66,23 @@ RunEnd run_end(int state, int reason) {
     }
 }
 
+RunEnd run_end_of_event(int event, int detail) {
+    if (event == VIR_DOMAIN_EVENT_CRASHED) return RunEnd::crashed;
+    if (event != VIR_DOMAIN_EVENT_STOPPED) return RunEnd::none;
+    switch (detail) {
+        case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
+            return RunEnd::guest_shutdown;
+        case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
+            return RunEnd::destroyed;
+        case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
+            return RunEnd::crashed;
+        case VIR_DOMAIN_EVENT_STOPPED_FAILED:
+            return RunEnd::failed;
+        default:
+            return RunEnd::unknown;
+    }
+}
+
 Result<DomainObservation> observe_domain(virDomainPtr domain) {
     DomainObservation seen;
     char uuid[VIR_UUID_STRING_BUFLEN] = "";

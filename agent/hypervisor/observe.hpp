@@ -12,5 +12,6 @@ Result<HypervisorFacts> read_facts(virConnectPtr connect);
 
 DomainState domain_state(int state, int reason);
 RunEnd run_end(int state, int reason);
+RunEnd run_end_of_event(int event, int detail);  // none: no end
 
 }  // namespace axle
