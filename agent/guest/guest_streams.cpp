@@ -1,5 +1,6 @@
 #include "agent/guest/guest_streams.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
@@ -17,7 +18,8 @@
 namespace axle {
 namespace {
 
-constexpr std::size_t kToGuestMax = 1 << 20;  // bytes that a guest hasn't taken yet; more ends the stream
+constexpr std::size_t kToGuestMax = 1 << 20;    // bytes that a guest hasn't taken yet; more ends the stream
+constexpr std::size_t kFromGuestMax = 1 << 20;  // bytes that the core hasn't taken yet; the guest waits
 constexpr std::size_t kPiece = 16384;
 constexpr milliseconds kFollow{250};
 
@@ -60,7 +62,8 @@ struct GuestStreams::Pipes : std::enable_shared_from_this<Pipes> {
         std::unique_ptr<IoWatch> watch;
         std::unique_ptr<Timer> timer;  // of a followed log
         std::string to_guest;
-        std::string path;  // log
+        std::size_t untaken = 0;  // posted to the core
+        std::string path;         // log
         std::int64_t position = 0;
         ino_t inode = 0;
     };
@@ -75,6 +78,21 @@ struct GuestStreams::Pipes : std::enable_shared_from_this<Pipes> {
         core.post([self = shared_from_this(), message = std::move(message)]() mutable {
             if (self->emit) self->emit(std::move(message));
         });
+    }
+    void tell_data(std::uint64_t id, Pipe& pipe, std::string bytes) {
+        const std::size_t size = bytes.size();
+        pipe.untaken += size;
+        core.post([self = shared_from_this(), id, bytes = std::move(bytes), size]() mutable {
+            if (self->emit) self->emit(StreamData{id, std::move(bytes)});
+            self->io.post([self, id, size] { self->taken(id, size); });
+        });
+    }
+    void taken(std::uint64_t id, std::size_t size) {
+        const auto found = open.find(id);
+        if (found == open.end()) return;
+        Pipe& pipe = *found->second;
+        pipe.untaken -= std::min(size, pipe.untaken);
+        if (pipe.watch) pipe.watch->want(pipe.untaken < kFromGuestMax, !pipe.to_guest.empty());
     }
     void end(std::uint64_t id, std::string why) {
         if (open.erase(id) > 0) tell(StreamClose{id, std::move(why)});
@@ -94,10 +112,13 @@ struct GuestStreams::Pipes : std::enable_shared_from_this<Pipes> {
         if (found == open.end()) return;
         const auto pipe = found->second;  // stays while its own callback runs
         if (writable && !flush(id, *pipe)) return;
-        if (!readable) return;
+        if (!readable || !pipe->watch->wants_read()) return;
         char bytes[kPiece];
         const ssize_t n = ::recv(pipe->fd.get(), bytes, sizeof bytes, 0);
-        if (n > 0) return tell(StreamData{id, std::string(bytes, static_cast<std::size_t>(n))});
+        if (n > 0) {
+            tell_data(id, *pipe, std::string(bytes, static_cast<std::size_t>(n)));
+            return pipe->watch->want(pipe->untaken < kFromGuestMax, !pipe->to_guest.empty());
+        }
         if (n == 0) return end(id, "");
         if (errno != EAGAIN && errno != EINTR && errno != ENOTCONN)
             end(id, system_error("the guest's side", errno).message);
@@ -112,7 +133,7 @@ struct GuestStreams::Pipes : std::enable_shared_from_this<Pipes> {
             }
             pipe.to_guest.erase(0, static_cast<std::size_t>(n));
         }
-        pipe.watch->want(true, !pipe.to_guest.empty());
+        pipe.watch->want(pipe.untaken < kFromGuestMax, !pipe.to_guest.empty());
         return true;
     }
     void write(std::uint64_t id, const std::string& bytes) {
