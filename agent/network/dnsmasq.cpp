@@ -66,53 +66,6 @@ std::string dnsmasq_config(const NetworkDocument& n, const std::string& folder) 
     return text;
 }
 
-std::vector<Lease> read_dhcp_log(std::string_view log) {
-    std::map<std::string, Lease> by_mac;
-    while (!log.empty()) {
-        const auto end = log.find('\n');
-        const std::string_view line = log.substr(0, end);
-        log.remove_prefix(end == std::string_view::npos ? log.size() : end + 1);
-        const bool asked = line.find(" DHCPDISCOVER(") != std::string_view::npos ||
-                           line.find(" DHCPREQUEST(") != std::string_view::npos;
-        const auto answer = line.find(" DHCPACK(");
-        if (!asked && answer == std::string_view::npos) continue;
-        std::string mac, address;  // words after "DHCPxxx(bridge) "
-        std::string_view words = line.substr(line.find(')', answer == std::string_view::npos ? 0 : answer) + 1);
-        while (!words.empty()) {
-            words.remove_prefix(std::min(words.find_first_not_of(' '), words.size()));
-            const std::string word(words.substr(0, words.find(' ')));
-            words.remove_prefix(std::min(word.size(), words.size()));
-            if (!why_not(Format::mac, word))
-                mac = word;
-            else if (parse_ipv4(word) && address.empty())
-                address = word;
-        }
-        if (mac.empty()) continue;
-        Lease& lease = by_mac[mac];
-        lease.mac = mac;
-        if (!asked)
-            lease = {mac, address, DhcpStage::answered};
-        else if (lease.stage == DhcpStage::none)
-            lease.stage = DhcpStage::asked;
-    }
-    std::vector<Lease> out;
-    for (auto& [mac, lease] : by_mac) out.push_back(std::move(lease));
-    return out;
-}
-
-std::vector<Lease> read_lease_file(std::string_view text) {
-    std::vector<Lease> out;
-    std::istringstream lines{std::string(text)};
-    std::string line;
-    while (std::getline(lines, line)) {
-        std::istringstream words(line);
-        std::string expiry, mac, address;
-        if (words >> expiry >> mac >> address && !why_not(Format::mac, mac) && parse_ipv4(address))
-            out.push_back({mac, address, DhcpStage::answered});
-    }
-    return out;
-}
-
 Dnsmasq::Dnsmasq(std::string folder) : folder_(std::move(folder)) {}
 
 int Dnsmasq::running_pid(const std::string& folder) const {
@@ -263,13 +216,9 @@ Result<std::vector<Lease>> Dnsmasq::leases(NetworkId network) const {
     shorten_log(folder);
     auto log = read_file(folder + "/var/log", 4 * kLogMax);
     if (!log && log.error().code != Code::not_found) return fail(std::move(log.error()));
-    std::vector<Lease> out = read_dhcp_log(log.value_or(""));
     // The log is cut now and then; who has a lease was answered.
-    for (const Lease& lease : read_lease_file(read_file(folder + "/var/leases").value_or(""))) {
-        const auto known = std::ranges::find(out, lease.mac, &Lease::mac);
-        if (known == out.end()) out.push_back(lease);
-    }
-    return out;
+    return join_leases(read_dhcp_log(log.value_or("")),
+                       read_lease_file(read_file(folder + "/var/leases").value_or("")));
 }
 
 }  // namespace axle

@@ -4,15 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "agent/network/dhcp_log.hpp"
 #include "agent/network/network.hpp"
 
 namespace axle {
 
 // Text of the configuration file; pure. folder: where its files lie.
 std::string dnsmasq_config(const NetworkDocument& network, const std::string& folder);
-// What its log says of each MAC, and who has a lease by its lease file; pure.
-std::vector<Lease> read_dhcp_log(std::string_view log);
-std::vector<Lease> read_lease_file(std::string_view text);
 
 class Dnsmasq {
   public:

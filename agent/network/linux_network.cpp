@@ -9,6 +9,7 @@
 #include "agent/network/firewall.hpp"
 #include "agent/network/foreign_firewall.hpp"
 #include "agent/network/host_settings.hpp"
+#include "agent/network/ports.hpp"
 #include "agent/network/rtnetlink.hpp"
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
@@ -248,6 +249,8 @@ Result<NetworkReport> LinuxNetwork::Work::apply(const NetworkPlan& plan) {
         const Link* bridge = link(n.bridge);
         return n.type == NetworkType::nat && (bridge == nullptr || !is_ours(*bridge));
     });
+    for (auto& [id, why] : take_forwards_away(ruled.networks, find_listeners()))
+        report.networks[id].conditions.push_back(trouble("PortTaken", std::move(why)));
     // The rules stand before a tap can carry a frame.
     TRY_VOID(firewall_.apply(rules_for(ruled, strays(plan))));
     for (const NicPlan& nic : plan.nics) {
