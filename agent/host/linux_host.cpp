@@ -6,8 +6,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/hypervisor/accelerator.hpp"
 #include "agent/network/rtnetlink.hpp"
 #include "common/base/file.hpp"
+#include "common/base/mount.hpp"
 #include "common/model/format.hpp"
 
 namespace axle {
@@ -92,12 +94,30 @@ HostFacts read_host_facts() {
     return facts;
 }
 
-LinuxHost::LinuxHost(Workers& workers, Executor& core) : workers_(workers), core_(core) {}
+std::vector<Condition> read_host_conditions(const std::vector<std::string>& folders) {
+    std::vector<Condition> out;
+    const auto holds = [&](const char* type, const char* reason, std::string message) {
+        out.push_back({.type = type, .status = true, .reason = reason, .message = std::move(message)});
+    };
+    if (const auto found = find_accelerator(); found.accelerator != Accelerator::kvm)
+        holds("NoAccelerator", "NoKvm", "guests run without hardware help: " + found.why);
+    for (const std::string& folder : folders) {
+        if (!file_exists(folder)) continue;
+        if (const auto durable = check_keeps_synced(folder); !durable)
+            holds("NotDurable", "State", fmt::format("{}: {}", folder, durable.error().message));
+    }
+    return out;
+}
+
+LinuxHost::LinuxHost(Workers& workers, Executor& core, std::vector<std::string> folders)
+    : workers_(workers), core_(core), folders_(std::move(folders)) {}
 
 void LinuxHost::facts(Answer<HostFacts> answer) {
     auto shared = std::make_shared<Answer<HostFacts>>(std::move(answer));
     const bool taken = workers_.submit("host", [this, shared] {
-        core_.post([shared, facts = read_host_facts()]() mutable { (*shared)(std::move(facts)); });
+        HostFacts facts = read_host_facts();
+        facts.conditions = read_host_conditions(folders_);
+        core_.post([shared, facts = std::move(facts)]() mutable { (*shared)(std::move(facts)); });
     });
     if (!taken) core_.post([shared] { (*shared)(fail(Code::exhausted, "too much is waiting")); });
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/core/seams.hpp"
 #include "common/loop/workers.hpp"
@@ -11,15 +12,21 @@ namespace axle {
 std::string read_boot_id();   // /proc/sys/kernel/random/boot_id
 HostFacts read_host_facts();  // blocks shortly
 
+// What of the machine itself is in guests' way or puts them at risk: NoAccelerator, NotDurable of `folders`. Blocks
+// shortly. What cuts a network off is told with that network.
+std::vector<Condition> read_host_conditions(const std::vector<std::string>& folders);
+
 class LinuxHost final : public HostProbe {
   public:
-    LinuxHost(Workers& workers, Executor& core);
+    // folders: where our state lies.
+    LinuxHost(Workers& workers, Executor& core, std::vector<std::string> folders = {"/var/lib/axle"});
     void facts(Answer<HostFacts> answer) override;
     void load(Answer<HostLoad> answer) override;
 
   private:
     Workers& workers_;
     Executor& core_;
+    const std::vector<std::string> folders_;
     std::int64_t busy_ = 0, all_ = 0;  // of /proc/stat at the last look; worker lane "host"
 };
 
