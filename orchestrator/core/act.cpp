@@ -109,6 +109,7 @@ Result<Mutated> order(Transaction& tx, const Mutation& m, const ObjectPtr& objec
 
 Result<Mutated> attach(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     TRY(arguments, arguments_of<AttachArguments>(m));
+    const Usage used = tx.world().used_by_project(object->meta.project.id);
     auto changed = std::make_unique<Vm>(static_cast<const Vm&>(*object));
     if (changed->spec.disks.contains(arguments.disk))
         return fail(error(Code::conflict, "VM {} has a disk \"{}\" already", changed->meta.name, arguments.disk)
@@ -121,7 +122,7 @@ Result<Mutated> attach(Transaction& tx, const Mutation& m, const ObjectPtr& obje
     if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
     const Uuid project = changed->meta.project.id;
     tx.replace(std::move(changed), true);
-    TRY_VOID(check_limits(tx, project));
+    TRY_VOID(check_limits(tx, project, used));
     const ObjectPtr now = tx.world().get(Kind::vm, object->meta.id);
     return after(tx, *now, make_task(tx, TaskGoal::vm_changed, *now, m.who.name));
 }
@@ -176,9 +177,12 @@ Result<> check_room(Transaction& tx, const Vm& vm) {
 
 Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     TRY(arguments, arguments_of<RestoreArguments>(m));
+    const Usage used = tx.world().used_by_project(object->meta.project.id);
     if (!object->is_deleted()) return nothing_to_do(object);
     if (object->meta.deletion->final)
         return fail(Code::conflict, "{} {} is being removed for good", text_of(object->kind()), object->meta.name);
+    const std::set<Uuid> open = tx.world().tasks_of(object->meta.id);
+    for (const Uuid& task : open) move_task(tx, task, TaskPhase::superseded);  // the deletion is not wanted any more
     auto restored = object->clone();
     if (!arguments.name.empty()) restored->meta.name = arguments.name;
     if (const auto other = tx.world().named(object->kind(), object->meta.project.id, restored->meta.name))
@@ -220,7 +224,7 @@ Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& obj
     }
     const Key key{restored->kind(), restored->meta.id};
     tx.replace(std::move(restored), true);
-    if (object->meta.project.id) TRY_VOID(check_limits(tx, object->meta.project.id));
+    if (object->meta.project.id) TRY_VOID(check_limits(tx, object->meta.project.id, used));
     return Mutated{.object = tx.world().get(key.kind, key.id)};
 }
 

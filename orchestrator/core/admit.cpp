@@ -117,7 +117,7 @@ Result<> admit(Admission& a, Object& object, const Object* before) {
     }
 }
 
-Result<> check_limits(Transaction& tx, const Uuid& project_id) {
+Result<> check_limits(Transaction& tx, const Uuid& project_id, const Usage& before) {
     const Project* project = tx.world().find<Project>(project_id);
     if (project == nullptr) return {};
     const Usage used = tx.world().used_by_project(project_id);
@@ -125,13 +125,14 @@ Result<> check_limits(Transaction& tx, const Uuid& project_id) {
     struct Row {
         const char* what;
         std::optional<std::int64_t> limit;
-        std::int64_t used;
+        std::int64_t used, before;
         bool bytes;
     };
     for (const Row& row :
-         {Row{"vms", limits.vms, used.vms, false}, Row{"cpus", limits.cpus, used.cpus, false},
-          Row{"memory", limits.memory, used.memory, true}, Row{"disk", limits.disk, used.disk, true}}) {
-        if (!row.limit || row.used <= *row.limit) continue;
+         {Row{"vms", limits.vms, used.vms, before.vms, false}, Row{"cpus", limits.cpus, used.cpus, before.cpus, false},
+          Row{"memory", limits.memory, used.memory, before.memory, true},
+          Row{"disk", limits.disk, used.disk, before.disk, true}}) {
+        if (!row.limit || row.used <= *row.limit || row.used <= row.before) continue;
         const auto show = [&](std::int64_t v) { return row.bytes ? format_bytes(v) : std::to_string(v); };
         Error e = error(Code::quota, "project {} may have {} {}, with this it would have {}", project->meta.name,
                         show(*row.limit), row.what, show(row.used));

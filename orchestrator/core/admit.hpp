@@ -32,8 +32,8 @@ Result<> admit_image(Admission& a, Image& image, const Image* before);
 Result<> admit_portforward(Admission& a, PortForward& forward, const PortForward* before);
 Result<> admit_pool(Admission& a, Pool& pool, const Pool* before);
 
-// The project's limits, after the change.
-Result<> check_limits(Transaction& tx, const Uuid& project);
+// The project's limits, after the change: refused is only what goes further beyond one than it was `before`.
+Result<> check_limits(Transaction& tx, const Uuid& project, const Usage& before);
 
 // The pool that a disk without one goes to: the default one, else the only one.
 const Pool* default_pool(const World& world);

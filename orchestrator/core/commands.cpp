@@ -211,6 +211,7 @@ Result<Mutated> Commands::run(Transaction& tx, const Mutation& m) {
 }
 
 Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& project) {
+    const Usage used = tx.world().used_by_project(project.id);
     auto object = info_of(m.target.kind).make();
     object->meta.id = Uuid::make_v7(pipeline_.wall(), pipeline_.random());
     object->meta.project = project;
@@ -233,7 +234,7 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
     done.plan = plan_of(nullptr, *object);
     const Key key{object->kind(), object->meta.id};
     tx.create(std::move(object));
-    if (project.id) TRY_VOID(check_limits(tx, project.id));
+    if (project.id) TRY_VOID(check_limits(tx, project.id, used));
     const ObjectPtr made = tx.world().get(key.kind, key.id);
     done.task = task_for_change(tx, m.who.name, *made, nullptr);
     done.object = made;
@@ -265,6 +266,7 @@ Result<Mutated> Commands::change(Transaction& tx, const Mutation& m, const Objec
 
 Result<Mutated> Commands::finish_change(Transaction& tx, const Mutation& m, const ObjectPtr& before,
                                         std::unique_ptr<Object> after) {
+    const Usage used = tx.world().used_by_project(before->meta.project.id);
     Admission admission{tx, {}};
     TRY_VOID(admit(admission, *after, before.get()));
     if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
@@ -277,7 +279,7 @@ Result<Mutated> Commands::finish_change(Transaction& tx, const Mutation& m, cons
     if (!same_text(*before, *after)) ++after->meta.generation;
     const Key key{after->kind(), after->meta.id};
     tx.replace(std::move(after), true);
-    if (before->meta.project.id) TRY_VOID(check_limits(tx, before->meta.project.id));
+    if (before->meta.project.id) TRY_VOID(check_limits(tx, before->meta.project.id, used));
     const ObjectPtr now = tx.world().get(key.kind, key.id);
     done.task = task_for_change(tx, m.who.name, *now, before.get());
     done.object = now;

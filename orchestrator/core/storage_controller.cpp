@@ -224,8 +224,9 @@ void Controllers::imported(const Uuid& id, Result<Imported> result) {
         if (result)
             move_task(tx, task, TaskPhase::succeeded);
         else if (cancelled) {
-            move_task(tx, task, TaskPhase::cancelling);
-            move_task(tx, task, TaskPhase::cancelled);
+            // Cancelled by its user, or because the image was deleted.
+            const bool asked = tx.world().find<Task>(task)->status.phase == TaskPhase::cancelling;
+            move_task(tx, task, asked ? TaskPhase::cancelled : TaskPhase::superseded);
         } else {
             move_task(tx, task, TaskPhase::failed,
                       TaskError{result.error().reason.empty() ? name_of(result.error().code) : result.error().reason,
