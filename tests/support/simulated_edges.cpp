@@ -429,10 +429,10 @@ void SimulatedEdges::remove_all(std::function<void(Result<>)> done) {
 
 // ---- the agent's files: in order; what was not answered when the process died may be there or not
 
-void SimulatedEdges::write(std::function<void()> act, std::function<void(Result<>)> done) {
+void SimulatedEdges::write(std::function<void()> act, std::function<void(Result<>)> done, bool needs_room) {
     const std::int64_t now = machine_.time_.now_ms();
     files_busy_until_ = std::max(files_busy_until_, now) + machine_.random_.between(0, machine_.faults.slow_ms);
-    const bool full = machine_.state_full_ || machine_.random_.chance(machine_.faults.no_space);
+    const bool full = needs_room && (machine_.state_full_ || machine_.random_.chance(machine_.faults.no_space));
     clock_->after(milliseconds{files_busy_until_ - now}, [this, full, act = std::move(act), done = std::move(done)] {
         if (!full) act();
         clock_->after(milliseconds{0}, [full, done] {
@@ -459,7 +459,7 @@ void SimulatedEdges::put(std::string name, std::string content, std::function<vo
 }
 
 void SimulatedEdges::remove(std::string name, std::function<void(Result<>)> done) {
-    write([&machine = machine_, name] { machine.files.erase(name); }, std::move(done));
+    write([&machine = machine_, name] { machine.files.erase(name); }, std::move(done), false);
 }
 
 // ---- probes

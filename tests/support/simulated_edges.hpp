@@ -78,7 +78,7 @@ struct SimulatedEdges final : public Hypervisor,
     void call(bool late, std::function<Result<T>()> act, std::function<void(Result<T>)> answer);
     template <typename T>
     void answer_in(std::int64_t ms, Result<T> result, std::function<void(Result<T>)> answer);
-    void write(std::function<void()> act, std::function<void(Result<>)> done);
+    void write(std::function<void()> act, std::function<void(Result<>)> done, bool needs_room = true);
     bool alive() const { return clock_ != nullptr; }
     void act_task(VmId vm, Done done);
 

@@ -362,7 +362,9 @@ void Cloud::furnish() {
     run_until(
         [&] {
             const auto& pools = world().all(Kind::pool);
-            return pools.size() == 1 &&
+            const auto& images = world().all(Kind::image);
+            return pools.size() == 1 && images.size() == 1 &&
+                   static_cast<const Image&>(*images.begin()->second).status.phase == ImagePhase::ready &&
                    static_cast<const Pool&>(*pools.begin()->second).status.hosts.size() == hosts.size();
         },
         std::chrono::minutes{5});

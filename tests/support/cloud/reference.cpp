@@ -38,7 +38,7 @@ Reference::Answers Reference::expect(const Act& act) const {
     if (act.verb == "vm-expunge") return {"ok", "not-found", "conflict"};
     if (act.verb == "vm-restore") {
         if (vms_.contains(vm_name(act.subject))) return {"conflict"};
-        return {"ok", "conflict", "invalid", "quota", "not-found"};
+        return {"ok", "conflict", "invalid", "quota-exceeded", "not-found"};
     }
     if (act.verb.starts_with("vm-")) {
         const auto vm = vms_.find(vm_name(act.subject));
@@ -53,7 +53,7 @@ Reference::Answers Reference::expect_vm_create(const Act& act) const {
     if (!networks_.contains(network_of(act))) return {"invalid"};
     if (volumes_.contains(name + "-root")) return {"invalid"};
     if (act.object % 3 == 2 && volumes_.contains(name + "-data")) return {"invalid"};
-    if (vms_max_ && static_cast<std::int64_t>(vms_.size()) + 1 > *vms_max_) return {"quota"};
+    if (vms_max_ && static_cast<std::int64_t>(vms_.size()) + 1 > *vms_max_) return {"quota-exceeded"};
     return {"ok"};
 }
 
