@@ -66,6 +66,8 @@ struct Agent::Parts {
     Loop& io;
     Loop core_loop{"agent core"};
     SystemRandom random;
+    // Of its own: a libvirt that hangs holds threads, and disks and networks must not wait for them.
+    Workers libvirt_workers{"libvirt", {.threads = 6, .lane_queue_max = 1024}};
     Workers workers{"agent", {.threads = 8, .queue_max = 4096, .lane_running_max = 1, .lane_queue_max = 1024}};
     std::unique_ptr<DirectoryStateFiles> files;
     std::unique_ptr<LibvirtHypervisor> hypervisor;
@@ -98,7 +100,7 @@ Result<> Agent::Parts::build() {
         core_loop, DirectoryStateOptions{
                        .directory = options.state_folder, .reserve_bytes = options.reserve_bytes, .on_fatal = die});
     hypervisor = std::make_unique<LibvirtHypervisor>(LibvirtOptions{options.libvirt_uri, options.libvirt_definitions},
-                                                     io, workers, core_loop);
+                                                     io, libvirt_workers, core_loop);
     storage = std::make_unique<DirectoryStorage>(
         core_loop,
         [this](const std::string& lane, std::function<void()> job) {
@@ -149,6 +151,7 @@ Agent::~Agent() {
         parts_->streams.reset();
         parts_->core.reset();
     });
+    parts_->libvirt_workers.stop();
     parts_->workers.stop();
     parts_->core_loop.stop();
     parts_->thread.join();

@@ -105,20 +105,19 @@ void add_interfaces(const Owners& owners, MachineFacts& facts) {
 }
 
 void add_firewalls(const Owners& owners, MachineFacts& facts) {
-    const auto listing = Firewall().list_ruleset();
-    auto chains = listing ? read_nft_ruleset(*listing) : fail(listing.error());
-    if (!chains) {
-        facts.firewalls_trouble = chains.error().message;
+    const auto chains = read_foreign_rules();
+    const auto path = chains ? read_host_path() : fail(chains.error());
+    if (!path) {
+        facts.firewalls_trouble = path.error().message;
         return;
     }
-    if (auto legacy = read_legacy_rules()) chains->insert(chains->end(), legacy->begin(), legacy->end());
-    HostPath path{.uplink = "", .bridged_filtered = false};
-    path.bridged_filtered = read_file("/proc/sys/net/bridge/bridge-nf-call-iptables", 16).value_or("").starts_with('1');
     // Any network of type nat: only the prefix of its bridge's name is in others' rules.
     const NetworkDocument any{.type = NetworkType::nat, .bridge = "axb000000000000", .gateway = "10.90.0.1"};
-    for (const ForeignBlock& block : foreign_blocks(*chains, any, path))
+    for (const ForeignBlock& block : foreign_blocks(*chains, any, *path))
         facts.firewalls.push_back({block.message, block.remedy});
-    if (owners.none() && listing->find("\"table\": \"axle\"") != std::string::npos)
+    if (!owners.none()) return;
+    const auto listing = Firewall().list_ruleset();
+    if (listing && listing->find("\"table\": \"axle\"") != std::string::npos)
         facts.leftovers.emplace_back("firewall table axle");
 }
 

@@ -16,6 +16,7 @@
 #include "common/base/file.hpp"
 #include "common/base/process.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/support/test_file.hpp"
 
 namespace axle::test {
 
@@ -90,7 +91,7 @@ class PrivateHost {
             R"({{"name": "h1", "uuid": "8d1f7c3e-0a4b-4c55-9f3e-{:012x}", "cgroup": "{}", "libvirt": true,)"
             R"( "own_root": null, "keep_visible": [], "peers": {{}}, "boot_id": "5d1f7c3e-0a4b-4c55-9f3e-000000000001"}})",
             ::getpid(), cgroup_);
-        const std::string init = AXLE_SOURCE "/tests/support/host_init.py";
+        const std::string init = test_file("support/host_init.py");
         if (!write_file_durably(dir_ / "host.json", config)) return void(why_not_ = "cannot write a temporary file");
         spawn(init);
         const auto up = [this] { return file_exists(dir_ / "ready") || ::waitpid(child_, nullptr, WNOHANG) != 0; };

@@ -13,6 +13,7 @@
 #include "common/base/now.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/support/test_file.hpp"
 
 namespace axle::test {
 namespace {
@@ -166,8 +167,9 @@ TEST_CASE("a confined program sees the given files and nothing else of this mach
     CHECK(result->error_tail.find("cannot create /work/in") != std::string::npos);
     CHECK(*read_file(dir / "out") == "hello");
     CHECK(*read_file(dir / "in") == "hello");
-    for (const char* script : {"cat /etc/shadow", "cat /etc/passwd", "ls /proc/1", "cat </dev/vda", "ls " __FILE__,
-                               "echo x >/work/new", "echo x >/usr/x", "mkdir /new", "kill -9 $$ && false"}) {
+    for (const std::string& script : std::vector<std::string>{
+             "cat /etc/shadow", "cat /etc/passwd", "ls /proc/1", "cat </dev/vda", "ls " + test_file("support/main.cpp"),
+             "echo x >/work/new", "echo x >/usr/x", "mkdir /new", "kill -9 $$ && false"}) {
         CAPTURE(script);
         const auto refused = confined(script);
         REQUIRE(refused);

@@ -5,13 +5,14 @@
 #include <doctest/doctest.h>
 
 #include "common/base/file.hpp"
+#include "tests/support/test_file.hpp"
 #include "tests/unit/hypervisor/plan.hpp"
 
 namespace axle::test {
 namespace {
 
 std::string golden(const std::string& name) {
-    return read_file(std::string(GOLDEN) + "/" + name).value_or("there is no file " + name);
+    return read_file(test_file("unit/hypervisor/golden/" + name)).value_or("there is no file " + name);
 }
 
 }  // namespace

@@ -4,13 +4,14 @@
 
 #include "agent/network/foreign_firewall.hpp"
 #include "common/base/file.hpp"
+#include "tests/support/test_file.hpp"
 
 using namespace axle;
 
 namespace {
 
 std::string recorded(const std::string& name) {
-    auto text = read_file(parent_of(__FILE__) + "/recorded/" + name);
+    auto text = read_file(test_file("unit/network/recorded/" + name));
     REQUIRE_MESSAGE(text, name);
     return *text;
 }
