@@ -99,8 +99,10 @@ Result<> Agent::Parts::build() {
     files = std::make_unique<DirectoryStateFiles>(
         core_loop, DirectoryStateOptions{
                        .directory = options.state_folder, .reserve_bytes = options.reserve_bytes, .on_fatal = die});
-    hypervisor = std::make_unique<LibvirtHypervisor>(LibvirtOptions{options.libvirt_uri, options.libvirt_definitions},
-                                                     io, libvirt_workers, core_loop);
+    hypervisor = std::make_unique<LibvirtHypervisor>(
+        LibvirtOptions{
+            .uri = options.libvirt_uri, .definitions = options.libvirt_definitions, .accelerator = options.accelerator},
+        io, libvirt_workers, core_loop);
     storage = std::make_unique<DirectoryStorage>(
         core_loop,
         [this](const std::string& lane, std::function<void()> job) {
@@ -110,7 +112,8 @@ Result<> Agent::Parts::build() {
     network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.host_folder}, workers, core_loop);
     probe = std::make_unique<SerialProbe>([identity](VmId vm) { return serial_log_path(identity, vm); }, workers,
                                           core_loop);
-    host = std::make_unique<LinuxHost>(workers, core_loop);
+    host = std::make_unique<LinuxHost>(workers, core_loop, std::vector<std::string>{options.state_folder},
+                                       options.accelerator);
     core =
         std::make_unique<AgentCore>(Seams{core_loop, random, *files, *hypervisor, *storage, *network, *probe, *host,
                                           [](log::Level level, const std::string& text) { log::write(level, text); }},

@@ -1,6 +1,7 @@
 // An agent with its real edges: composition root of axle-agent and of the agent's half of axle-allinone.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/base/clock.hpp"
@@ -19,6 +20,7 @@ struct AgentOptions {
     std::string run_folder = "/run/axle/guests";      // console and VNC sockets
     std::string libvirt_uri = "qemu:///system";
     std::string libvirt_definitions = "/etc/libvirt/qemu";
+    std::optional<Accelerator> accelerator = {};  // the configuration's word; nullopt: what the machine has
     std::int64_t reserve_bytes = 16 << 20;
 };
 

@@ -2,8 +2,11 @@
 // do. Gathering (machine_facts.hpp) blocks and only looks: it changes nothing, and asks no name server and no other
 // machine.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "common/channel/documents.hpp"
 
 namespace axle {
 
@@ -21,6 +24,7 @@ struct DoctorOptions {
     std::string libvirt_socket = "/run/libvirt/libvirt-sock";
     std::vector<std::string> folders = {"/var/lib/axle"};  // pools, too: space and durability
     std::vector<int> ports = {7443, 7444};
+    std::optional<Accelerator> accelerator = {};  // what the configuration states
 };
 
 std::vector<Finding> examine(const DoctorOptions& options);

@@ -94,12 +94,13 @@ HostFacts read_host_facts() {
     return facts;
 }
 
-std::vector<Condition> read_host_conditions(const std::vector<std::string>& folders) {
+std::vector<Condition> read_host_conditions(const std::vector<std::string>& folders,
+                                            std::optional<Accelerator> accelerator) {
     std::vector<Condition> out;
     const auto holds = [&](const char* type, const char* reason, std::string message) {
         out.push_back({.type = type, .status = true, .reason = reason, .message = std::move(message)});
     };
-    if (const auto found = find_accelerator(); found.accelerator != Accelerator::kvm)
+    if (const auto found = choose_accelerator(accelerator, find_accelerator()); found.accelerator != Accelerator::kvm)
         holds("NoAccelerator", "NoKvm", "guests run without hardware help: " + found.why);
     for (const std::string& folder : folders) {
         if (!file_exists(folder)) continue;
@@ -109,14 +110,15 @@ std::vector<Condition> read_host_conditions(const std::vector<std::string>& fold
     return out;
 }
 
-LinuxHost::LinuxHost(Workers& workers, Executor& core, std::vector<std::string> folders)
-    : workers_(workers), core_(core), folders_(std::move(folders)) {}
+LinuxHost::LinuxHost(Workers& workers, Executor& core, std::vector<std::string> folders,
+                     std::optional<Accelerator> accelerator)
+    : workers_(workers), core_(core), folders_(std::move(folders)), accelerator_(accelerator) {}
 
 void LinuxHost::facts(Answer<HostFacts> answer) {
     auto shared = std::make_shared<Answer<HostFacts>>(std::move(answer));
     const bool taken = workers_.submit("host", [this, shared] {
         HostFacts facts = read_host_facts();
-        facts.conditions = read_host_conditions(folders_);
+        facts.conditions = read_host_conditions(folders_, accelerator_);
         core_.post([shared, facts = std::move(facts)]() mutable { (*shared)(std::move(facts)); });
     });
     if (!taken) core_.post([shared] { (*shared)(fail(Code::exhausted, "too much is waiting")); });

@@ -1,6 +1,7 @@
 // What this machine is and how loaded it is, read from the kernel (the HostProbe of agent/core).
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,14 @@ HostFacts read_host_facts();  // blocks shortly
 
 // What of the machine itself is in guests' way or puts them at risk: NoAccelerator, NotDurable of `folders`. Blocks
 // shortly. What cuts a network off is told with that network.
-std::vector<Condition> read_host_conditions(const std::vector<std::string>& folders);
+std::vector<Condition> read_host_conditions(const std::vector<std::string>& folders,
+                                            std::optional<Accelerator> accelerator = {});
 
 class LinuxHost final : public HostProbe {
   public:
-    // folders: where our state lies.
-    LinuxHost(Workers& workers, Executor& core, std::vector<std::string> folders = {"/var/lib/axle"});
+    // folders: where our state lies. accelerator: what the configuration states.
+    LinuxHost(Workers& workers, Executor& core, std::vector<std::string> folders = {"/var/lib/axle"},
+              std::optional<Accelerator> accelerator = {});
     void facts(Answer<HostFacts> answer) override;
     void load(Answer<HostLoad> answer) override;
 
@@ -27,6 +30,7 @@ class LinuxHost final : public HostProbe {
     Workers& workers_;
     Executor& core_;
     const std::vector<std::string> folders_;
+    const std::optional<Accelerator> accelerator_;
     std::int64_t busy_ = 0, all_ = 0;  // of /proc/stat at the last look; worker lane "host"
 };
 

@@ -133,7 +133,7 @@ void add_dnsmasq(const Owners& owners, const std::string& host_folder, MachineFa
 
 MachineFacts gather_machine_facts(const DoctorOptions& options) {
     MachineFacts facts;
-    const AcceleratorFinding accelerator = find_accelerator();
+    const AcceleratorFinding accelerator = choose_accelerator(options.accelerator, find_accelerator());
     facts.kvm = accelerator.accelerator == Accelerator::kvm;
     facts.accelerator_why = accelerator.why;
     facts.libvirt_socket = options.libvirt_socket;

@@ -31,4 +31,10 @@ AcceleratorFinding find_accelerator(const std::string& sys_module, const std::st
     return {Accelerator::kvm, fmt::format("{} is loaded and {} works", module, device)};
 }
 
+AcceleratorFinding choose_accelerator(std::optional<Accelerator> configured, AcceleratorFinding found) {
+    if (!configured || *configured == found.accelerator) return found;
+    return {*configured,
+            fmt::format("the configuration says \"accelerator: {}\"; found: {}", text_of(*configured), found.why)};
+}
+
 }  // namespace axle

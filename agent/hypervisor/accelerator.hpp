@@ -2,6 +2,7 @@
 // makes a VM. Others exist in the wild (kvm_pvm opens, runs a boot sector, and hangs Linux), so the module's name
 // counts.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "common/channel/documents.hpp"
@@ -15,5 +16,8 @@ struct AcceleratorFinding {
 // Blocks shortly. The folders are stated for tests.
 AcceleratorFinding find_accelerator(const std::string& sys_module = "/sys/module",
                                     const std::string& device = "/dev/kvm");
+
+// What the configuration states, whatever was found (which `why` then tells); nullopt: what was found.
+AcceleratorFinding choose_accelerator(std::optional<Accelerator> configured, AcceleratorFinding found);
 
 }  // namespace axle

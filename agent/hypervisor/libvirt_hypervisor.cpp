@@ -159,7 +159,7 @@ void LibvirtHypervisor::facts(Answer<HypervisorFacts> answer) {
         "",
         [](Connection& c) -> Result<HypervisorFacts> {
             TRY(connect, c.get());
-            return read_facts(connect.get());
+            return read_facts(connect.get(), c.options().accelerator);
         },
         std::move(answer));
 }

@@ -128,13 +128,13 @@ Result<std::vector<DomainObservation>> observe_all(virConnectPtr connect) {
     return seen;
 }
 
-Result<HypervisorFacts> read_facts(virConnectPtr connect) {
+Result<HypervisorFacts> read_facts(virConnectPtr connect, std::optional<Accelerator> configured) {
     HypervisorFacts facts;
     unsigned long version = 0;
     if (virConnectGetLibVersion(connect, &version) != 0) return fail(libvirt_error("ask for libvirt's version"));
     facts.libvirt = version_text(version);
     if (virConnectGetVersion(connect, &version) == 0) facts.qemu = version_text(version);
-    const AcceleratorFinding found = find_accelerator();
+    const AcceleratorFinding found = choose_accelerator(configured, find_accelerator());
     facts.accelerator = found.accelerator;
     facts.accelerator_why = found.why;
     const std::string capabilities =

@@ -1,5 +1,6 @@
 // What libvirt says of domains and of itself, as our values. Workers; private to this folder.
 #pragma once
+#include <optional>
 #include <vector>
 
 #include "agent/hypervisor/connection.hpp"
@@ -8,7 +9,7 @@ namespace axle {
 
 Result<DomainObservation> observe_domain(virDomainPtr domain);
 Result<std::vector<DomainObservation>> observe_all(virConnectPtr connect);
-Result<HypervisorFacts> read_facts(virConnectPtr connect);
+Result<HypervisorFacts> read_facts(virConnectPtr connect, std::optional<Accelerator> configured);
 
 DomainState domain_state(int state, int reason);
 RunEnd run_end(int state, int reason);

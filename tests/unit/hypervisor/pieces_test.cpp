@@ -105,4 +105,13 @@ TEST_CASE("a KVM that isn't Intel's or AMD's is not used, and the reason is told
     CHECK(deaf.why.find("makes no VM") != std::string::npos);
 }
 
+TEST_CASE("the configuration overrides which accelerator is used, and the reason tells both") {
+    const AcceleratorFinding found{Accelerator::qemu, "no /dev/kvm"};
+    CHECK(choose_accelerator({}, found).why == "no /dev/kvm");
+    CHECK(choose_accelerator(Accelerator::qemu, found).why == "no /dev/kvm");
+    const AcceleratorFinding stated = choose_accelerator(Accelerator::kvm, found);
+    CHECK(stated.accelerator == Accelerator::kvm);
+    CHECK(stated.why == "the configuration says \"accelerator: kvm\"; found: no /dev/kvm");
+}
+
 }  // namespace axle::test
