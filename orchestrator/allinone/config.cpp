@@ -34,6 +34,8 @@ void describe(ServiceConfig& v, V&& field) {
     field("group", v.group, {.max = 32});
     field("libvirtUri", v.libvirt_uri, {});
     field("libvirtDefinitions", v.libvirt_definitions, {});
+    field("accelerator", v.accelerator, {});
+    field("firstPool", v.first_pool, {.format = Format::path});
 }
 
 Result<ListenAddress> parse_listen(const std::string& text) {
@@ -49,14 +51,15 @@ Result<ListenAddress> parse_listen(const std::string& text) {
     return out;
 }
 
-Result<ServiceConfig> read_config(const std::string& path, bool must_exist) {
-    ServiceConfig config;
+namespace {
+
+Result<> read_into(ServiceConfig& config, const std::string& path, bool must_exist) {
     auto text = read_file(path, 1 << 20);
-    if (!text && text.error().code == Code::not_found && !must_exist) return config;
+    if (!text && text.error().code == Code::not_found && !must_exist) return {};
     if (!text) return fail(std::move(text.error()));
     auto documents = parse_yaml(*text);
     if (!documents) return fail(std::move(documents.error()).in(path));
-    if (documents->empty()) return config;
+    if (documents->empty()) return {};
     if (documents->size() > 1) return fail(Code::invalid, "{}: there is more than one document in it", path);
     std::vector<FieldError> mistakes;
     read_value(type_of<ServiceConfig>(), &config, documents->front(), {.audience = Audience::api, .text_scalars = true},
@@ -65,9 +68,30 @@ Result<ServiceConfig> read_config(const std::string& path, bool must_exist) {
         if (auto listen = parse_listen(config.listen); !listen)
             mistakes.push_back({"/listen", "malformed", listen.error().message});
     }
-    if (mistakes.empty()) return config;
+    if (mistakes.empty()) return {};
     const std::string field = dotted(mistakes.front().pointer);
     return fail(Code::invalid, "{}, line {}: {}: {}", path, line_of(*text, field), field, mistakes.front().detail);
+}
+
+}  // namespace
+
+Result<ServiceConfig> read_config(const std::string& path, bool must_exist) {
+    ServiceConfig config;
+    TRY_VOID(read_into(config, path, must_exist));
+    if (config.first_pool.empty()) config.first_pool = config.state_directory + "/pools/main";
+    return config;
+}
+
+std::string config_text(const ServiceConfig& config) {
+    std::string out;
+    write_value(type_of<ServiceConfig>(), &config, Audience::api, nullptr, out);
+    return out;
+}
+
+std::vector<std::string> config_fields() {
+    std::vector<std::string> out;
+    for (const auto& field : type_of<ServiceConfig>().fields) out.push_back(field.name);
+    return out;
 }
 
 }  // namespace axle

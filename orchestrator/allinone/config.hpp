@@ -2,8 +2,10 @@
 // field.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "common/base/result.hpp"
+#include "common/model/compute.hpp"
 
 namespace axle {
 
@@ -15,10 +17,16 @@ struct ServiceConfig {
     std::string group = "axle";        // its members are administrators on the unix socket
     std::string libvirt_uri = "qemu:///system";
     std::string libvirt_definitions = "/etc/libvirt/qemu";
+    WantedAccelerator accelerator = WantedAccelerator::automatic;  // kvm, qemu: whatever this machine seems to have
+    std::string first_pool;  // where the first start makes the pool "main"; default: <stateDirectory>/pools/main
 };
 
 // Not there: the defaults, unless `must_exist`.
 Result<ServiceConfig> read_config(const std::string& path, bool must_exist);
+
+// The whole of it as JSON, what was left to its default too.
+std::string config_text(const ServiceConfig& config);
+std::vector<std::string> config_fields();
 
 struct ListenAddress {
     std::string address;  // numeric

@@ -1,7 +1,10 @@
 // axle-allinone: a private cloud on one machine.
 #include <cstdio>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "agent/host_commands.hpp"
 #include "orchestrator/allinone/service.hpp"
 
 namespace {
@@ -9,10 +12,14 @@ namespace {
 constexpr const char* kUsage =
     "usage: axle-allinone [--config FILE] [COMMAND]\n"
     "  (none)             run the service until SIGTERM\n"
-    "  check-config       read the configuration and say what is wrong with it\n"
+    "  check-config       read the configuration; say what is wrong with it, or all of it with the defaults\n"
     "  host-going-down    record that the host goes down and ask all guests to shut down\n"
-    "  remove-furniture   take away bridges, rules and settings (the service must be stopped)\n"
-    "  --version\n";
+    "  host-stays-up      take that back: guests that were to run are started again\n"
+    "  remove-furniture   take away bridges, rules and settings (the service must be stopped)\n";
+
+void tell_usage(std::FILE* where) {
+    std::fprintf(where, "%s%s  --version\n", kUsage, axle::kHostCommands);
+}
 
 int report(const axle::Result<>& result) {
     if (result) return 0;
@@ -26,25 +33,34 @@ int report(const axle::Result<>& result) {
 int main(int count, char** words) {
     std::string config_path = "/etc/axle/axle.yaml";
     bool named = false;
-    std::string_view command;
+    std::string command;
+    std::vector<std::string> arguments;  // of the command
     for (int i = 1; i < count; ++i) {
         const std::string_view word = words[i];
+        if (!command.empty()) {
+            arguments.emplace_back(word);
+            continue;
+        }
         if (word == "--version") return std::puts("axle-allinone " AXLE_VERSION), 0;
-        if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout), 0;
+        if (word == "--help" || word == "-h") return tell_usage(stdout), 0;
         if (word == "--config" && i + 1 < count) {
             config_path = words[++i];
             named = true;
-        } else if (command.empty() && !word.starts_with("-")) {
+        } else if (!word.starts_with("-")) {
             command = word;
         } else {
-            return std::fputs(kUsage, stderr), 2;
+            return tell_usage(stderr), 2;
         }
     }
     const auto config = axle::read_config(config_path, named);
     if (!config) return report(axle::fail(config.error()));
     if (command.empty()) return report(axle::run_service(*config));
-    if (command == "check-config") return 0;
+    if (axle::is_host_command(command))
+        return axle::run_host_command("axle-allinone", command, arguments, axle::agent_options(*config));
+    if (!arguments.empty()) return tell_usage(stderr), 2;
+    if (command == "check-config") return std::puts(axle::config_text(*config).c_str()), 0;
     if (command == "host-going-down") return report(axle::host_going_down(*config));
+    if (command == "host-stays-up") return report(axle::host_stays_up(*config));
     if (command == "remove-furniture") return report(axle::remove_furniture(*config));
-    return std::fputs(kUsage, stderr), 2;
+    return tell_usage(stderr), 2;
 }

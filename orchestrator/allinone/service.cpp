@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <future>
 #include <grp.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include "common/base/service_manager.hpp"
 #include "common/http/client.hpp"
 #include "common/http/server.hpp"
+#include "common/http/tls.hpp"
 #include "common/loop/loop.hpp"
 #include "common/loop/random.hpp"
 #include "common/loop/workers.hpp"
@@ -38,6 +40,24 @@ std::int64_t gid_of(const std::string& name) {
     return entry != nullptr ? static_cast<std::int64_t>(entry->gr_gid) : -1;
 }
 
+std::optional<Accelerator> stated(WantedAccelerator wanted) {
+    switch (wanted) {
+        case WantedAccelerator::automatic:
+            return std::nullopt;
+        case WantedAccelerator::kvm:
+            return Accelerator::kvm;
+        case WantedAccelerator::qemu:
+            return Accelerator::qemu;
+    }
+    return std::nullopt;
+}
+
+std::string control_socket(const ServiceConfig& config) {
+    return config.run_directory + "/agent.sock";
+}
+
+}  // namespace
+
 AgentOptions agent_options(const ServiceConfig& config, const std::string& cluster) {
     return {.cluster = cluster,
             .state_folder = config.state_directory + "/agent",
@@ -46,13 +66,9 @@ AgentOptions agent_options(const ServiceConfig& config, const std::string& clust
             .log_folder = config.log_directory + "/guests",
             .run_folder = config.run_directory + "/guests",
             .libvirt_uri = config.libvirt_uri,
-            .libvirt_definitions = config.libvirt_definitions};
+            .libvirt_definitions = config.libvirt_definitions,
+            .accelerator = stated(config.accelerator)};
 }
-std::string control_socket(const ServiceConfig& config) {
-    return config.run_directory + "/agent.sock";
-}
-
-}  // namespace
 
 // Everything that runs, in the order in which it is built; taken down the other way round.
 class AllInOne {
@@ -101,7 +117,7 @@ Result<> AllInOne::make_folders() {
 Result<> AllInOne::open_store() {
     RocksStoreOptions options{.directory = config_.state_directory + "/store",
                               .identity_directory = config_.state_directory + "/identity"};
-    options.agent_state = agent_state_is_there(agent_options(config_, ""));
+    options.agent_state = agent_state_is_there(agent_options(config_));
     TRY(opened, RocksStore::open(options, core_loop_, random_, core_loop_.wall()));
     store_ = std::move(opened);
     TRY(identity, read_identity(options.identity_directory));
@@ -128,7 +144,7 @@ Result<> AllInOne::build_core() {
                             [this](const std::string& digest) { return images_->path(digest); }});
     TRY_VOID(orchestrator_->load());
     TRY(secret, admin_secret(config_.state_directory + "/admin.token", random_));
-    orchestrator_->bootstrap(secret, config_.state_directory + "/pools/main");
+    orchestrator_->bootstrap(secret, config_.first_pool);
     core_loop_.post([this] { orchestrator_->start(); });
     return {};
 }
@@ -175,7 +191,10 @@ Result<> AllInOne::listen() {
         TRY(address, parse_listen(config_.listen));
         TRY(port, server_->listen_tls(address.address, address.port,
                                       {.certificate = tls.certificate_path, .key = tls.key_path}));
-        log::info(fmt::format("the API listens on port {} and on {}/api.sock", port, config_.run_directory));
+        log::info(
+            fmt::format("the API listens on port {} and on {}/api.sock; the SHA-256 fingerprint of its authority "
+                        "is {}",
+                        port, config_.run_directory, http::fingerprint_of(tls.authority).value_or("unknown")));
     }
     control_ = std::make_unique<http::Server>(
         io_, workers_, [this](http::Request request, http::Reply reply) { handle_control(request, std::move(reply)); });
@@ -184,9 +203,10 @@ Result<> AllInOne::listen() {
 
 // For root on this host, by the program's own subcommands.
 void AllInOne::handle_control(const http::Request& request, http::Reply reply) {
-    if (request.method != "POST" || request.path != "/host-going-down") return reply.send({.status = 404});
+    const bool down = request.path == "/host-going-down";
+    if (request.method != "POST" || (!down && request.path != "/host-stays-up")) return reply.send({.status = 404});
     reply.set_deadline(kGuestsOff + milliseconds{30'000});
-    const auto done = agent_->host_going_down(kGuestsOff);
+    const auto done = down ? agent_->host_going_down(kGuestsOff) : agent_->host_stays_up();
     reply.send({.status = done ? 204 : 500, .body = done ? "" : done.error().message});
 }
 
@@ -249,30 +269,45 @@ Result<> run_service(const ServiceConfig& config) {
     return started;
 }
 
-Result<> host_going_down(const ServiceConfig& config) {
+namespace {
+
+// Asks the running service; where there is none, does the same by ourselves. The agent's lock keeps two from doing it
+// at once.
+Result<> tell_agent(const ServiceConfig& config, const std::string& path, const std::function<Result<>(Agent&)>& act) {
     http::Client client(
         {.endpoint = http::Endpoint{.kind = http::Endpoint::Kind::unix_socket, .path = control_socket(config)},
          .timeout = kGuestsOff + milliseconds{30'000}});
-    auto answer = client.request("POST", "/host-going-down", {}, "");
+    auto answer = client.request("POST", path, {}, "");
     if (answer && answer->status == 204) return {};
     if (answer) return fail(Code::internal, "the service refuses: {}", answer->body);
-    // No service: the same by ourselves. The agent's lock keeps two from doing it at once.
     Loop io{"io"};
     std::jthread thread([&] { io.run(); });
     Result<> done;
     {
-        auto agent = Agent::make(agent_options(config, ""), io);
+        auto agent = Agent::make(agent_options(config), io);
         if (!agent) {
             done = fail(std::move(agent.error()));
         } else {
             std::promise<Result<>> ready;
             (*agent)->start([&](Result<> r) { ready.set_value(std::move(r)); });
             done = ready.get_future().get();
-            if (done) done = (*agent)->host_going_down(kGuestsOff);
+            if (done) done = act(**agent);
         }
     }
     io.stop();
     return done;
+}
+
+}  // namespace
+
+Result<> host_going_down(const ServiceConfig& config) {
+    return tell_agent(config, "/host-going-down", [](Agent& agent) { return agent.host_going_down(kGuestsOff); });
+}
+
+Result<> host_stays_up(const ServiceConfig& config) {
+    // Of a host without an agent's state, nobody said that it goes down.
+    if (!agent_state_is_there(agent_options(config))) return {};
+    return tell_agent(config, "/host-stays-up", [](Agent& agent) { return agent.host_stays_up(); });
 }
 
 Result<> remove_furniture(const ServiceConfig& config) {
@@ -280,7 +315,7 @@ Result<> remove_furniture(const ServiceConfig& config) {
     std::jthread thread([&] { io.run(); });
     Result<> done;
     {
-        auto agent = Agent::make(agent_options(config, ""), io);
+        auto agent = Agent::make(agent_options(config), io);
         done = agent ? (*agent)->remove_furniture() : fail(std::move(agent.error()));
     }
     io.stop();
