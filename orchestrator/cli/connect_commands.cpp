@@ -132,11 +132,12 @@ std::string shell_quoted(const std::string& text) {
 // The same server as this session's, for the `axle forward` that ssh starts; the token goes by the environment.
 std::string proxy_command(const Session& session, const std::string& vm) {
     const Wanted& wanted = session.flags().wanted;
-    std::string command = "exec " + shell_quoted("/proc/" + std::to_string(::getpid()) + "/exe");
+    // Without "exec": ssh puts it in front itself.
+    std::string command = shell_quoted("/proc/" + std::to_string(::getpid()) + "/exe");
     std::error_code ignored;
     char self[4096];
     if (const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self); n > 0)
-        command = "exec " + shell_quoted(std::string(self, static_cast<std::size_t>(n)));
+        command = shell_quoted(std::string(self, static_cast<std::size_t>(n)));
     if (!wanted.context.empty()) command += " --context " + shell_quoted(wanted.context);
     if (!wanted.endpoint.empty()) command += " --endpoint " + shell_quoted(wanted.endpoint);
     if (!wanted.token_file.empty()) command += " --token-file " + shell_quoted(wanted.token_file);

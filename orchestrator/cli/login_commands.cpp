@@ -67,7 +67,8 @@ Result<> check_certificate(const Terminal& terminal, const Options& o, const htt
     if (!terminal.in_is_tty)
         return fail(
             usage("nobody is here to compare the fingerprint", "give it with --fingerprint, or --yes to trust it"));
-    terminal.say("It stands in the orchestrator's log and in its 'axle status'. Is it the same? [yes/no]");
+    terminal.say(
+        "It stands in the server's log (journalctl -u 'axle*'), and quickstart tells it. Is it the same? [yes/no]");
     TRY(answer, read_line(terminal, true));
     if (answer == "yes" || answer == "y") return {};
     return fail(error(Code::forbidden, "not logged in"));
