@@ -37,7 +37,10 @@ check_space() {
     local needed=$((1 << 30)) free memory
     [[ -n $packages ]] || needed=$((5 << 30))
     free=$(free_bytes /var)
-    ((free >= needed)) || fail "/var has $(human "$free") free, installing and building takes $(human "$needed")" "make room"
+    ((free >= needed)) || fail "/var has $(human "$free") free; $(human "$needed") are needed" "make room"
+    if [[ -z $packages ]] && (($(free_bytes "$top") < 2 << 30)); then
+        fail "$top has $(human "$(free_bytes "$top")") free; a build takes 2 GiB" "make room, or move the checkout"
+    fi
     memory=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)
     ((memory >= 700000)) || warn "only $((memory / 1024)) MiB of memory are available: the build or the first guest may not fit"
     fact "room: $(human "$free") on /var, $((memory / 1024)) MiB of memory"
@@ -72,11 +75,13 @@ tell_accelerator() {
 # A pool lies on a local file system that keeps what is synced. The largest one is taken, and said.
 choose_pool() {
     local target kind free best=0
-    if [[ -n $pool ]]; then
-        mkdir -p "$pool"
-    elif [[ -s $record/pool ]]; then
+    if [[ -s $record/pool ]]; then
+        if [[ -n $pool && $(readlink -f "$pool") != "$(<"$record/pool")" ]]; then
+            fail "disks go to $(<"$record/pool") since the first run, and can't be moved by --pool" \
+                "a second pool: axle pool create NAME --path $pool"
+        fi
         pool=$(<"$record/pool")
-    else
+    elif [[ -z $pool ]]; then
         while read -r target kind free; do
             case $kind in ext4 | xfs | btrfs | overlay) ;; *) continue ;; esac
             [[ -w $target && -d $target && $target != /boot* && $target != /run/* ]] || continue
@@ -85,16 +90,28 @@ choose_pool() {
                 pool=$target
             fi
         done < <(df --output=target,fstype,avail -B1 -l 2>/dev/null | tail -n +2)
-        if [[ -z $pool || $pool == / || $pool == /var || $pool == /var/lib ]]; then pool=$state/pool; else pool=$pool/axle; fi
+        if [[ -z $pool || $pool == / || $pool == /var || $pool == /var/lib ]]; then pool=$state/pools/main; else pool=$pool/axle; fi
     fi
-    mkdir -p "$pool"
+    mkdir -p "$pool" || fail "the directory $pool for disks can't be made" "choose another with --pool PATH"
     pool=$(readlink -f "$pool")
+    check_way_to_pool
     case $(stat -f -c %T "$pool") in
         tmpfs | ramfs) fail "$pool lies in memory: disks there would be lost" "choose another with --pool PATH" ;;
         nfs* | cifs | smb*) fail "$pool lies on a network file system; a first pool is local" "choose another with --pool PATH" ;;
         overlayfs) warn "$pool lies on an overlay (a container): what is written there is not durable" ;;
     esac
     fact "disks go to $pool ($(human "$(free_bytes "$pool")") free)"
+}
+
+# QEMU runs as a user of its own, who must be let through every directory above its disks.
+check_way_to_pool() {
+    local directory=$pool
+    while [[ $directory != / ]]; do
+        ((8#$(stat -c %a "$directory") & 1)) ||
+            fail "$directory lets only its owner in; QEMU, which runs as libvirt-qemu, could not reach disks in $pool" \
+                "chmod o+x $directory, or choose another place with --pool PATH"
+        directory=$(dirname "$directory")
+    done
 }
 
 # shellcheck disable=SC2034  # install.bash and first-guest.bash use them
@@ -144,6 +161,7 @@ tell_plan() {
         fact "start virtlogd, libvirtd and Axle under /usr/lib/axle/supervise: systemd is not process 1 here, so nothing"
         fact "starts them again after a reboot (run quickstart again)"
     fi
-    fact "get an image ($image_words), make the network \"default\" and a virtual machine \"first\""
+    fact "get an image: $image_words"
+    fact "make the network \"default\" and the virtual machine \"first\" with your ssh key; wait until it answers"
     fact "take it all back: packaging/quickstart --remove. What is done goes to $log"
 }

@@ -1,74 +1,111 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # end.bash tells what is found out here
 # The first guest: key, image, network, VM, each only if it was never made before; then waiting until it answers.
-: "${record?}" "${log?}" "${image_source?}" "${image_from?}" "${here?}" "${state?}"
+: "${record?}" "${log?}" "${packages?}" "${image?}" "${image_source?}" "${image_from?}" "${here?}" "${state?}"
 
 guest=first
 network=default
+caller=${SUDO_USER:-root}
 
 make_first_guest() {
     step "Making the first guest"
-    make_key
+    make_keys
     make_image
     make_network
     make_vm
     wait_for_answer
 }
 
-# The keys of whoever called, also through sudo.
-caller_home() { getent passwd "${SUDO_USER:-root}" | cut -d : -f 6; }
+have() { axle "$1" get "$2" >>"$log" 2>&1; }
 
-make_key() {
-    key_name=''
-    was_made "sshkey" && { key_name=$(<"$record/sshkey"); return 0; }
-    local home file owner=${SUDO_USER:-root} name
-    home=$(caller_home)
-    if ! compgen -G "$home/.ssh/*.pub" >/dev/null; then
-        fact "$owner has no ssh key: making $home/.ssh/id_ed25519"
-        install -d -m 700 -o "$owner" "$home/.ssh"
-        ssh-keygen -q -t ed25519 -N '' -f "$home/.ssh/id_ed25519" -C "$owner@$(hostname)" </dev/null
-        chown "$owner" "$home"/.ssh/id_ed25519*
+# The keys of whoever called, also through sudo.
+make_keys() {
+    key_names=''
+    home=$(getent passwd "$caller" | cut -d : -f 6)
+    if was_made sshkey; then
+        key_names=$(<"$record/sshkey")
+        return 0
     fi
-    for file in "$home"/.ssh/*.pub; do
-        name=$(basename "$file" .pub | tr 'A-Z_.' 'a-z--')
-        if axle sshkey create "$name" --file "$file" >>"$log" 2>&1 || axle sshkey get "$name" >>"$log" 2>&1; then
-            key_name+="${key_name:+ }$name"
-            fact "ssh key \"$name\" is $file"
-        fi
-    done
-    if [[ -z $key_name ]]; then warn "no ssh key could be taken from $home/.ssh: nobody could log in to the guest (see $log)"; fi
-    echo "$key_name" >"$record/sshkey"
+    if ! compgen -G "$home/.ssh/*.pub" >/dev/null; then make_new_key; fi
+    local file
+    for file in "$home"/.ssh/*.pub; do take_key "$file"; done
+    if [[ -z $key_names ]]; then
+        warn "no ssh key could be taken from $home/.ssh: nobody could log in to the guest (why: $log). Make one with"
+        warn "ssh-keygen, then: axle sshkey create me --file FILE.pub; axle vm create NAME --ssh-key me ..."
+    fi
+    echo "$key_names" >"$record/sshkey"
     note_made sshkey
 }
 
+make_new_key() {
+    local file=$home/.ssh/id_ed25519
+    fact "$caller has no ssh key: making $file"
+    install -d -m 700 -o "$caller" -g "$(id -g "$caller")" "$home/.ssh"
+    ssh-keygen -q -t ed25519 -N '' -f "$file" -C "$caller@$(hostname)" </dev/null >>"$log" 2>&1
+    chown "$caller:$(id -g "$caller")" "$file" "$file.pub"
+}
+
+take_key() {
+    local name
+    name=$(basename "$1" .pub | tr 'A-Z_.' 'a-z--' | sed 's/[^a-z0-9-]//g; s/^-*//; s/-*$//')
+    if have sshkey "${name:=key}" || axle sshkey create "$name" --file "$1" >>"$log" 2>&1; then
+        key_names+="${key_names:+ }$name"
+        fact "ssh key \"$name\" is $1"
+    else
+        warn "$1 was not taken: $(tail -n 1 "$log")"
+    fi
+}
+
 make_image() {
-    image_name=debian-12
+    name_image
+    if was_made "image $image_name" || have image "$image_name"; then return 0; fi
+    # Nothing is downloaded for a guest that was made before.
+    if was_made "vm $guest"; then return 0; fi
+    if ! get_image; then
+        if [[ -n $image || $image_source == tiny ]]; then
+            fail "the image could not be had (above)" "give another with --image URL|FILE|NAME"
+        fi
+        warn "the image $image_name could not be had (above): making a tiny guest of Debian's kernel and busybox instead"
+        axle image delete "$image_name" --now >>"$log" 2>&1 || true
+        image_source=tiny image_from=''
+        name_image
+        get_image || fail "nor could that (above)" "give an image with --image FILE"
+    fi
+    note_made "image $image_name"
+}
+
+name_image() {
     case $image_source in
         catalogue) image_name=$image_from ;;
-        address | file) image_name=$(basename "${image_from%%\?*}" | sed -E 's/\.(qcow2|img|raw|vmdk|xz|gz|zst)//g' | tr 'A-Z_' 'a-z-' | cut -c 1-60) ;;
         tiny) image_name=tiny ;;
+        *) image_name=$(basename "${image_from%%\?*}" | sed -E 's/\.(qcow2|img|raw|vmdk|xz|gz|zst)//g' | tr 'A-Z_' 'a-z-' | cut -c 1-60) ;;
     esac
-    if was_made "image $image_name"; then return 0; fi
-    axle image get "$image_name" >>"$log" 2>&1 && return 0
+}
+
+get_image() {
     case $image_source in
         catalogue | address) work "downloading the image $image_name" axle image create "$image_name" --url "$image_from" ;;
         file) work "importing the image $image_name" axle image create "$image_name" --file "$image_from" ;;
         tiny) make_tiny_image ;;
-    esac || fail "the image could not be had (above)" "give another with --image URL|FILE|NAME"
-    note_made "image $image_name"
+    esac
 }
 
 make_tiny_image() {
-    local builder=/usr/share/axle/guest/build directory=$state/quickstart/guest
+    local builder=/usr/share/axle/guest/build directory=$state/quickstart/guest status=0 missing
+    missing=$(comm -13 <(installed) <("$here/list-packages" guest | sort -u))
+    if [[ -n $missing ]]; then
+        # shellcheck disable=SC2086
+        apt "installing what makes a tiny guest" apt-get install -y --no-install-recommends $missing || return 1
+        note_packages
+    fi
     work "making a tiny guest of Debian's kernel and busybox" "$builder" "$directory" &&
-        work "importing the image tiny" axle image create tiny --file "$directory/tiny.qcow2"
-    local status=$?
+        work "importing the image tiny" axle image create tiny --file "$directory/tiny.qcow2" || status=1
     rm -rf "$directory"
     return $status
 }
 
 make_network() {
-    was_made "network $network" && return 0
-    if ! axle network get "$network" >>"$log" 2>&1; then
+    if was_made "network $network"; then return 0; fi
+    if ! have network "$network"; then
         work "making the network \"$network\"" axle network create "$network" --type nat || fail "the network could not be made (above)"
     fi
     note_made "network $network"
@@ -76,57 +113,95 @@ make_network() {
 
 make_vm() {
     if was_made "vm $guest"; then
-        axle vm get "$guest" >>"$log" 2>&1 || fact "the guest \"$guest\" was made before and deleted since: it stays so"
+        have vm "$guest" || fact "the guest \"$guest\" was made before and deleted since: it stays so"
         return 0
     fi
-    local memory=1GiB words=() name
-    case $image_name in tiny*) memory=256MiB ;; esac
-    for name in $key_name; do words+=(--ssh-key "$name"); done
-    work "making the virtual machine \"$guest\" ($memory of memory)" \
-        axle vm create "$guest" --image "$image_name" --cpus 1 --memory "$memory" --network "$network" "${words[@]}" ||
-        fail "the guest could not be made (above)" "axle status"
+    if ! have vm "$guest"; then create_vm; fi
     note_made "vm $guest"
 }
 
-guest_address() { axle vm get "$guest" -o json 2>>"$log" | tr -d ' \n' | sed -n 's/.*"addresses":\["\([0-9.]*\)".*/\1/p'; }
+create_vm() {
+    local memory=1GiB words=() name
+    case $image_name in tiny*) memory=256MiB ;; esac
+    for name in $key_names; do words+=(--ssh-key "$name"); done
+    work "making the virtual machine \"$guest\" ($memory of memory)" \
+        axle vm create "$guest" --image "$image_name" --cpus 1 --memory "$memory" --network "$network" "${words[@]}" ||
+        fail "the guest could not be made (above)" "axle status"
+}
+
+# vm_field NAME: of the first guest, a text or the first of a list.
+vm_field() { axle vm get "$guest" -o json 2>>"$log" | tr -d ' \n' | sed -n "s/.*\"$1\":\[\{0,1\}\"\([^\"]*\)\".*/\1/p"; }
 port_open() { timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; }
 
-# It answers when its ssh server (or, of the tiny guest, its page) takes a connection on the address that it has by DHCP.
+# It answers when its ssh server takes a connection on the address that it has by DHCP, and lets in who has the key.
 wait_for_answer() {
-    axle vm get "$guest" >>"$log" 2>&1 || return 0
+    guest_answers='' address=''
+    have vm "$guest" || return 0
+    if [[ $(vm_field power) != running ]]; then
+        fact "the guest \"$guest\" is off: axle vm start $guest"
+        return 0
+    fi
     local deadline=$((SECONDS + 900)) last=$SECONDS started=$SECONDS
-    guest_answers=''
     while ((SECONDS < deadline)); do
-        address=$(guest_address)
+        address=$(vm_field addresses)
         if [[ -n $address ]] && port_open "$address" 22; then
             guest_answers=yes
             fact "the guest answers at $address after $((SECONDS - started)) s"
+            try_login
             return 0
         fi
         if ((SECONDS - last >= 10)); then
             last=$SECONDS
-            fact "waiting for the guest ... $((SECONDS - started)) s: $(axle vm log "$guest" 2>/dev/null | tr -d '\r' | grep -a '[[:print:]]' | tail -n 1 | cut -c 1-90)"
+            fact "waiting for the guest ... $((SECONDS - started)) s: $(last_word_of_guest)"
         fi
         sleep 0.5
     done
-    warn "the guest did not answer within 15 minutes; what is known of it:"
+    warn "the guest did not answer within 15 minutes; what is known of it (its log: axle vm log $guest):"
     axle vm get "$guest" || true
 }
 
-tell_end() {
-    local host
-    host=$(hostname -I 2>/dev/null | cut -d ' ' -f 1)
-    step "Axle is up"
-    fact "the API            https://${host:-localhost}:7443, and the unix socket /run/axle/api.sock (root, group axle)"
-    fact "from elsewhere     axle login https://${host:-localhost}:7443, with the token in $state/admin.token"
-    if [[ -n ${guest_answers:-} ]]; then
-        fact "the first guest    axle ssh $guest        (address $address, user $(guest_user))"
-        fact "its screen         axle console $guest     (leave with Ctrl-])"
-    fi
-    fact "what to try next   axle status"
-    fact "                   axle vm create second --image $image_name --network $network"
-    fact "                   axle vm list; axle vm stop $guest; axle explain vm"
-    fact "take it all back   packaging/quickstart --remove"
+last_word_of_guest() {
+    local words
+    words=$(axle vm log "$guest" 2>/dev/null | tr -d '\r' | grep -a '[[:print:]]' | tail -n 1 | cut -c 1-90)
+    echo "${words:-nothing on its serial line yet}"
 }
 
-guest_user() { case $image_name in ubuntu*) echo ubuntu ;; tiny*) echo root ;; *) echo debian ;; esac; }
+# The private key of the caller's that the guest knows and that needs no passphrase; fails if there is none.
+usable_key() {
+    local file
+    for file in "$home"/.ssh/*.pub; do
+        if [[ -f ${file%.pub} ]] && ssh-keygen -y -P '' -f "${file%.pub}" >/dev/null 2>&1; then
+            echo "${file%.pub}"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# What is printed as the way in has been gone once.
+try_login() {
+    local key deadline=$((SECONDS + 60))
+    [[ -n $key_names ]] && key=$(usable_key) || return 0
+    while ((SECONDS < deadline)); do
+        if ssh -i "$key" -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5 \
+            "$(guest_user)@$address" true >>"$log" 2>&1 </dev/null; then
+            fact "logging in as $(guest_user) with $key works"
+            return 0
+        fi
+        sleep 1
+    done
+    warn "logging in as $(guest_user) with $key did not work yet (see $log)"
+}
+
+# As the command line has it.
+guest_user() {
+    local of name
+    of=$(vm_field image)
+    for name in debian ubuntu fedora almalinux rocky centos arch alpine; do
+        if [[ $of == *"$name"* ]]; then
+            echo "$name"
+            return 0
+        fi
+    done
+    echo root
+}

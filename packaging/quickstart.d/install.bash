@@ -1,11 +1,14 @@
 # shellcheck shell=bash
 # Packages: what is missing from Debian, then our own, built or ready. What was there before is written down first.
-: "${packages?}" "${here?}" "${top?}" "${record?}" "${image_source?}"
+: "${log?}" "${packages?}" "${here?}" "${top?}" "${record?}" "${image_source?}"
 
 installed() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u; }
 
 install_everything() {
-    [[ -s $record/packages-before ]] || installed >"$record/packages-before"
+    if [[ ! -s $record/packages-before ]]; then
+        installed >"$record/packages-before"
+        getent group axle >/dev/null || touch "$record/group-is-ours"
+    fi
     if [[ -z $packages ]]; then
         step "Installing what the build and the guests need"
         install_missing
@@ -15,8 +18,11 @@ install_everything() {
     fi
     step "Installing Axle"
     install_ours
-    comm -13 "$record/packages-before" <(installed) >"$record/packages-ours"
+    note_packages
 }
+
+# What wasn't there before the first run came with us.
+note_packages() { comm -13 "$record/packages-before" <(installed) >"$record/packages-ours"; }
 
 # apt may not write to a /tmp that isn't open to all.
 apt() { TMPDIR=/var/tmp work "$@"; }
@@ -50,7 +56,9 @@ build_packages() {
 
 install_ours() {
     local files=("$packages"/axle_*.deb "$packages"/axle-cli_*.deb)
-    apt "installing ${files[*]##*/}" apt-get install -y --no-install-recommends --reinstall --allow-downgrades "${files[@]}" ||
+    apt "installing ${files[*]##*/}" apt-get install -y --no-install-recommends --reinstall --allow-downgrades \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "${files[@]}" ||
         fail "the packages could not be installed (above)" "apt-get --fix-broken install, then run quickstart again"
+    axle-allinone check-config >>"$log" 2>&1 || fail "$(axle-allinone check-config 2>&1)" "mend /etc/axle/axle.yaml"
     fact "axle $(dpkg-query -W -f '${Version}' axle)"
 }

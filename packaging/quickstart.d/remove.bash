@@ -3,70 +3,95 @@
 : "${record?}" "${log?}" "${state?}" "${purge_data?}"
 
 remove_everything() {
+    find_pools
     tell_what_goes
     ask "To remove Axle from this machine, type its name ($(hostname)):" "$(hostname)" || fail "not the name of this machine: nothing was done"
     stop_guests
     stop_axle
     take_back_furniture
     remove_packages
-    remove_data
-    step "Axle is gone from this machine"
-    if [[ -z $purge_data ]]; then fact "disks and state are kept: $(kept_places)"; fi
+    if [[ -n $purge_data ]]; then destroy_data; else keep_data; fi
 }
 
-kept_places() { echo "$state${known_pool:+ and $known_pool}"; }
+# Paths of all pools, from the API, else from what the agent keeps; and the one that quickstart chose.
+find_pools() {
+    mapfile -t pools < <({
+        if axle host list >>"$log" 2>&1; then
+            axle pool list -o json 2>>"$log"
+        else
+            cat "$state"/agent/desired/pool* 2>/dev/null
+        fi | grep -oE '"path": ?"[^"]*"' | sed 's/.*: \{0,1\}"\(.*\)"/\1/'
+        cat "$record/pool" 2>/dev/null
+    } | sort -u)
+}
 
 tell_what_goes() {
-    known_pool=$(cat "$record/pool" 2>/dev/null || true)
     step "What is here"
-    if ! axle status >>"$log" 2>&1; then
-        fact "Axle does not answer; its guests on this machine:"
-        virsh -q -c qemu:///system list --all --name 2>/dev/null | sed -n 's/^\(axle-.*\)/   \1/p'
+    if axle host list >>"$log" 2>&1; then
+        indented "virtual machines" axle vm list --all-projects
+        indented "volumes" axle volume list --all-projects
     else
-        axle vm list 2>/dev/null | sed 's/^/   /' || true
-        axle volume list 2>/dev/null | sed 's/^/   /' || true
+        fact "Axle does not answer; its guests on this machine, as libvirt names them:"
+        our_domains --all | sed 's/^/      /'
     fi
     local directory
-    for directory in "$state" ${known_pool:+"$known_pool"}; do
-        [[ -d $directory ]] && fact "$(du -sh "$directory" 2>/dev/null | cut -f 1) in $directory"
+    for directory in "$state" "${pools[@]}"; do
+        if [[ -d $directory ]]; then fact "$(human "$(du -sxB1 "$directory" 2>/dev/null | cut -f 1)") on disk in $directory"; fi
     done
     if [[ -n $purge_data ]]; then
         warn "--purge-data: every disk and all state listed above will be destroyed for good"
     else
-        fact "disks and state stay (--purge-data would destroy them); guests are shut down, and Axle goes"
+        fact "Disks, state and configuration stay (--purge-data would destroy them). Guests are shut down, and Axle goes."
     fi
+}
+
+# indented TITLE COMMAND...
+indented() {
+    local title=$1 text line
+    shift
+    text=$("$@" 2>/dev/null)
+    fact "$title:"
+    while IFS= read -r line; do fact "   $line"; done <<<"${text:-none}"
 }
 
 our_domains() { virsh -q -c qemu:///system list "$@" --name 2>/dev/null | grep '^axle-' || true; }
 
-# In parallel, by their power button; what still runs after 60 s is switched off.
+# In parallel, by their power button; what still runs after two minutes is switched off. Written down before: it is not
+# their users' wish, and where the data stays they run again after the next quickstart.
 stop_guests() {
-    local domain deadline=$((SECONDS + 60))
+    local domain
+    if [[ -x /usr/bin/axle-allinone && -n $(our_domains) ]]; then
+        step "Shutting the guests down"
+        work "asking them" shut_guests_down || fact "not all of them did it"
+    fi
     stop_axle
-    [[ -n $(our_domains) ]] || return 0
-    step "Shutting the guests down"
-    for domain in $(our_domains); do virsh -q -c qemu:///system shutdown "$domain" >>"$log" 2>&1 || true; done
-    while [[ -n $(our_domains) ]] && ((SECONDS < deadline)); do sleep 0.5; done
     for domain in $(our_domains); do
-        fact "$domain did not shut down within 60 s: switched off"
+        fact "$domain is switched off"
         virsh -q -c qemu:///system destroy "$domain" >>"$log" 2>&1 || true
     done
 }
 
+shut_guests_down() {
+    if with_systemd; then systemctl stop axle-guests.service; else /usr/bin/axle-allinone host-going-down; fi
+}
+
 stop_axle() {
     if with_systemd; then
-        systemctl disable --now axle-allinone.service >>"$log" 2>&1 || true
+        systemctl disable --now axle-allinone.service axle-guests.service axle-open-firewall.service >>"$log" 2>&1 || true
     elif [[ -x /usr/lib/axle/supervise ]]; then
         /usr/lib/axle/supervise stop-axle >>"$log" 2>&1 || true
     fi
 }
 
-# Bridges, taps, firewall tables, DHCP servers, changed settings of the host: the program knows what it made and changed.
+# Bridges, taps, firewall tables, openings of others' firewalls, DHCP servers, changed settings of the host: the program
+# knows what it made and changed.
 take_back_furniture() {
     step "Taking back what was made on this machine"
     local domain
-    for domain in $(our_domains --all); do virsh -q -c qemu:///system undefine --nvram "$domain" >>"$log" 2>&1 || true; done
-    if [[ -x /usr/lib/axle/open-firewall ]]; then /usr/lib/axle/open-firewall close >>"$log" 2>&1 || true; fi
+    for domain in $(our_domains --all); do
+        virsh -q -c qemu:///system undefine --nvram --managed-save --snapshots-metadata --checkpoints-metadata "$domain" >>"$log" 2>&1 ||
+            warn "the domain $domain could not be undefined: virsh undefine $domain"
+    done
     if [[ -x /usr/bin/axle-allinone ]]; then
         work "removing bridges, rules and settings" /usr/bin/axle-allinone remove-furniture ||
             warn "some of it could not be taken back (above): ip link; nft list tables"
@@ -77,22 +102,22 @@ take_back_furniture() {
 # Ours go. Of those that came with us, what nobody else needs by now; libvirt stays if somebody has domains in it.
 remove_packages() {
     step "Removing packages"
-    local ours=() extra
-    mapfile -t ours < <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'axle*' 2>/dev/null | sed -n 's/^installed //p')
-    if ((${#ours[@]})); then apt "removing ${ours[*]}" apt-get purge -y "${ours[@]}" || fail "apt could not remove them (above)"; fi
-    [[ -s $record/packages-ours ]] || return 0
-    extra=$(unneeded_packages)
-    if [[ -n $extra ]]; then
-        # shellcheck disable=SC2086
-        apt "removing $(wc -w <<<"$extra") packages that came with Axle" apt-get remove -y $extra ||
-            warn "apt could not remove them (above)"
-    fi
+    local ours=() extra='' verb=remove
+    mapfile -t ours < <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'axle*' 2>/dev/null | sed -nE 's/^(installed|config-files) //p')
+    if [[ -n $purge_data ]]; then verb=purge; fi
+    if ((${#ours[@]})); then apt "removing ${ours[*]}" apt-get "$verb" -y "${ours[@]}" || fail "apt could not remove them (above)"; fi
+    if [[ -s $record/packages-ours ]]; then extra=$(unneeded_packages); fi
+    if [[ -z $extra ]]; then return 0; fi
+    remove_default_network "$extra"
+    # shellcheck disable=SC2086
+    apt "removing $(wc -w <<<"$extra") packages that came with Axle" apt-get "$verb" -y $extra || warn "apt could not remove them (above)"
 }
 
 unneeded_packages() {
     local came here_now removable
     came=$(comm -12 "$record/packages-ours" <(installed))
     if foreign_domains; then came=$(grep -vE '^(libvirt|qemu|seabios|ovmf|ipxe)' <<<"$came"); fi
+    if [[ -z $came ]]; then return 0; fi
     here_now=$(apt-mark showmanual)
     # shellcheck disable=SC2086
     apt-mark auto $came >>"$log" 2>&1
@@ -105,20 +130,31 @@ unneeded_packages() {
 
 foreign_domains() { [[ -n $(find /etc/libvirt/qemu -maxdepth 1 -name '*.xml' ! -name 'axle-*' 2>/dev/null) ]]; }
 
-remove_data() {
-    if [[ -z $purge_data ]]; then
-        rm -f "$record"/packages-*
-        return
-    fi
+# The network that libvirt's own package starts came with it, and would stay after it.
+remove_default_network() {
+    if grep -qx libvirt-daemon-system <<<"$1"; then virsh -q -c qemu:///system net-destroy default >>"$log" 2>&1 || true; fi
+}
+
+keep_data() {
+    rm -f "$record"/packages-*
+    step "Axle is gone from this machine"
+    fact "Kept: $state ${pools[*]} /etc/axle /var/log/axle. quickstart brings it all back;"
+    fact "packaging/quickstart --remove --purge-data destroys it."
+}
+
+destroy_data() {
     step "Destroying disks and state"
-    if [[ -n $known_pool && $known_pool != "$state"* ]]; then
-        rm -rf "$known_pool/volumes" "$known_pool/images" "$known_pool"/.axle* "$known_pool"/axle-pool*
-        rmdir "$known_pool" 2>/dev/null || true
-    fi
+    if [[ -e $record/group-is-ours ]]; then groupdel axle >>"$log" 2>&1 || true; fi
     local directory
+    for directory in "${pools[@]}"; do
+        if [[ ! -d $directory || $directory == "$state"/* ]]; then continue; fi
+        rm -rf "$directory/volumes" "$directory/images" "$directory"/.axle* "$directory"/axle-pool*
+        rmdir "$directory" 2>/dev/null || fact "$directory holds more than Axle's files: it stays"
+    done
     for directory in "$state" /run/axle /var/log/axle; do
         [[ ! -d $directory ]] || find "$directory" -mindepth 1 -delete
         rmdir "$directory" 2>/dev/null || true # it may be a mount point
     done
     rmdir /etc/axle 2>/dev/null || true
+    step "Axle is gone from this machine, with its disks and state"
 }

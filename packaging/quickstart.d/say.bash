@@ -19,7 +19,7 @@ work() {
     local what=$1 started=$SECONDS last=$SECONDS pid
     shift
     printf '== %s: %s\n' "$(date -u +%FT%TZ)" "$*" >>"$log"
-    "$@" >>"$log" 2>&1 </dev/null &
+    "$@" >>"$log" 2>&1 </dev/null 9>&- &
     pid=$!
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.2

@@ -57,7 +57,10 @@ class Cloud:
         self._signal(int(signal.SIGTERM))
 
     def log_tail(self, lines=40):
-        text = (self.host.directory / "axle.log").read_text(errors="replace")
+        log = self.host.directory / "axle.log"
+        if not log.exists():  # somebody else started it
+            log = self.host.path("/var/log/axle/axle-allinone.log")
+        text = log.read_text(errors="replace") if log.exists() else "there is no log"
         return "\n".join(text.splitlines()[-lines:])
 
     # The command line.
@@ -78,7 +81,7 @@ class Cloud:
         return self.axle(kind, "get", name, "-o", "json", check=False).returncode == 0
 
     def names(self, kind):
-        return self.axle(kind, "list", "-o", "name").stdout.split()
+        return [name.split("/")[-1] for name in self.axle(kind, "list", "-o", "name").stdout.split()]
 
     # Guests.
     def import_tiny(self, name="tiny"):
@@ -148,6 +151,7 @@ class Cloud:
                  ("links", self.host.run("ip", "-br", "addr", check=False).stdout),
                  ("log", self.log_tail())]
         for name in self.axle("vm", "list", "-o", "name", check=False).stdout.split():
+            name = name.split("/")[-1]
             parts.append((f"serial of {name}", self.serial(name)[-1500:]))
         return "\n".join(f"--- {title}\n{text.strip()}" for title, text in parts)
 
