@@ -84,8 +84,8 @@ std::vector<ForeignBlock> foreign_blocks(const std::vector<ForeignChain>& chains
         ForeignBlock block{.programs = programs_in(chains, *chain)};
         const std::string who = block.programs.empty() ? "a firewall that is not Axle's"
                                                        : fmt::format("{}", fmt::join(block.programs, " and "));
-        block.message =
-            fmt::format("{} cuts guests off: {} are dropped by {}", who, fmt::join(what, ", "), where[chain]);
+        block.message = fmt::format("{} {} guests off: {} are dropped by {}", who,
+                                    block.programs.size() > 1 ? "cut" : "cuts", fmt::join(what, ", "), where[chain]);
         block.remedy = block.programs.empty()
                            ? fmt::format("let packets from and to interfaces {} pass there", interfaces_of(network))
                            : "packaging/quickstart --open-firewall lets them through, or by hand: " +

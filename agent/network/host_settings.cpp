@@ -17,11 +17,22 @@ Result<std::string> current(const std::string& path) {
     return text;
 }
 
-Result<> write_setting(const std::string& path, const std::string& value) {
+Result<> write_one(const std::string& path, const std::string& value) {
     const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (!fd || ::write(fd.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size()))
         return fail(system_error("set " + path, errno));
     return {};
+}
+
+// The kernel changes a second setting along with one of ours (inet_forward_change), on and off: it is left as it was.
+constexpr const char* kForward = "/proc/sys/net/ipv4/ip_forward";
+constexpr const char* kChangedAlong = "/proc/sys/net/ipv4/conf/all/accept_redirects";
+
+Result<> write_setting(const std::string& path, const std::string& value) {
+    if (path != kForward) return write_one(path, value);
+    TRY(along, current(kChangedAlong));
+    TRY_VOID(write_one(path, value));
+    return write_one(kChangedAlong, along);
 }
 
 }  // namespace

@@ -214,3 +214,19 @@ TEST_CASE("a setting of the host is put back, unless somebody changed it since")
     CHECK(read_file(path).value_or("") == "2\n");
     must({"sh", "-c", "echo 0 >" + path});
 }
+
+TEST_CASE("what the kernel changes along with forwarding stays as it was, on and off") {
+    PRIVATE_NETWORK();
+    const std::string forward = "/proc/sys/net/ipv4/ip_forward";
+    const std::string along = "/proc/sys/net/ipv4/conf/all/accept_redirects";
+    for (const std::string chosen : {"0", "1"}) {
+        must({"sh", "-c", "echo 0 >" + forward + "; echo " + chosen + " >" + along});
+        TempDir temp;
+        HostSettings settings(temp / "settings.json");
+        CHECK(settings.set(forward, "1"));
+        CHECK(read_file(along).value_or("") == chosen + "\n");
+        CHECK(settings.restore_all());
+        CHECK(read_file(forward).value_or("") == "0\n");
+        CHECK(read_file(along).value_or("") == chosen + "\n");
+    }
+}
