@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Starting: by systemd, or under our own supervisor where systemd is not process 1. Opening others' firewalls.
-: "${record?}" "${state?}" "${pool?}" "${open_firewall?}" "${log?}" "${service_manager?}"
+: "${record?}" "${state?}" "${pool?}" "${open_firewall?}" "${yes?}" "${log?}" "${service_manager?}"
 
 configuration=/etc/axle/axle.yaml
 
@@ -46,17 +46,22 @@ where_the_log_is() {
     if [[ $service_manager == systemd ]]; then echo "journalctl -u axle-allinone"; else echo "see /var/log/axle/axle-allinone.log"; fi
 }
 
-# Others' firewalls that drop what they don't know cut guests off. They are opened only with the user's word.
+# Others' firewalls that drop what they don't know cut guests off. They are opened only with the user's word, for which
+# --yes is not enough.
 open_foreign_firewalls() {
-    local found
-    found=$(axle-allinone firewalls 2>>"$log" | paste -sd , | sed 's/,/, /g')
-    if [[ -z $found ]]; then return 0; fi
+    blocked_by=$(axle-allinone firewalls 2>>"$log" | sort | paste -sd , | sed 's/,/, /g')
+    if [[ -z $blocked_by ]]; then return 0; fi
+    if [[ -z $open_firewall && -z $yes && -t 0 ]]; then
+        step "The firewall of $blocked_by drops what it doesn't know: guests would be cut off"
+        if ask "Let them through there (--remove takes it back)? yes or no:" yes; then open_firewall=yes; fi
+    fi
     if [[ -z $open_firewall ]]; then
-        warn "the firewall of $found drops what it doesn't know: guests are cut off. To let them through, run"
+        warn "the firewall of $blocked_by drops what it doesn't know: guests are cut off. To let them through, run"
         warn "packaging/quickstart --open-firewall (taken back by --remove)"
         return 0
     fi
-    step "Opening the firewall of $found for guests, as you asked"
+    step "Opening the firewall of $blocked_by for guests, as you asked"
     work "opening" axle-allinone open-firewall || fail "the firewall could not be opened (above)" "axle doctor"
-    if with_systemd; then work "keeping it open after a boot" systemctl enable axle-open-firewall.service; fi
+    if with_systemd; then work "keeping it open after a boot" systemctl enable --now axle-open-firewall.service; fi
+    blocked_by=''
 }

@@ -43,9 +43,9 @@ def boot(image, work):
     for name, kind in (("disk.qcow2", "qcow2"), ("second.img", "raw"), ("exchange.img", "raw")):
         disks += ["-drive", f"file={work}/{name},format={kind},if=virtio,cache=unsafe"]
     return subprocess.Popen(
-        ["qemu-system-x86_64", *accelerator, "-m", "3072", "-smp", "2", "-display", "none", "-no-reboot",
+        ["qemu-system-x86_64", *accelerator, "-m", "3072", "-smp", "2", "-display", "none",
          "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"),
-         "-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet apparmor=1 security=apparmor systemd.show_status=no",
+         "-append", "root=/dev/vda rw console=ttyS0 panic=60 quiet apparmor=1 security=apparmor systemd.show_status=no",
          "-serial", f"file:{work}/serial.log", *disks, "-nic", "user,model=virtio,restrict=on"],
         stdin=subprocess.DEVNULL)
 
@@ -67,7 +67,7 @@ def follow(machine, log):
 
 
 def main():
-    image, packages = Path(sys.argv[1]), Path(sys.argv[2])
+    image, packages = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
     with tempfile.TemporaryDirectory(dir=sys.argv[3] if len(sys.argv) > 3 else None) as directory:
         work = Path(directory)
         make_exchange(work, packages)

@@ -8,7 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
 from cases import case, check, check_equal, run_cases
 from cloud import BINARIES, Cloud, lab
-from host import ROOT, run, wait_for
+from host import ROOT, run
+from surroundings import check_same, surroundings
 
 PACKAGES = ROOT / "build/release/packages"
 QUICKSTART = ROOT / "packaging/quickstart"
@@ -17,28 +18,6 @@ POOL = "/srv/disks"
 
 def quickstart(cloud, *words, **options):
     return cloud.host.run(QUICKSTART, *words, timeout=900, **options)
-
-
-def lines(cloud, *command):
-    return sorted(cloud.host.run(*command, check=False).stdout.splitlines())
-
-
-def surroundings(cloud):
-    """What a removal has to leave as it was."""
-    processes = cloud.host.run("ps", "-e", "-o", "args=").stdout.splitlines()
-    settings = lines(cloud, "sysctl", "-a", "--pattern", r"^net\.(ipv4|ipv6|bridge)\.")
-    return {
-        "links": sorted(line.split()[0] for line in lines(cloud, "ip", "-br", "link")),
-        "addresses": [line for line in lines(cloud, "ip", "-br", "addr") if "fe80" not in line],
-        "routes": lines(cloud, "ip", "route"),
-        "rules": cloud.host.run("nft", "list", "ruleset").stdout,
-        "settings": [line for line in settings if not re.search("random|route|fs|conntrack|fastopen_key", line)],
-        "processes": sorted({line.split()[0] for line in processes
-                             if re.search("axle|qemu|libvirt|virtlog|dnsmasq", line)}),
-        "packages": lines(cloud, "dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n"),
-        "domains": lines(cloud, "sh", "-c", "ls /etc/libvirt/qemu /run/libvirt/qemu/*.xml 2>/dev/null"),
-        "units": lines(cloud, "find", "/etc/systemd", "/usr/lib/systemd", "/lib/systemd", "-name", "*axle*"),
-    }
 
 
 def printed(said, pattern):
@@ -87,7 +66,7 @@ def refuses_pools(cloud):
 
 @case("quickstart ends with a guest that answers, its disk in the pool that was asked for")
 def installs(cloud):
-    cloud.before = surroundings(cloud)
+    cloud.before = surroundings(cloud.host)
     cloud.said = quickstart(cloud, "--packages", PACKAGES, "--pool", POOL).stdout
     check("the guest answers at" in cloud.said and "works" in cloud.said, f"it said:\n{cloud.said}")
     check("systemd is not process 1" in cloud.said, "it says who starts the programs")
@@ -162,7 +141,7 @@ def remove(cloud):
     volume = cloud.get("vm", "kept")["spec"]["disks"]["root"]
     said = quickstart(cloud, "--remove", "--yes").stdout
     check(f"on disk in {POOL}" in said and "kept-root" in said, f"it does not tell what it keeps:\n{said}")
-    _compare(cloud, "config-files axle")
+    check_same(cloud.host, cloud.before, except_packages="config-files axle")
     check(list(cloud.host.path(f"{POOL}/volumes").glob("*.qcow2")), f"the disk was not kept: {volume}")
     check(not cloud.host.path("/usr/bin/axle").exists(), "the command line is left")
 
@@ -177,20 +156,11 @@ def comes_back(cloud):
 @case("--remove --purge-data leaves nothing")
 def purge(cloud):
     quickstart(cloud, "--remove", "--purge-data", "--yes")
-    _compare(cloud)
+    check_same(cloud.host, cloud.before)
     left = cloud.host.run("find", "/var/lib/axle", "/run/axle", "/etc/axle", "/var/log/axle", POOL, "-mindepth", "1",
                           check=False).stdout
     check_equal(left, "", "files left")
     check(cloud.host.run("getent", "group", "axle", check=False).returncode != 0, "the group axle is left")
-
-
-def _compare(cloud, except_packages="none"):
-    wait_for("libvirt's own processes are gone", 20, lambda: "qemu" not in str(surroundings(cloud)["processes"]))
-    after = surroundings(cloud)
-    after["packages"] = [line for line in after["packages"] if not line.startswith(except_packages)]
-    for what, value in cloud.before.items():
-        gone, new = sorted(set(value) - set(after[what])), sorted(set(after[what]) - set(value))
-        check(after[what] == value, f"{what} changed: gone {gone}, new {new}")
 
 
 def make_lab():
