@@ -4,4 +4,6 @@
 
 #include "tests/support/test_file.hpp"
 
-std::string axle::test_file(const std::string& relative) { return AXLE_TESTS_FOLDER "/" + relative; }
+std::string axle::test_file(const std::string& relative) {
+    return AXLE_TESTS_FOLDER "/" + relative;
+}
