@@ -1,12 +1,17 @@
 #include "common/fetch/download.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <memory>
 #include <mutex>
+#include <netinet/in.h>
 #include <optional>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,6 +46,37 @@ std::string state_path(const std::string& path) {
     return path + ".json";
 }
 
+bool is_of_this_machine(const in_addr& a) {
+    const std::uint32_t address = ntohl(a.s_addr);
+    const bool link = address >> 16 == 0xa9fe;
+    return address >> 24 == 127 || address >> 24 == 0 || link || address >> 28 >= 0xe;  // 224/4: to many, reserved
+}
+bool is_of_this_machine(const sockaddr& address) {
+    if (address.sa_family == AF_INET) {
+        sockaddr_in v4{};
+        std::memcpy(&v4, &address, sizeof v4);
+        return is_of_this_machine(v4.sin_addr);
+    }
+    if (address.sa_family != AF_INET6) return true;
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &address, sizeof v6);
+    const in6_addr& a = v6.sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&a) || IN6_IS_ADDR_V4COMPAT(&a)) {
+        in_addr v4{};
+        std::memcpy(&v4, a.s6_addr + 12, sizeof v4);
+        return is_of_this_machine(v4);
+    }
+    return IN6_IS_ADDR_LOOPBACK(&a) || IN6_IS_ADDR_UNSPECIFIED(&a) || IN6_IS_ADDR_LINKLOCAL(&a) ||
+           IN6_IS_ADDR_MULTICAST(&a);
+}
+bool has_proxy() {
+    return std::ranges::any_of(std::array{"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
+                               [](const char* name) {
+                                   const char* value = std::getenv(name);
+                                   return value != nullptr && *value != '\0';
+                               });
+}
+
 class Transfer {
   public:
     Transfer(const DownloadSpec& spec, int fd) : spec_(spec), fd_(fd) {}
@@ -50,6 +86,7 @@ class Transfer {
     using Handle = std::unique_ptr<CURL, void (*)(CURL*)>;
     static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self);
     static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self);
+    static curl_socket_t on_connect(void* self, curlsocktype purpose, curl_sockaddr* address);
     static int on_progress(void* self, curl_off_t all, curl_off_t now, curl_off_t, curl_off_t);
     void read_header(std::string_view line);
     Result<> write(std::string_view piece);
@@ -156,6 +193,18 @@ int Transfer::on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_o
     return transfer.stopped() ? 1 : 0;
 }
 
+// Asked before each connection, so that neither a name nor a redirect gets past it.
+curl_socket_t Transfer::on_connect(void* self, curlsocktype, curl_sockaddr* address) {
+    auto& transfer = *static_cast<Transfer*>(self);
+    if (is_of_this_machine(address->addr)) {
+        transfer.failed_ =
+            error(Code::forbidden, "{} leads to an address of the server itself", transfer.spec_.url)
+                .with_hint("upload the file (axle image create NAME --file PATH), or let an administrator import it");
+        return CURL_SOCKET_BAD;
+    }
+    return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 void Transfer::set_up(curl_slist** headers) {
     CURL* curl = curl_.get();
     const char* protocols = spec_.url.starts_with("https:") ? "https" : "http,https";
@@ -176,6 +225,10 @@ void Transfer::set_up(curl_slist** headers) {
     ::curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     ::curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &Transfer::on_progress);
     ::curl_easy_setopt(curl, CURLOPT_XFERINFODATA, this);
+    if (!spec_.from_this_machine && !has_proxy()) {
+        ::curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, &Transfer::on_connect);
+        ::curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, this);
+    }
     if (resumed_ == 0) return;
     // If-Range: the rest if it is still the same file, else all of it.
     *headers = ::curl_slist_append(*headers, ("If-Range: " + state_.validator).c_str());

@@ -14,6 +14,9 @@ struct DownloadSpec {
     std::string url;   // http or https; redirects (at most 5) lead to nothing else, and from https only to https
     std::string path;  // grows as the bytes come; beside it <path>.json says what of it can be gone on with
     std::int64_t size_max = 0;
+    // Also from this machine itself (loopback) and its link (169.254.0.0/16: metadata services). Else such an address,
+    // in the URL, by name or by redirect, is refused, unless the environment names a proxy that stands between.
+    bool from_this_machine = false;
     std::stop_token cancel = {};
     std::function<void(std::int64_t done, std::int64_t all)> progress = {};  // all: 0 if unknown
     seconds connect_limit{30};

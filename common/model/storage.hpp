@@ -46,6 +46,7 @@ struct ImageStatus {
     std::int64_t size = 0;
     std::int64_t virtual_size = 0;
     std::string source_format;
+    bool by_administrator = false;  // who made it may let the server fetch from itself
     std::vector<Condition> conditions;
 };
 template <class V>
@@ -55,6 +56,7 @@ void describe(ImageStatus& v, V&& field) {
     field("size", v.size, {.doc = "Bytes that it takes.", .unit = Unit::bytes});
     field("virtualSize", v.virtual_size, {.doc = "Size of the disk in it.", .unit = Unit::bytes});
     field("sourceFormat", v.source_format, {.doc = "Format that it came in."});
+    field("byAdministrator", v.by_administrator, {.internal = true});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
 }
 

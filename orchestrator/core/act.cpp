@@ -117,7 +117,7 @@ Result<Mutated> attach(Transaction& tx, const Mutation& m, const ObjectPtr& obje
     changed->spec.disks[arguments.disk] = {
         .volume = arguments.volume, .image = arguments.image, .size = arguments.size, .pool = arguments.pool};
     ++changed->meta.generation;
-    Admission admission{tx, {}};
+    Admission admission{.tx = tx};
     TRY_VOID(admit(admission, *changed, object.get()));
     if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
     const Uuid project = changed->meta.project.id;
@@ -139,7 +139,7 @@ Result<Mutated> detach(Transaction& tx, const Mutation& m, const ObjectPtr& obje
                 .with_hint("axle vm stop " + changed->meta.name));
     changed->spec.disks.erase(disk);
     ++changed->meta.generation;
-    Admission admission{tx, {}};
+    Admission admission{.tx = tx};
     TRY_VOID(admit(admission, *changed, object.get()));
     tx.replace(std::move(changed), true);
     const ObjectPtr now = tx.world().get(Kind::vm, object->meta.id);

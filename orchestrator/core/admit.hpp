@@ -12,7 +12,8 @@ using Mistakes = std::vector<FieldError>;
 
 struct Admission {
     Transaction& tx;
-    Mistakes mistakes;
+    Mistakes mistakes = {};
+    bool by_administrator = false;  // of the whole cloud
 
     void refuse(std::string pointer, const char* code, std::string detail) {
         mistakes.push_back({std::move(pointer), code, std::move(detail)});

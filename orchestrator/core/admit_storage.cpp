@@ -62,6 +62,7 @@ Result<> admit_image(Admission& a, Image& image, const Image* before) {
                  "must be sha256: or sha512: and the digest in lower-case hexadecimal digits");
     if (before != nullptr) return {};
     image.status = {};
+    image.status.by_administrator = a.by_administrator;
     image.status.phase = image.spec.url.empty() ? ImagePhase::uploading : ImagePhase::pending;
     return {};
 }

@@ -10,9 +10,10 @@ namespace axle {
 
 struct ImportRequest {
     Uuid image;
-    std::string url;       // http(s) URL or a name of the catalogue; empty: an uploaded file
-    std::string file;      // uploaded: temporary file, which the importer takes over
-    std::string checksum;  // "sha256:HEX", "sha512:HEX" or empty
+    std::string url;                 // http(s) URL or a name of the catalogue; empty: an uploaded file
+    std::string file;                // uploaded: temporary file, which the importer takes over
+    bool from_this_machine = false;  // an administrator asked: the URL may lead to loopback, too
+    std::string checksum;            // "sha256:HEX", "sha512:HEX" or empty
 };
 struct Imported {
     std::string digest;  // sha256 of the normalised qcow2

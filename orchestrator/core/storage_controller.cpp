@@ -174,6 +174,7 @@ void Controllers::start_import(const Image& image, std::string file) {
     ImportRequest request{.image = id,
                           .url = file.empty() ? image.spec.url : "",
                           .file = std::move(file),
+                          .from_this_machine = image.status.by_administrator,
                           .checksum = image.spec.checksum};
     Transaction tx = pipeline_.begin();
     tx.update_status<Image>(id, [](Image& i) { i.status.phase = ImagePhase::importing; });

@@ -123,6 +123,7 @@ Result<> get_source(Run& run) {
     TRY(size, download({.url = run.url,
                         .path = run.source,
                         .size_max = run.settings.source_size_max,
+                        .from_this_machine = run.request.from_this_machine,
                         .cancel = run.cancel,
                         .progress = run.progress}));
     KILL_POINT("import.downloaded");

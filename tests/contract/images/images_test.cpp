@@ -129,13 +129,15 @@ TEST_CASE("a cancel ends an import in words and leaves nothing") {
             return true;
         },
         room.settings);
-    library.import({.image = id, .url = server / "slow/disk.qcow2"}, nullptr, [&](Result<Imported> r) { answer = r; });
+    library.import({.image = id, .url = server / "slow/disk.qcow2", .from_this_machine = true}, nullptr,
+                   [&](Result<Imported> r) { answer = r; });
     const BootTime deadline = boot_now() + seconds{30};
     while (!server.was_asked("/slow") && boot_now() < deadline) std::this_thread::yield();
-    library.import({.image = id, .url = server / "disk.qcow2"}, nullptr, [](const Result<Imported>& r) {
-        REQUIRE_FALSE(r);
-        CHECK(r.error().code == Code::busy);
-    });
+    library.import({.image = id, .url = server / "disk.qcow2", .from_this_machine = true}, nullptr,
+                   [](const Result<Imported>& r) {
+                       REQUIRE_FALSE(r);
+                       CHECK(r.error().code == Code::busy);
+                   });
     library.cancel(id);
     REQUIRE(room.core.run_until([&] { return answer.has_value(); }));
     REQUIRE_FALSE(*answer);
@@ -167,6 +169,27 @@ TEST_CASE("an image that is removed is gone, and none is a success") {
     room.library->remove(imported->digest);
     room.core.run();
     CHECK(room.images() == 0);
+}
+
+TEST_CASE("what a user wants imported doesn't lead to the server itself, by address, name or redirect") {
+    NEEDS_TOOLS();
+    Room room;
+    Server server(room.dir.path());
+    room.by_administrator = false;
+    const std::string port = (server / "").substr(std::string("http://127.0.0.1").size());
+    for (const std::string& url :
+         {server / "disk.qcow2", "http://localhost" + port + "disk.qcow2", server / "to?/disk.qcow2",
+          std::string("http://[::1]:1/x"), std::string("http://[::ffff:127.0.0.1]") + port + "disk.qcow2",
+          "http://0.0.0.0" + port + "disk.qcow2", std::string("http://169.254.169.254/latest/meta-data/")}) {
+        CAPTURE(url);
+        const auto refused = room.import({.url = url});
+        REQUIRE_FALSE(refused);
+        CAPTURE(refused.error().message);
+        CHECK(refused.error().code == Code::forbidden);
+        CHECK(refused.error().message.find("an address of the server itself") != std::string::npos);
+        CHECK(room.leftovers().empty());
+    }
+    CHECK_FALSE(server.was_asked("disk.qcow2"));
 }
 
 }  // namespace
