@@ -20,8 +20,9 @@ enum class Audience {
 
 // Turns a secret into what is stored and back. where: the path of the field.
 struct SecretCodec {
-    std::function<std::string(std::string_view plain)> seal;
-    std::function<Result<std::string>(std::string_view sealed)> open;
+    std::function<std::string(std::string_view plain, std::string_view place)> seal;
+    std::function<Result<std::string>(std::string_view sealed, std::string_view place)> open;
+    std::string place = {};  // object that the fields are of: a sealed value can't be moved to another
 };
 
 struct ReadOptions {

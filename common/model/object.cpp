@@ -101,14 +101,20 @@ void write_object(const Object& object, std::string& out) {
     out += '}';
 }
 
+static std::string place_of(const Object& object) {
+    return fmt::format("{}/{}", text_of(object.kind()), object.meta.id.str());
+}
+
 std::string store_form(const Object& object, const SecretCodec& secrets) {
     const KindInfo& info = info_of(object.kind());
+    SecretCodec codec = secrets;
+    codec.place = place_of(object);
     std::string out = fmt::format(R"({{"v":{},"meta":)", kStoreVersion);
-    write_value(type_of<Meta>(), &object.meta, Audience::store, &secrets, out);
+    write_value(type_of<Meta>(), &object.meta, Audience::store, &codec, out);
     out += ",\"spec\":";
-    write_value(*info.spec, object.spec_data(), Audience::store, &secrets, out);
+    write_value(*info.spec, object.spec_data(), Audience::store, &codec, out);
     out += ",\"status\":";
-    write_value(*info.status, object.status_data(), Audience::store, &secrets, out);
+    write_value(*info.status, object.status_data(), Audience::store, &codec, out);
     out += '}';
     return out;
 }
@@ -123,8 +129,10 @@ Result<std::unique_ptr<Object>> from_store_form(Kind kind, std::string_view text
     const KindInfo& info = info_of(kind);
     auto object = info.make();
     std::vector<FieldError> errors;
-    const ReadOptions options{.audience = Audience::store, .secrets = &secrets};
+    SecretCodec codec = secrets;
+    const ReadOptions options{.audience = Audience::store, .secrets = &codec};
     read_value(type_of<Meta>(), &object->meta, record["meta"], options, "/meta", errors);
+    codec.place = place_of(*object);
     read_value(*info.spec, object->spec_data(), record["spec"], options, "/spec", errors);
     read_value(*info.status, object->status_data(), record["status"], options, "/status", errors);
     if (errors.empty()) return object;

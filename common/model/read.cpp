@@ -205,7 +205,7 @@ void Reader::read_secret(Secret& out, const json& in, const std::string& at, con
     if (options.audience != Audience::store) return read_text(out.plain, in, at, field);
     if (!in.is_string()) return wrong_type(at, "a string", in);
     if (options.secrets == nullptr) return;
-    auto plain = options.secrets->open(in.get_ref<const std::string&>());
+    auto plain = options.secrets->open(in.get_ref<const std::string&>(), options.secrets->place);
     if (!plain) return refuse(at, "corrupt", plain.error().message);
     out.plain = std::move(*plain);
 }

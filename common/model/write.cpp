@@ -107,8 +107,9 @@ struct Writer {
                 return reference(*static_cast<const Ref*>(value));
             case Shape::secret: {
                 const auto& plain = static_cast<const Secret*>(value)->plain;
-                return write_json_string(
-                    out, audience == Audience::store && secrets != nullptr ? secrets->seal(plain) : plain);
+                return write_json_string(out, audience == Audience::store && secrets != nullptr
+                                                  ? secrets->seal(plain, secrets->place)
+                                                  : plain);
             }
             case Shape::choice:
                 return write_json_string(out, type.choices[static_cast<std::size_t>(type.get_integer(value))]);

@@ -137,8 +137,9 @@ Result<> AllInOne::build_core() {
             return import_workers_.submit(lane, std::move(job));
         },
         images);
-    const SecretCodec codec{[this](std::string_view plain) { return box_->seal(plain, "axle"); },
-                            [this](std::string_view sealed) { return box_->open(sealed, "axle"); }};
+    const SecretCodec codec{
+        [this](std::string_view plain, std::string_view place) { return box_->seal(plain, place); },
+        [this](std::string_view sealed, std::string_view place) { return box_->open(sealed, place); }};
     orchestrator_ = std::make_unique<Orchestrator>(
         Orchestrator::Seams{*store_, core_loop_, random_, core_loop_, *images_, codec,
                             [this](const std::string& digest) { return images_->path(digest); }});

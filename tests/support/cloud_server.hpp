@@ -67,8 +67,9 @@ class CloudServer {
                 .random = random_,
                 .core = core_,
                 .importer = importer_,
-                .secrets = {.seal = [](std::string_view s) { return std::string(s); },
-                            .open = [](std::string_view s) -> Result<std::string> { return std::string(s); }},
+                .secrets = {
+                    .seal = [](std::string_view s, std::string_view) { return std::string(s); },
+                    .open = [](std::string_view s, std::string_view) -> Result<std::string> { return std::string(s); }},
                 .image_source = [](const std::string& digest) { return "/images/" + digest; }});
             auto loaded = orchestrator_->load();
             ENSURE(loaded.has_value(), "a store that was just made can be read");

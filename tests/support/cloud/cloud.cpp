@@ -83,8 +83,8 @@ void Cloud::start_orchestrator() {
         return violate("the store does not open: " + store.error().message);
     }
     process_->store = std::move(*store);
-    const SecretCodec plain{[](std::string_view s) { return std::string(s); },
-                            [](std::string_view s) { return Result<std::string>(std::string(s)); }};
+    const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); },
+                            [](std::string_view s, std::string_view) { return Result<std::string>(std::string(s)); }};
     process_->orchestrator = std::make_unique<Orchestrator>(
         Orchestrator::Seams{*process_->store, process_->clock, random, process_->clock, process_->importer, plain,
                             [](const std::string& digest) { return "/images/" + digest; }});
@@ -210,8 +210,8 @@ std::string Cloud::durable_object(Kind kind, const Uuid& id) const {
 
 void Cloud::check_destroy(std::size_t number, const Destroy& destroy) {
     if (destroy.kind != DocumentKind::volume) return violate("a destroy of something that is no volume was sent");
-    const SecretCodec plain{[](std::string_view s) { return std::string(s); },
-                            [](std::string_view s) { return Result<std::string>(std::string(s)); }};
+    const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); },
+                            [](std::string_view s, std::string_view) { return Result<std::string>(std::string(s)); }};
     const auto stored = from_store_form(Kind::volume, durable_object(Kind::volume, destroy.id), plain);
     if (!stored || !(*stored)->meta.deletion || !(*stored)->meta.deletion->final)
         return violate("a destroy was sent that follows from no durable expunge");

@@ -140,8 +140,8 @@ TEST_CASE("hostile JSON and YAML are refused with a reason") {
 
 TEST_CASE("the store form seals secrets and keeps ids of references") {
     const SecretCodec codec{
-        [](std::string_view plain) { return "sealed:" + std::string(plain.rbegin(), plain.rend()); },
-        [](std::string_view sealed) -> Result<std::string> {
+        [](std::string_view plain, std::string_view) { return "sealed:" + std::string(plain.rbegin(), plain.rend()); },
+        [](std::string_view sealed, std::string_view) -> Result<std::string> {
             if (!sealed.starts_with("sealed:")) return fail(Code::corrupt, "not sealed");
             sealed.remove_prefix(7);
             return std::string(sealed.rbegin(), sealed.rend());

@@ -12,8 +12,9 @@
 using namespace axle;
 
 namespace {
-const SecretCodec kPlain{[](std::string_view text) { return std::string(text); },
-                         [](std::string_view text) -> Result<std::string> { return std::string(text); }};
+const SecretCodec kPlain{
+    [](std::string_view text, std::string_view) { return std::string(text); },
+    [](std::string_view text, std::string_view) -> Result<std::string> { return std::string(text); }};
 
 void check_documented(const Type& type, const std::string& at, std::set<const Type*>& seen) {
     if (!seen.insert(&type).second) return;
