@@ -33,8 +33,12 @@ NetworkPlan NetworkKeeper::make_plan() const {
         if (entry.verdict == Verdict::keep || hooks_.used(id)) plan.networks.push_back(entry.document);
     }
     for (NicPlan& nic : hooks_.nics()) {
-        if (networks_.contains(nic.network)) plan.nics.push_back(std::move(nic));
+        const auto network = std::ranges::find(plan.networks, nic.network, &NetworkDocument::id);
+        if (network == plan.networks.end()) continue;
+        if (!nic.address.empty()) network->reservations.push_back({nic.mac, nic.address, nic.hostname});
+        plan.nics.push_back(std::move(nic));
     }
+    for (NetworkDocument& network : plan.networks) std::ranges::sort(network.reservations, {}, &Reservation::mac);
     return plan;
 }
 

@@ -277,7 +277,8 @@ std::vector<NicPlan> VmKeeper::nic_plans() const {
     for (const auto& [id, vm] : vms_) {
         if (!wants_taps(vm)) continue;
         for (const auto& nic : vm.document->nics)
-            out.push_back({id, nic.name, nic.network, tap_name(id, nic.name), nic.mac, nic.address});
+            out.push_back(
+                {id, nic.name, nic.network, tap_name(id, nic.name), nic.mac, nic.address, vm.document->seed.hostname});
     }
     return out;
 }

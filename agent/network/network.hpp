@@ -21,7 +21,8 @@ struct NicPlan {
     NetworkId network;
     std::string tap;  // axt<hash of vm id and nic>
     std::string mac;
-    std::string address;  // empty: any (bridged), MAC enforced only
+    std::string address;        // empty: any (bridged), MAC enforced only
+    std::string hostname = {};  // that DHCP tells
 };
 struct NetworkPlan {
     std::vector<NetworkDocument> networks;

@@ -125,12 +125,6 @@ struct Reservation {
     std::string address;
     std::string hostname;
 };
-template <class V>
-void describe(Reservation& v, V&& field) {
-    field("mac", v.mac, {});
-    field("address", v.address, {});
-    field("hostname", v.hostname, {});
-}
 struct Forward {
     Protocol protocol = Protocol::tcp;
     std::int64_t host_port = 0;
@@ -158,7 +152,8 @@ struct NetworkDocument {
     std::vector<std::string> dns;  // given to guests; empty: the gateway itself, which forwards
     std::string domain;            // DNS suffix of the guests
     std::int64_t mtu = 1500;
-    std::vector<Reservation> reservations;  // of the guests on this host; DHCP answers these and nobody else
+    // DHCP answers these and nobody else. Not in the message: the agent has them from the NICs of its own guests.
+    std::vector<Reservation> reservations = {};
     std::vector<Forward> forwards;
 };
 template <class V>
@@ -173,7 +168,6 @@ void describe(NetworkDocument& v, V&& field) {
     field("dns", v.dns, {});
     field("domain", v.domain, {});
     field("mtu", v.mtu, {});
-    field("reservations", v.reservations, {});
     field("forwards", v.forwards, {});
 }
 

@@ -96,6 +96,20 @@ VolumeDocument volume_document(const Volume& volume) {
     return d;
 }
 
+// What the VM's port forwards ask of a network.
+void add_forwards(const World& world, const Vm& vm, const Uuid& network, std::vector<Forward>& out) {
+    if (vm.is_deleted()) return;
+    for (const Key& key : world.referrers(vm.meta.id)) {
+        if (key.kind != Kind::portforward) continue;
+        const PortForwardSpec& forward = world.find<PortForward>(key.id)->spec;
+        const auto nic = vm.spec.nics.find(forward.nic);
+        const auto status = vm.status.nics.find(forward.nic);
+        if (nic == vm.spec.nics.end() || nic->second.network.id != network || status == vm.status.nics.end()) continue;
+        out.push_back(
+            {forward.protocol, forward.host_port, forward.listen, status->second.address, forward.guest_port});
+    }
+}
+
 NetworkDocument network_document(const World& world, const NetworkObject& network, const Uuid& host) {
     const NetworkSpec& spec = network.spec;
     NetworkDocument d{.name = full_name(network),
@@ -109,36 +123,17 @@ NetworkDocument network_document(const World& world, const NetworkObject& networ
                       .mtu = spec.mtu};
     d.id = NetworkId{network.meta.id};
     if (spec.type == NetworkType::nat) d.bridge = "axb" + short_hash(network.meta.id);
-    each_vm_on(world, host, [&](const Vm& vm) {
-        for (const auto& [name, nic] : vm.spec.nics) {
-            const auto status = vm.status.nics.find(name);
-            if (nic.network.id != network.meta.id || status == vm.status.nics.end() || status->second.address.empty())
-                continue;
-            d.reservations.push_back({status->second.mac, status->second.address,
-                                      vm.spec.hostname.empty() ? vm.meta.name : vm.spec.hostname});
-        }
-    });
-    for (const auto& [id, object] : world.all(Kind::portforward)) {
-        const auto& forward = static_cast<const PortForward&>(*object);
-        const Vm* vm = world.find<Vm>(forward.spec.vm.id);
-        if (vm == nullptr || vm->is_deleted() || !is_on(*vm, host)) continue;
-        const auto nic = vm->spec.nics.find(forward.spec.nic);
-        const auto status = vm->status.nics.find(forward.spec.nic);
-        if (nic == vm->spec.nics.end() || nic->second.network.id != network.meta.id || status == vm->status.nics.end())
-            continue;
-        d.forwards.push_back({forward.spec.protocol, forward.spec.host_port, forward.spec.listen,
-                              status->second.address, forward.spec.guest_port});
-    }
-    std::ranges::sort(d.reservations, {}, &Reservation::mac);
+    each_vm_on(world, host, [&](const Vm& vm) { add_forwards(world, vm, network.meta.id, d.forwards); });
     std::ranges::sort(d.forwards, {}, [](const Forward& f) { return std::pair(f.host_port, f.listen); });
     return d;
 }
 
 bool network_is_on(const World& world, const Uuid& network, const Uuid& host) {
-    for (const Key& key : world.referrers(network)) {
-        if (key.kind == Kind::vm && is_on(*world.find<Vm>(key.id), host)) return true;
-    }
-    return false;
+    return std::ranges::any_of(world.referrers(host), [&](const Key& key) {
+        const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
+        return vm != nullptr && is_on(*vm, host) &&
+               std::ranges::any_of(vm->spec.nics, [&](const auto& nic) { return nic.second.network.id == network; });
+    });
 }
 
 // The volume that needs an image there, or null. Linear in the host's volumes.
