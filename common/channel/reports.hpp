@@ -58,6 +58,7 @@ struct VmReport {
     std::int64_t restarts = 0;                  // crashes since the last start by a person
     std::map<std::string, std::string> stages;  // nic -> "firmware", "kernel", "dhcp-asked", "dhcp-answered"
     std::vector<Condition> conditions;
+    bool operator==(const VmReport&) const = default;
 };
 template <class V>
 void describe(VmReport& v, V&& field) {
@@ -99,6 +100,7 @@ struct SimpleReport {
     std::int64_t free = 0;  // pool: bytes left
     std::int64_t done = 0;  // image: bytes fetched of `size`
     std::vector<Condition> conditions;
+    bool operator==(const SimpleReport&) const = default;
 };
 template <class V>
 void describe(SimpleReport& v, V&& field) {

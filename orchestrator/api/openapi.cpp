@@ -190,7 +190,8 @@ void add_fixed(json& paths) {
     get("/v1/events", "events", "What happened, newest first",
         {query_parameter("limit", "At most so many.", "integer"), query_parameter("continue", "Of the page before."),
          query_parameter("kind", "Only of this kind."), query_parameter("name", "Only of this name or id."),
-         query_parameter("project", "Only of this project."), query_parameter("type", "Only of this type.")});
+         query_parameter("project", "Only of this project."), query_parameter("type", "normal or warning."),
+         query_parameter("reason", "Only with this reason, such as Placed.")});
     get("/v1/watch", "watch", "Changes as server-sent events",
         {query_parameter("since", "Revision of a list, or id of the last event."),
          query_parameter("kinds", "Such as vms,tasks."), query_parameter("project", "Only of this project."),

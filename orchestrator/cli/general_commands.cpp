@@ -178,12 +178,11 @@ Result<int> events(Session& session, const std::string& target, std::int64_t lim
         return show_one(session, page["items"]), 0;
     std::vector<std::vector<std::string>> rows;
     for (const json& e : page["items"]) {
-        std::string at =
-            e.contains("at") && e["at"].is_number() ? format_time({e["at"].get<std::int64_t>()}) : word(e, "at");
-        rows.push_back({at, word(e, "kind"), word(e, "name"), word(e, "type"), word(e, "message")});
+        rows.push_back({word(e, "at"), word(e, "type"), word(e, "reason"), word(e, "kind") + "/" + word(e, "name"),
+                        word(e, "message")});
     }
     if (rows.empty()) return session.terminal().say("no events"), 0;
-    session.terminal().data(table_text({"TIME", "KIND", "NAME", "TYPE", "MESSAGE"}, rows));
+    session.terminal().data(table_text({"TIME", "TYPE", "REASON", "OBJECT", "MESSAGE"}, rows));
     return 0;
 }
 

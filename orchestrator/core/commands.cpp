@@ -56,7 +56,7 @@ void keep_unrepeated(const Type& type, const nlohmann::json* document, void* now
 bool same_text(const Object& a, const Object& b) {
     const auto form = [](const Object& o) {
         std::string text;
-        const SecretCodec plain{[](std::string_view s) { return std::string(s); }, {}};
+        const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); }, {}};
         write_value(*info_of(o.kind()).spec, o.spec_data(), Audience::store, &plain, text);
         return text;
     };
@@ -228,7 +228,7 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
         token.status.expires = token.spec.lifetime > 0 ? pipeline_.wall().ms + token.spec.lifetime : 0;
         done.secret = std::move(secret);
     }
-    Admission admission{tx, {}};
+    Admission admission{.tx = tx, .by_administrator = m.who.role == Role::admin && m.who.all_projects};
     TRY_VOID(admit(admission, *object, nullptr));
     if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
     done.plan = plan_of(nullptr, *object);
@@ -238,8 +238,6 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
     const ObjectPtr made = tx.world().get(key.kind, key.id);
     done.task = task_for_change(tx, m.who.name, *made, nullptr);
     done.object = made;
-    pipeline_.note(tx, *made, "Created",
-                   fmt::format("{} {} was created by {}", text_of(key.kind), made->meta.name, m.who.name));
     return done;
 }
 
@@ -267,7 +265,7 @@ Result<Mutated> Commands::change(Transaction& tx, const Mutation& m, const Objec
 Result<Mutated> Commands::finish_change(Transaction& tx, const Mutation& m, const ObjectPtr& before,
                                         std::unique_ptr<Object> after) {
     const Usage used = tx.world().used_by_project(before->meta.project.id);
-    Admission admission{tx, {}};
+    Admission admission{.tx = tx};
     TRY_VOID(admit(admission, *after, before.get()));
     if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
     Mutated done{.object = before, .plan = plan_of(before.get(), *after)};
@@ -365,7 +363,7 @@ void Commands::audit(Transaction& tx, const Mutation& m, const Object& object) {
     text += ",\"request\":";
     write_json_string(text, m.request_id);
     text += '}';
-    tx.write({Table::audit, Uuid::make_v7(pipeline_.wall(), pipeline_.random()).str(), std::move(text)});
+    tx.write({Table::audit, revision_key(tx.next_revision()) + m.request_id, std::move(text)});
 }
 
 }  // namespace axle

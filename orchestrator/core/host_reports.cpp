@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/base/log.hpp"
+#include "common/base/units.hpp"
 #include "orchestrator/core/capacity.hpp"
 #include "orchestrator/core/controllers.hpp"
 #include "orchestrator/core/planted.hpp"
@@ -18,9 +19,33 @@ std::optional<T> content_of(const Status& status) {
     return std::nullopt;
 }
 
+constexpr std::int64_t kAllocatedStep = 64 * kMiB;
+
 // Free space moves all the time; less than this share of the whole is not worth a commit.
 bool moved_enough(std::int64_t was, std::int64_t is, std::int64_t whole) {
     return std::abs(was - is) * 100 > whole;
+}
+
+VolumePhase phase_of(VolumeState state) {
+    switch (state) {
+        case VolumeState::pending:
+            break;
+        case VolumeState::ready:
+            return VolumePhase::ready;
+        case VolumeState::lost:
+            return VolumePhase::lost;
+        case VolumeState::failed:
+            return VolumePhase::failed;
+    }
+    return VolumePhase::creating;
+}
+
+bool says_nothing_new(const Volume& volume, const VolumeReport& report) {
+    const VolumeStatus& was = volume.status;
+    return (volume.meta.deletion || was.phase == phase_of(report.state)) &&
+           was.made == (was.made || report.state == VolumeState::ready) && was.conditions == report.conditions &&
+           (was.allocated == 0) == (report.allocated == 0) &&
+           std::abs(was.allocated - report.allocated) < kAllocatedStep;
 }
 
 }  // namespace
@@ -85,6 +110,7 @@ void Controllers::vm_status(const Uuid& host, const Status& status) {
     const bool final = vm->meta.deletion && vm->meta.deletion->final;
     std::optional<VmReport> report;
     if (!status.gone && !(report = content_of<VmReport>(status))) return;
+    if (report && *report == vm->status.report) return;  // said again, after a hello
     Transaction tx = pipeline_.begin();
     tx.update_status<Vm>(status.id, [&](Vm& v) {
         if (status.gone) {
@@ -118,6 +144,7 @@ void Controllers::volume_status(const Uuid& host, const Status& status) {
         return;
     std::optional<VolumeReport> report;
     if (!status.gone && !(report = content_of<VolumeReport>(status))) return;
+    if (report && says_nothing_new(*volume, *report)) return;
     Transaction tx = pipeline_.begin();
     tx.update_status<Volume>(status.id, [&](Volume& v) {
         if (status.gone) {
@@ -128,20 +155,7 @@ void Controllers::volume_status(const Uuid& host, const Status& status) {
         v.status.made = v.status.made || report->state == VolumeState::ready;
         v.status.conditions = std::move(report->conditions);
         if (v.meta.deletion) return;
-        switch (report->state) {
-            case VolumeState::pending:
-                v.status.phase = VolumePhase::creating;
-                break;
-            case VolumeState::ready:
-                v.status.phase = VolumePhase::ready;
-                break;
-            case VolumeState::lost:
-                v.status.phase = VolumePhase::lost;
-                break;
-            case VolumeState::failed:
-                v.status.phase = VolumePhase::failed;
-                break;
-        }
+        v.status.phase = phase_of(report->state);
     });
     settle_tasks(tx, *tx.world().find<Volume>(status.id));
     pipeline_.commit(tx);
@@ -176,6 +190,8 @@ void Controllers::network_status(const Host& host, const Status& status) {
     const std::string name = host.meta.name;
     std::optional<SimpleReport> report;
     if (!status.gone && !(report = content_of<SimpleReport>(status))) return;
+    if (const auto was = network->status.hosts.find(name); was != network->status.hosts.end() && report == was->second)
+        return;
     Transaction tx = pipeline_.begin();
     tx.update_status<NetworkObject>(status.id, [&](NetworkObject& n) {
         if (status.gone)

@@ -18,6 +18,7 @@ Orchestrator::Orchestrator(Seams seams)
       commands_(pipeline_),
       links_(pipeline_, seams.core, seams.store.state().cluster.str(), std::move(seams.image_source), link_events()),
       controllers_(pipeline_, seams.core, links_, seams.importer),
+      housekeeper_(pipeline_),
       access_(std::make_shared<const AccessSnapshot>()) {}
 Orchestrator::~Orchestrator() = default;
 
@@ -71,6 +72,7 @@ Result<> Orchestrator::check_hello(const Hello& hello) {
 Result<> Orchestrator::load() {
     TRY_VOID(pipeline_.load());
     TRY_VOID(commands_.load());
+    TRY_VOID(housekeeper_.load());
     publish_access();
     pipeline_.on_committed([this](const ChangeEvent& event) { changed(event); });
     return {};
@@ -114,6 +116,7 @@ void Orchestrator::start() {
         pipeline_.commit(tx);
     }
     controllers_.start();
+    housekeeper_.start();
 }
 
 void Orchestrator::changed(const ChangeEvent& event) {

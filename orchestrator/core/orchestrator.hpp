@@ -7,6 +7,7 @@
 
 #include "orchestrator/core/commands.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/housekeeper.hpp"
 
 namespace axle {
 
@@ -92,6 +93,7 @@ class Orchestrator final : public Service {
     Commands commands_;
     HostLinks links_;
     Controllers controllers_;
+    Housekeeper housekeeper_;
     std::atomic<std::shared_ptr<const AccessSnapshot>> access_;
     std::map<std::uint64_t, Waiter> waiters_;
     std::uint64_t last_waiter_ = 0;

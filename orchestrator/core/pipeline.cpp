@@ -6,6 +6,7 @@
 
 #include "common/base/ensure.hpp"
 #include "common/base/units.hpp"
+#include "orchestrator/core/event_rules.hpp"
 #include "orchestrator/core/planted.hpp"
 
 namespace axle {
@@ -92,13 +93,35 @@ Revision Pipeline::commit(Transaction& tx) {
     auto outcome = tx.commit(secrets_);
     ENSURE(!state_.read_only, "nothing is committed while the store is read-only");
     head_ = outcome.head;
+    add_events(outcome.batch, outcome.events);
     store_.commit(std::move(outcome.batch));
     for (const ChangeEvent& event : outcome.events) {
-        ring_.push_back(event);
-        if (ring_.size() > kChangesInMemory) ring_.pop_front();
+        remember(event);
         for (const auto& told : committed_) told(event);
     }
     return head_;
+}
+
+// What isn't durable has been told to nobody, so it stays: a subscriber that is told late must find no gap.
+void Pipeline::remember(const ChangeEvent& event) {
+    ring_.push_back(event);
+    ring_bytes_ += event.record->size();
+    const auto too_much = [this] { return ring_.size() > kChangesInMemory || ring_bytes_ > kChangesBytesInMemory; };
+    while (too_much() && ring_.front().revision <= fed_) {
+        ring_bytes_ -= ring_.front().record->size();
+        ring_.pop_front();
+    }
+}
+
+// Lines of the history that people read (axle events), in the batch that makes them true.
+void Pipeline::add_events(Batch& batch, const std::vector<ChangeEvent>& changes) const {
+    for (const ChangeEvent& change : changes) {
+        const Object& object = change.object ? *change.object : *change.before;
+        unsigned char number = 0;
+        for (const EventText& event : events_of(change.before.get(), change.object.get()))
+            batch.writes.push_back({Table::events, revision_key(change.revision) + static_cast<char>(number++),
+                                    event_record(event, object, now_text())});
+    }
 }
 
 void Pipeline::when_durable(std::function<void()> then) {
@@ -117,6 +140,7 @@ void Pipeline::became_durable(Revision revision) {
 }
 
 void Pipeline::feed(Revision durable) {
+    fed_ = std::max(fed_, durable);
     for (auto& [id, subscriber] : subscribers_) {
         auto event = std::ranges::upper_bound(ring_, subscriber.told, {}, &ChangeEvent::revision);
         for (; event != ring_.end() && event->revision <= durable; ++event) subscriber.sink->changed(*event);
@@ -137,18 +161,6 @@ Result<SubscriptionId> Pipeline::subscribe(Revision since, std::shared_ptr<Chang
 
 void Pipeline::unsubscribe(SubscriptionId id) {
     subscribers_.erase(id);
-}
-
-void Pipeline::note(Transaction& tx, const Object& about, const char* reason, std::string message) {
-    std::string text = fmt::format(R"({{"v":1,"time":"{}","kind":"{}","id":"{}","reason":"{}","project":)", now_text(),
-                                   text_of(about.kind()), about.meta.id.str(), reason);
-    write_json_string(text, about.meta.project.name);
-    text += ",\"name\":";
-    write_json_string(text, about.meta.name);
-    text += ",\"message\":";
-    write_json_string(text, message);
-    text += '}';
-    tx.write({Table::events, Uuid::make_v7(clock_.wall(), random_).str(), std::move(text)});
 }
 
 void Pipeline::turn_read_only(std::string reason, std::string why, Seen seen) {

@@ -15,6 +15,7 @@ namespace axle {
 class Pipeline {
   public:
     static constexpr std::size_t kChangesInMemory = 16'384;
+    static constexpr std::size_t kChangesBytesInMemory = 8 << 20;  // of their records; their objects come on top
 
     Pipeline(Store& store, Clock& clock, Random& random, SecretCodec secrets);
 
@@ -53,14 +54,13 @@ class Pipeline {
     void unsubscribe(SubscriptionId id);
     Revision oldest_change() const { return ring_.empty() ? head_ : ring_.front().revision - 1; }
 
-    // A line in the history that people read (axle events).
-    void note(Transaction& tx, const Object& about, const char* reason, std::string message);
-
     // Somebody has seen more than the store holds: nothing is committed any more until a person accepts the loss.
     void turn_read_only(std::string reason, std::string why, Seen seen);
     void accept_loss(Seen seen, std::function<void(Result<StoreState>)> done);
 
   private:
+    void remember(const ChangeEvent& event);
+    void add_events(Batch& batch, const std::vector<ChangeEvent>& changes) const;
     void became_durable(Revision revision);
     void feed(Revision durable);
     Result<> load_table(Table table, const std::function<Result<>(std::string_view key, std::string_view value)>& each);
@@ -79,6 +79,8 @@ class Pipeline {
     std::deque<std::pair<Revision, std::function<void()>>> waiting_;
     std::vector<std::function<void(const ChangeEvent&)>> committed_;
     std::deque<ChangeEvent> ring_;
+    std::size_t ring_bytes_ = 0;
+    Revision fed_ = 0;  // every subscriber was told up to here
     struct Subscriber {
         Revision told = 0;
         std::shared_ptr<ChangeSink> sink;

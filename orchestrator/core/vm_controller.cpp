@@ -50,7 +50,6 @@ void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
         return;
     }
     if (vm.status.placement && !vm.status.gone) return;  // its host has not confirmed yet
-    pipeline_.note(tx, vm, "Expunged", fmt::format("vm {} is gone for good", vm.meta.name));
     const std::set<Uuid> open = tx.world().tasks_of(id);
     for (const Uuid& task : open) {
         const bool deletion = tx.world().find<Task>(task)->spec.goal == TaskGoal::vm_deleted;
@@ -147,8 +146,6 @@ void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Dec
         if (v.status.cpu_model.empty())
             v.status.cpu_model = v.status.accelerator == Accelerator::qemu ? "qemu64" : facts.guest_cpu_model;
     });
-    pipeline_.note(tx, *tx.world().find<Vm>(id), "Placed",
-                   fmt::format("vm {} goes to host {}", tx.world().find<Vm>(id)->meta.name, host.meta.name));
 }
 
 void Controllers::set_phase(Transaction& tx, const Uuid& id) {
