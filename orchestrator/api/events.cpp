@@ -1,5 +1,5 @@
-// GET /v1/events: what happened, newest first, from the store. What is in the records (core/event_rules.hpp) is passed on
-// as it stands.
+// GET /v1/events: what happened, newest first, from the store. What is in the records (core/event_rules.hpp) is passed
+// on as it stands.
 #include <algorithm>
 
 #include <nlohmann/json.hpp>
@@ -31,8 +31,7 @@ struct Wanted {
         const auto is = [&](const std::string& wanted, const char* field) {
             return wanted.empty() || word(record, field) == wanted;
         };
-        return is(kind, "kind") && (is(name, "name") || is(name, "id")) && is(type, "type") &&
-               is(reason, "reason") &&
+        return is(kind, "kind") && (is(name, "name") || is(name, "id")) && is(type, "type") && is(reason, "reason") &&
                (is(project, "project") || is(project, "projectName"));
     }
 };
@@ -67,8 +66,7 @@ void handle_events(const ExchangePtr& x) {
     if (!limit) return x->refuse(limit.error());
     const auto before = base64_decode(x->text("continue"));
     if (!before) return x->refuse(error(Code::malformed, "the parameter continue is not of a page of this list"));
-    const Wanted wanted{x->text("kind"), x->text("name"), x->text("project"), x->text("type"),
-                        x->text("reason")};
+    const Wanted wanted{x->text("kind"), x->text("name"), x->text("project"), x->text("type"), x->text("reason")};
     auto page = scan_events(x->context().deps.store, wanted, *before, static_cast<std::size_t>(*limit));
     if (!page) return x->refuse(page.error());
     std::erase_if(page->events, [&](const json& record) {
