@@ -41,6 +41,9 @@ def packages(_):
         check("/usr/share/doc/" in str(files) and "copyright" in str(files), f"{package.name} has no copyright")
     for name in ("axle-cli", "axle"):
         check(list(PACKAGES.glob(f"{name}_*.deb")), f"there is no package {name}")
+    content = run(["dpkg-deb", "-c", next(PACKAGES.glob("axle-cli_*.deb"))]).stdout
+    for file in ("man1/axle.1.gz", "man1/axle-vm.1.gz", "bash-completion/completions/axle", "vendor-completions/_axle"):
+        check(f"/usr/share/man/{file}" in content or f"/usr/share/{file}" in content.replace("zsh/", ""), f"no {file}")
     cli = run(["dpkg-deb", "-I", next(PACKAGES.glob("axle-cli_*.deb")), "conffiles"]).stdout
     check_equal(cli.split(), ["/etc/axle/axle.yaml"], "configuration files")
 
