@@ -196,6 +196,9 @@ Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& obj
     if (object->kind() == Kind::vm) {
         auto& vm = static_cast<Vm&>(*restored);
         TRY_VOID(check_room(tx, vm));
+        Admission admission{.tx = tx};
+        give_addresses(admission, vm);
+        if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
         vm.spec.power = Power::stopped;
         vm.spec.force_stop = false;
         for (const auto& [name, disk] : vm.spec.disks) {

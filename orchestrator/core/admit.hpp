@@ -26,6 +26,8 @@ void resolve_references(Admission& a, Object& object);
 // Fails with a state error (conflict, quota) or leaves mistakes in `a`.
 Result<> admit(Admission& a, Object& object, const Object* before);
 
+// To NICs that have none: new ones, and those of a restored VM whose address was given away meanwhile.
+void give_addresses(Admission& a, Vm& vm);
 Result<> admit_vm(Admission& a, Vm& vm, const Vm* before);
 Result<> admit_volume(Admission& a, Volume& volume, const Volume* before);
 Result<> admit_network(Admission& a, NetworkObject& network, const NetworkObject* before);

@@ -104,12 +104,40 @@ std::string free_mac(Transaction& tx) {
 // The lowest address that nobody has, after the network and gateway; empty: none is left.
 std::string free_address(const World& world, const NetworkObject& network, const std::set<std::string>& own) {
     const Cidr range = *parse_cidr(network.spec.cidr);
-    for (std::uint32_t at = range.first() + 2; at < range.last(); ++at) {
-        std::string text = format_ipv4(at);
-        const bool held = !planted_in_core().share_addresses && world.address_holder(network.meta.id, text);
-        if (text != network.spec.gateway && !own.contains(text) && !held) return text;
+    static const AddressBook nobodys;
+    const AddressBook& book = planted_in_core().share_addresses ? nobodys : world.addresses_of(network.meta.id);
+    const auto found = book.lowest_free(range.first() + 2, range.last(), [&](std::uint32_t address) {
+        const std::string text = format_ipv4(address);
+        return text != network.spec.gateway && !own.contains(text);
+    });
+    return found ? format_ipv4(*found) : "";
+}
+
+// Nothing but the address of the VM that was deleted first is taken from it: a restore gives it another.
+std::string address_of_a_deleted(Admission& a, const NetworkObject& network) {
+    const Vm* oldest = nullptr;
+    std::string nic;
+    for (const Key& key : a.tx.world().referrers(network.meta.id)) {
+        const Vm* vm = key.kind == Kind::vm ? a.tx.world().find<Vm>(key.id) : nullptr;
+        if (vm == nullptr || !vm->is_deleted() ||
+            (oldest != nullptr && oldest->meta.deletion->at <= vm->meta.deletion->at))
+            continue;
+        for (const auto& [name, wanted] : vm->spec.nics) {
+            const auto status = vm->status.nics.find(name);
+            if (wanted.network.id != network.meta.id || status == vm->status.nics.end() ||
+                status->second.address.empty())
+                continue;
+            oldest = vm;
+            nic = name;
+        }
     }
-    return "";
+    if (oldest == nullptr) return "";
+    std::string address = oldest->status.nics.at(nic).address;
+    a.tx.update_status<Vm>(oldest->meta.id, [&](Vm& vm) {
+        vm.status.nics[nic].address.clear();
+        std::erase(vm.status.addresses, address);
+    });
+    return address;
 }
 
 void check_address(Admission& a, const Vm& vm, const NetworkObject& network, const std::string& address,
@@ -121,7 +149,7 @@ void check_address(Admission& a, const Vm& vm, const NetworkObject& network, con
         return a.refuse(at, "out-of-range",
                         fmt::format("is not in {} of network {}", network.spec.cidr, network.meta.name));
     if (address == network.spec.gateway) return a.refuse(at, "conflict", "is the gateway's");
-    const Uuid holder = a.tx.world().address_holder(network.meta.id, address);
+    const Uuid holder = a.tx.world().address_holder(network.meta.id, ip);
     if (holder && holder != vm.meta.id) {
         const Vm* other = a.tx.world().find<Vm>(holder);
         a.refuse(
@@ -149,6 +177,7 @@ void admit_nic(Admission& a, Vm& vm, const std::string& name, const VmNic& nic, 
     }
     if (status.address.empty() && !network->spec.cidr.empty()) {
         status.address = free_address(a.tx.world(), *network, own);
+        if (status.address.empty()) status.address = address_of_a_deleted(a, *network);
         if (status.address.empty())
             a.refuse(at, "exhausted",
                      fmt::format("network {} ({}) has no free address left", network->meta.name, network->spec.cidr));
@@ -197,6 +226,10 @@ void give_slots(Admission& a, Vm& vm) {
 }
 
 }  // namespace
+
+void give_addresses(Admission& a, Vm& vm) {
+    admit_nics(a, vm, nullptr);
+}
 
 Result<> admit_vm(Admission& a, Vm& vm, const Vm* before) {
     fill_size(a, vm);

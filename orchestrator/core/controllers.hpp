@@ -44,6 +44,8 @@ class Controllers {
     void reconcile_vm(const Uuid& id);
     void expunge_vm(Transaction& tx, const Vm& vm);
     void place_vm(Transaction& tx, const Vm& vm);
+    // false: nothing deleted of that project would make room for it on these hosts.
+    bool make_room(Transaction& tx, const Uuid& project, const VmRequest& request, std::vector<HostState> hosts);
     void bind_vm(Transaction& tx, const Uuid& vm, const Host& host, Decision decision);
     void set_phase(Transaction& tx, const Uuid& vm);
     void send_orders(Transaction& tx, const Vm& vm);

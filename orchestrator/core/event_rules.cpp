@@ -76,6 +76,8 @@ void tell(Telling& t, const Vm& vm) {
     const Vm& was = t.before != nullptr ? *t.former<Vm>() : fresh;
     if (vm.status.placement && (!was.status.placement || was.status.placement->epoch != vm.status.placement->epoch))
         t.normal("Placed", "goes to host " + vm.status.placement->host.name);
+    if (vm.meta.deletion && vm.status.addresses.size() < was.status.addresses.size())
+        t.normal("AddressFreed", "gave up its address, which another VM needed; a restore gives it a new one");
     const VmPhase phase = vm.status.phase;
     const bool told_as_deletion = vm.meta.deletion || was.meta.deletion;
     if (phase != was.status.phase && !told_as_deletion) {
@@ -137,6 +139,7 @@ void tell_life(Telling& t) {
     const auto& was = t.before->meta.deletion;
     if (now && !was) t.normal("Deleted", now->final ? "is being removed for good" : "was deleted; it can be restored");
     if (!now && was) t.normal("Restored", "was restored");
+    if (now && was && now->expunge_at < was->expunge_at) t.normal("Expunging", "goes for good before its time");
     if (t.before->meta.name != t.after.meta.name) t.normal("Renamed", "was called " + t.before->meta.name);
 }
 

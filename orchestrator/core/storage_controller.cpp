@@ -101,6 +101,7 @@ void Controllers::place_volume(Transaction& tx, const Volume& volume) {
     const auto candidates =
         std::ranges::count_if(decision.candidates, [](const Candidate& c) { return c.filter.empty(); });
     const Uuid id = volume.meta.id;
+    if (candidates == 0) make_room(tx, volume.meta.project.id, request, hosts);
     if (candidates != 1 || hosts.size() != 1) {
         const std::string why = candidates == 0 ? decision.summary : "it is made when a VM that uses it is placed";
         const Condition* now = find_condition(volume.status.conditions, "Placed");
@@ -131,6 +132,7 @@ void Controllers::place_beside(Transaction& tx, const Volume& volume, const Vm& 
     request.volumes.push_back(std::move(wanted));
     const Uuid id = volume.meta.id;
     if (const auto why = reject_pools(request, state_of(*host))) {
+        make_room(tx, volume.meta.project.id, request, {state_of(*host)});
         const std::string message = fmt::format("host {} of VM {}: {}", at.name, vm.meta.name, *why);
         const Condition* now = find_condition(volume.status.conditions, "Placed");
         if (now != nullptr && now->message == message) return;

@@ -30,6 +30,8 @@ void Controllers::reconcile_vm(const Uuid& id) {
 
 namespace {
 
+constexpr const char* kRoomIsMade = "; room is being made: what was deleted first in the project goes for good";
+
 // Disks that outlive their VM belong to nobody then.
 void let_go_of_disks(Transaction& tx, const Vm& vm) {
     for (const auto& [name, disk] : vm.spec.disks) {
@@ -108,10 +110,12 @@ void Controllers::place_vm(Transaction& tx, const Vm& vm) {
     };
     const auto request = request_for(vm);
     if (!request) return wait("NotReady", request.error().message, std::nullopt);
-    Decision decision = decide(*request, host_states());
+    std::vector<HostState> hosts = host_states();
+    Decision decision = decide(*request, hosts);
     decision.at = pipeline_.now_text();
     if (decision.host.empty()) {
         std::string summary = decision.summary;
+        if (make_room(tx, vm.meta.project.id, *request, std::move(hosts))) summary += kRoomIsMade;
         return wait("NoCapacity", std::move(summary), std::move(decision));
     }
     const ObjectPtr host = tx.world().named(Kind::host, {}, decision.host);

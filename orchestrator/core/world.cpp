@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/base/ensure.hpp"
+#include "common/model/format.hpp"
 
 namespace axle {
 namespace {
@@ -118,11 +119,13 @@ void World::count_vm(const Vm& vm, std::int64_t sign) {
                 macs_.erase(nic.mac);
         }
         if (nic.address.empty() || wanted == vm.spec.nics.end()) continue;
-        const auto at = std::pair(wanted->second.network.id, nic.address);
+        const auto address = parse_ipv4(nic.address);
+        if (!address) continue;
+        AddressBook& book = addresses_[wanted->second.network.id];
         if (sign > 0)
-            addresses_[at] = vm.meta.id;
+            book.take(*address, vm.meta.id);
         else
-            addresses_.erase(at);
+            book.give_back(*address);
     }
 }
 
@@ -156,9 +159,13 @@ std::int64_t World::claimed_in_pool(const Uuid& pool, const Uuid& host) const {
     const auto found = by_pool_.find({pool, host});
     return found == by_pool_.end() ? 0 : found->second;
 }
-Uuid World::address_holder(const Uuid& network, const std::string& address) const {
-    const auto found = addresses_.find({network, address});
-    return found == addresses_.end() ? Uuid{} : found->second;
+const AddressBook& World::addresses_of(const Uuid& network) const {
+    static const AddressBook none;
+    const auto found = addresses_.find(network);
+    return found == addresses_.end() ? none : found->second;
+}
+Uuid World::address_holder(const Uuid& network, std::uint32_t address) const {
+    return addresses_of(network).holder(address);
 }
 Uuid World::mac_holder(const std::string& mac) const {
     const auto found = macs_.find(mac);
@@ -179,7 +186,9 @@ std::string World::check_indexes() const {
     if (fresh.referrers_ != referrers_) return "the referrers differ from the objects";
     if (fresh.by_project_ != by_project_) return "the projects' usage differs from the objects";
     if (fresh.by_host_ != by_host_) return "the hosts' usage differs from the objects";
-    if (fresh.addresses_ != addresses_ || fresh.macs_ != macs_) return "the addresses differ from the objects";
+    for (const auto& [network, book] : addresses_)
+        if (!(fresh.addresses_of(network) == book)) return "the addresses differ from the objects";
+    if (fresh.macs_ != macs_) return "the MAC addresses differ from the objects";
     if (fresh.tasks_ != tasks_) return "the open tasks differ from the objects";
     for (const auto& [key, bytes] : by_pool_) {
         if (fresh.claimed_in_pool(key.first, key.second) != bytes) return "the pools' usage differs from the objects";

@@ -12,6 +12,7 @@
 #include "common/model/fleet.hpp"
 #include "common/model/network.hpp"
 #include "common/model/storage.hpp"
+#include "orchestrator/core/address_book.hpp"
 
 namespace axle {
 
@@ -57,7 +58,8 @@ class World {
     std::int64_t claimed_in_pool(const Uuid& pool,
                                  const Uuid& host) const;  // sizes of all volumes there, deleted ones too
     // The VM that holds an address of a network, or a MAC; zero: nobody. Held until it is gone for good.
-    Uuid address_holder(const Uuid& network, const std::string& address) const;
+    Uuid address_holder(const Uuid& network, std::uint32_t address) const;
+    const AddressBook& addresses_of(const Uuid& network) const;
     Uuid mac_holder(const std::string& mac) const;
     // Unfinished tasks about an object, oldest first.
     const std::set<Uuid>& tasks_of(const Uuid& target) const;
@@ -76,8 +78,8 @@ class World {
     std::array<Names, kKinds> names_;
     std::unordered_map<Uuid, std::set<Key>> referrers_;
     std::unordered_map<Uuid, Usage> by_project_, by_host_;
-    std::map<std::pair<Uuid, Uuid>, std::int64_t> by_pool_;   // (pool, host)
-    std::map<std::pair<Uuid, std::string>, Uuid> addresses_;  // (network, address)
+    std::map<std::pair<Uuid, Uuid>, std::int64_t> by_pool_;  // (pool, host)
+    std::unordered_map<Uuid, AddressBook> addresses_;        // by network
     std::unordered_map<std::string, Uuid> macs_;
     std::unordered_map<Uuid, std::set<Uuid>> tasks_;
 };

@@ -218,3 +218,68 @@ TEST_CASE("a disk that is attached to a guest that has a place is made there") {
     CHECK(cloud.settles());
     CHECK(cloud.violation() == "");
 }
+
+TEST_CASE("a disk that finds no room gets it from what its project deleted first, and from no more than it takes") {
+    Furnished cloud({.hosts = 1, .pool_size = 4 * kGiB});  // 8 GiB to give
+    for (const char* name : {"a", "b", "c"}) REQUIRE(cloud.makes_vm(name) == "ok");
+    REQUIRE(cloud.settles());
+    REQUIRE(cloud.deletes("a") == "ok");
+    cloud.run_for(minutes{1});
+    REQUIRE(cloud.deletes("b") == "ok");
+    cloud.run_for(minutes{1});
+    REQUIRE(cloud.makes_vm("d") == "ok");
+    CHECK(cloud.run_until([&] { return cloud.is_running("d"); }));
+    CHECK(cloud.world().all(Kind::vm).size() == 4);  // there was room for it
+    REQUIRE(cloud.makes_vm("e") == "ok");
+    CHECK(cloud.run_until([&] { return cloud.is_running("e"); }));
+    CHECK(cloud.world().all(Kind::vm).size() == 4);
+    CHECK(cloud.does(Cloud::act(Kind::vm, "default", "b", "restore", "")) != "ok");  // by its id only
+    CHECK(cloud.settles());
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("what another project deleted stays, whoever needs its room") {
+    Furnished cloud({.hosts = 1, .pool_size = 4 * kGiB});
+    REQUIRE(cloud.does(Cloud::create(Kind::project, "", R"({"name":"other"})")) == "ok");
+    REQUIRE(cloud.does(Cloud::create(Kind::volume, "other", R"({"name":"theirs","spec":{"size":"3GiB"}})")) == "ok");
+    for (const char* name : {"a", "b"}) REQUIRE(cloud.makes_vm(name) == "ok");
+    REQUIRE(cloud.settles());
+    REQUIRE(cloud.does(Cloud::remove(Kind::volume, "other", "theirs", false)) == "ok");
+    cloud.run_for(minutes{1});
+    REQUIRE(cloud.makes_vm("c") == "ok");
+    cloud.run_for(minutes{5});
+    CHECK(!cloud.is_running("c"));
+    CHECK(cloud.vm("c")->status.phase == VmPhase::waiting);
+    CHECK(cloud.world().all(Kind::volume).size() == 4);
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("out of addresses, a new VM gets that of the VM that was deleted first; its restore gets another") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.does(Cloud::create(Kind::network, "default",
+                                     R"({"name":"small","spec":{"type":"nat","cidr":"10.99.0.0/29"}})")) == "ok");
+    const auto make = [&](const std::string& name) {
+        return cloud.does(Cloud::create(
+            Kind::vm, "default",
+            fmt::format(R"({{"name":"{}","spec":{{"memory":"128MiB","disks":{{"root":{{"size":"1GiB"}}}},)"
+                        R"("nics":{{"eth0":{{"network":"small"}}}}}}}})",
+                        name)));
+    };
+    for (const char* name : {"a", "b", "c", "d", "e"}) REQUIRE(make(name) == "ok");
+    REQUIRE(cloud.settles());
+    CHECK(make("f").find("no free address") != std::string::npos);
+    const Uuid a = cloud.vm("a")->meta.id;
+    const std::string address = cloud.vm("a")->status.nics.at("eth0").address;
+    REQUIRE(cloud.deletes("a") == "ok");
+    REQUIRE(cloud.settles());
+    REQUIRE(make("f") == "ok");
+    CHECK(cloud.vm("f")->status.nics.at("eth0").address == address);
+    CHECK(cloud.does(Cloud::act(Kind::vm, "default", a.str(), "restore", "")).find("no free address") !=
+          std::string::npos);
+    REQUIRE(cloud.deletes("b", true) == "ok");
+    REQUIRE(cloud.run_until([&] { return cloud.vm("b") == nullptr && cloud.world().all(Kind::vm).size() == 5; }));
+    CHECK(cloud.does(Cloud::act(Kind::vm, "default", a.str(), "restore", "")) == "ok");
+    CHECK(!cloud.vm("a")->status.nics.at("eth0").address.empty());
+    CHECK(cloud.settles());
+    CHECK(cloud.violation() == "");
+}
