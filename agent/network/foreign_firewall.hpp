@@ -31,6 +31,10 @@ Result<std::vector<ForeignChain>> read_foreign_rules();
 // How packets leave this host, as its kernel says. Blocks.
 Result<HostPath> read_host_path();
 
+// True if others' rules translate addresses here (Docker, libvirt's networks, a router of the user's): they need the
+// host to forward. Blocks.
+Result<bool> others_forward();
+
 // Programs whose firewalls would cut off the guests of any nat network here, and that can be opened. Blocks.
 Result<std::vector<std::string>> blocking_programs();
 

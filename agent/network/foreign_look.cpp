@@ -38,6 +38,16 @@ Result<HostPath> read_host_path() {
     return path;
 }
 
+Result<bool> others_forward() {
+    if (read_file("/proc/net/ip_tables_names", 4096).value_or("").find("nat") != std::string::npos) return true;
+    TRY(listing, Firewall().list_ruleset());
+    // As nft writes its own statements and those of iptables-nft.
+    for (const char* statement : {"\"masquerade\"", "\"MASQUERADE\"", "\"snat\"", "\"SNAT\"", "\"dnat\"", "\"DNAT\""}) {
+        if (listing.find(statement) != std::string::npos) return true;
+    }
+    return false;
+}
+
 Result<std::vector<std::string>> blocking_programs() {
     TRY(chains, read_foreign_rules());
     TRY(path, read_host_path());

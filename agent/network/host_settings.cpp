@@ -66,9 +66,10 @@ Result<> HostSettings::set(const std::string& path, const std::string& value) {
     return write_setting(path, value);
 }
 
-Result<> HostSettings::restore_all() {
+Result<> HostSettings::restore_all(const std::set<std::string>& needed) {
     TRY(record, recorded());
     for (const auto& [path, change] : record) {
+        if (needed.contains(path)) continue;
         const auto now = current(path);
         // Not there, or somebody has set it to something else since: theirs now.
         if (now && *now == change.set) TRY_VOID(write_setting(path, change.was));

@@ -2,6 +2,7 @@
 // when the product is removed (promise 8). Workers only.
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 
 #include "common/base/result.hpp"
@@ -14,8 +15,9 @@ class HostSettings {
 
     // e.g. ("/proc/sys/net/ipv4/ip_forward", "1"). Has it already: nothing is recorded.
     Result<> set(const std::string& path, const std::string& value);
-    // And forgets the record. What somebody has changed since is left as it is.
-    Result<> restore_all();
+    // And forgets the record. What somebody has changed since is left as it is, and so is `needed`: settings that
+    // others rely on by now, who would have made them themselves had they not found them so.
+    Result<> restore_all(const std::set<std::string>& needed = {});
 
   private:
     struct Change {

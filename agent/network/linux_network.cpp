@@ -23,6 +23,7 @@ bool is_everywhere(const Cidr& destination) {
     return destination.prefix <= 1;
 }
 
+constexpr const char* kForward = "/proc/sys/net/ipv4/ip_forward";
 constexpr std::string_view kNetworkMark = "axle network ", kNicMark = "axle nic ";
 
 Condition trouble(const char* reason, std::string message) {
@@ -166,8 +167,7 @@ SimpleReport LinuxNetwork::Work::make_network(const NetworkDocument& network) {
         report.conditions.push_back(trouble("RangeOverlaps", std::move(message)));  // it came later: guests live here
     }
     if (auto made = make_bridge(network); !made) return refuse("BridgeFailed", made.error().message);
-    if (auto set = settings_.set("/proc/sys/net/ipv4/ip_forward", "1"); !set)
-        return refuse("ForwardingFailed", set.error().message);
+    if (auto set = settings_.set(kForward, "1"); !set) return refuse("ForwardingFailed", set.error().message);
     if (auto served = dnsmasq_.apply(network); !served)
         return refuse(served.error().reason == "port-taken" ? "PortTaken" : "DhcpFailed",
                       served.error().message + (served.error().hint.empty() ? "" : "; " + served.error().hint));
@@ -281,7 +281,11 @@ Result<> LinuxNetwork::Work::remove_all() {
     }
     note(firewall_.remove());
     note(close_foreign_firewalls(opened_record(options_.state_folder)));
-    note(settings_.restore_all());
+    // Docker and libvirt switch forwarding on where they find it off, and would be cut off without a word if we took
+    // away what they found.
+    const auto needed = others_forward();
+    if (!needed) note(fail(needed.error()));
+    note(settings_.restore_all(needed.value_or(true) ? std::set<std::string>{kForward} : std::set<std::string>{}));
     return outcome;
 }
 

@@ -230,3 +230,19 @@ TEST_CASE("what the kernel changes along with forwarding stays as it was, on and
         CHECK(read_file(along).value_or("") == chosen + "\n");
     }
 }
+
+TEST_CASE("forwarding stays on for others who found it on: their rules translate addresses") {
+    PRIVATE_NETWORK();
+    const std::string forward = "/proc/sys/net/ipv4/ip_forward";
+    must({"sh", "-c", "echo 0 >" + forward});
+    Host host;
+    host.apply({{nat_network(1)}, {}});
+    must({"nft", "add", "table", "ip", "theirs"});
+    must({"nft", "add", "chain", "ip", "theirs", "out", "{", "type", "nat", "hook", "postrouting", "priority", "100",
+          ";", "}"});
+    must({"nft", "add", "rule", "ip", "theirs", "out", "ip", "saddr", "172.17.0.0/16", "masquerade"});
+    CHECK(host.remove_all());
+    CHECK(read_file(forward).value_or("") == "1\n");
+    must({"nft", "delete", "table", "ip", "theirs"});
+    must({"sh", "-c", "echo 0 >" + forward});
+}
