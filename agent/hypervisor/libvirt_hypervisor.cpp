@@ -1,6 +1,7 @@
 #include "agent/hypervisor/libvirt_hypervisor.hpp"
 
 #include <atomic>
+#include <unistd.h>
 
 #include "agent/hypervisor/connection.hpp"
 #include "agent/hypervisor/domain_xml.hpp"
@@ -19,6 +20,12 @@ Result<> synced_definition(const LibvirtOptions& options, VmId id, bool removed)
 
 bool is_active(virDomainPtr domain) {
     return virDomainIsActive(domain) == 1;
+}
+
+// libvirt makes an AppArmor profile for each domain and leaves it there for ever.
+void forget_profile(VmId id) {
+    for (const char* kind : {"", ".files"})
+        ::unlink(fmt::format("/etc/apparmor.d/libvirt/libvirt-{}{}", id.str(), kind).c_str());
 }
 
 Result<int> state_of(virDomainPtr domain) {
@@ -214,6 +221,7 @@ void LibvirtHypervisor::undefine(VmId id, Done done) {
                                        VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
             if (virDomainUndefineFlags(found.get(), flags) != 0)
                 return fail(libvirt_error(fmt::format("undefine domain {}", id.str())));
+            forget_profile(id);
             return synced_definition(c.options(), id, true);
         },
         std::move(done));
