@@ -12,6 +12,7 @@ check_machine() {
     check_space
     check_port
     check_sources
+    check_own_name
     tell_accelerator
     if with_systemd; then service_manager=systemd; else service_manager=none; fi
     if [[ -e /usr/bin/axle-allinone ]]; then fact "Axle is installed already: it will be brought up to date in place"; fi
@@ -51,6 +52,14 @@ check_port() {
         fail "port 7443, where the API listens, is taken by another program" \
             "find it with: ss -ltnp sport = :7443; or set another port (listen) in /etc/axle/axle.yaml"
     fi
+}
+
+# libvirt looks this machine's own name up whenever it starts a guest.
+check_own_name() {
+    local started=$SECONDS
+    if timeout 20 getent ahosts "$(hostname)" >/dev/null 2>&1 || ((SECONDS - started < 2)); then return 0; fi
+    warn "nobody here knows this machine's own name, and asking for it takes $((SECONDS - started)) s or more: so much"
+    warn "longer takes each start of a guest. Mend it with: echo '127.0.1.1 $(hostname)' >>/etc/hosts"
 }
 
 check_sources() {

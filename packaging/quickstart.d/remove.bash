@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Taking all of it away: guests, furniture, host settings, packages that came with us. Disks and state only on demand.
-: "${record?}" "${log?}" "${state?}" "${purge_data?}"
+: "${top?}" "${record?}" "${log?}" "${state?}" "${purge_data?}"
 
 remove_everything() {
     find_pools
@@ -91,6 +91,7 @@ take_back_furniture() {
     for domain in $(our_domains --all); do
         virsh -q -c qemu:///system undefine --nvram --managed-save --snapshots-metadata --checkpoints-metadata "$domain" >>"$log" 2>&1 ||
             warn "the domain $domain could not be undefined: virsh undefine $domain"
+        rm -f "/etc/apparmor.d/libvirt/libvirt-${domain#axle-}" "/etc/apparmor.d/libvirt/libvirt-${domain#axle-}.files"
     done
     if [[ -x /usr/bin/axle-allinone ]]; then
         work "removing bridges, rules and settings" /usr/bin/axle-allinone remove-furniture ||
@@ -157,4 +158,5 @@ destroy_data() {
     done
     rmdir /etc/axle 2>/dev/null || true
     step "Axle is gone from this machine, with its disks and state"
+    if [[ -d $top/build ]]; then fact "What was built stays in $top/build."; fi
 }

@@ -25,7 +25,7 @@ work() {
         sleep 0.2
         if ((SECONDS - last >= 10)); then
             last=$SECONDS
-            fact "$what ... $((SECONDS - started)) s: $(tail -n 1 "$log" | tr -d '\r' | cut -c 1-90)"
+            fact "$what ... $((SECONDS - started)) s$(tail -n 1 "$log" | tr -d '\r' | sed '/^== /d; s/^/: /' | cut -c 1-92)"
         fi
     done
     if ! wait "$pid"; then

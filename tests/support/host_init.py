@@ -125,6 +125,9 @@ def write_identity(directory, config):
     for file, text in files.items():
         (directory / file).write_text(text)
     os.makedirs("/run/systemd", exist_ok=True)
+    for target in ("/etc/hosts", "/etc/resolv.conf", "/etc/machine-id"):  # a plain root file system lacks some
+        if config["own_root"] and not os.path.exists(target):
+            Path(target).touch()
     for file, target in (("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf"),
                          ("machine-id", "/etc/machine-id"), ("boot_id", "/proc/sys/kernel/random/boot_id")):
         if os.path.exists(target):
