@@ -6,30 +6,6 @@
 
 namespace axle {
 
-void MemoryFiles::apply(const std::string& name, std::optional<std::string> content) {
-    const auto found = files.find(name);
-    before_.try_emplace(name, found == files.end() ? std::nullopt : std::optional(found->second));
-    if (content)
-        files[name] = *std::move(content);
-    else
-        files.erase(name);
-}
-
-void MemoryFiles::sync(const std::string& name) {
-    before_.erase(name);
-}
-
-void MemoryFiles::power_cut(Random& random) {
-    for (auto& [name, content] : before_) {
-        if (random.below(2) == 0) continue;
-        if (content)
-            files[name] = *std::move(content);
-        else
-            files.erase(name);
-    }
-    before_.clear();
-}
-
 MemoryStateFiles::MemoryStateFiles(MemoryFiles& files, Clock& clock, Random& random, MemoryStateOptions options)
     : files_(files), clock_(clock), random_(random), options_(std::move(options)), last_answer_(clock.boot()) {}
 

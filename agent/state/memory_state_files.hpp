@@ -9,23 +9,12 @@
 
 #include "agent/state/state_files.hpp"
 #include "common/base/clock.hpp"
+#include "common/base/unsynced_files.hpp"
 
 namespace axle {
 
 // The state directory of one machine. One thread.
-class MemoryFiles {
-  public:
-    std::map<std::string, std::string> files;  // as a reader sees them
-    // Each name that isn't synced has its old or its new content, whole.
-    void power_cut(Random& random);
-
-    // Of MemoryStateFiles. No content: removed.
-    void apply(const std::string& name, std::optional<std::string> content);
-    void sync(const std::string& name);
-
-  private:
-    std::map<std::string, std::optional<std::string>> before_;
-};
+using MemoryFiles = UnsyncedFiles<std::string>;
 
 struct MemoryStateOptions {
     milliseconds longest_delay{5};

@@ -81,6 +81,12 @@ void DirectoryStorage::create_volume(PoolDocument pool, VolumeDocument volume, D
         std::move(done));
 }
 
+void DirectoryStorage::grow_volume(PoolDocument pool, VolumeDocument volume, Done done) {
+    perform<void>(
+        check_lane(volume), [=, settings = options_.pool] { return grow_volume_file(pool, volume, settings); },
+        std::move(done));
+}
+
 void DirectoryStorage::destroy_volume(PoolDocument pool, VolumeId volume, Done done) {
     perform<void>(
         lane_of(pool), [=] { return destroy_volume_files(pool, volume); }, std::move(done));
@@ -88,7 +94,8 @@ void DirectoryStorage::destroy_volume(PoolDocument pool, VolumeId volume, Done d
 
 void DirectoryStorage::check_volume(PoolDocument pool, VolumeDocument volume, Done done) {
     perform<void>(
-        check_lane(volume), [=] { return check_volume_file(pool, volume); }, std::move(done));
+        check_lane(volume), [=, settings = options_.pool] { return check_volume_file(pool, volume, settings); },
+        std::move(done));
 }
 
 std::string DirectoryStorage::volume_path(const PoolDocument& pool, const VolumeDocument& volume) const {
@@ -98,8 +105,10 @@ std::string DirectoryStorage::volume_path(const PoolDocument& pool, const Volume
 void DirectoryStorage::make_seed(VmDocument vm, Answer<std::string> answer) {
     perform<std::string>(
         kSeedLane,
-        [vm = std::move(vm), directory = options_.seeds_directory, tag = options_.pool.tag] {
-            return make_seed_file(directory, vm, tag);
+        [vm = std::move(vm), directory = options_.seeds_directory, settings = options_.pool]() -> Result<std::string> {
+            TRY(path, make_seed_file(directory, vm, settings.tag));
+            TRY_VOID(give_to_guests(path, settings));
+            return path;
         },
         std::move(answer));
 }

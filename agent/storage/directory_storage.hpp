@@ -31,6 +31,7 @@ class DirectoryStorage final : public Storage {
     void remove_image(PoolDocument pool, std::string digest, Done done) override;
     void observe_volume(PoolDocument pool, VolumeDocument volume, Answer<VolumeObservation> answer) override;
     void create_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
+    void grow_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     void destroy_volume(PoolDocument pool, VolumeId volume, Done done) override;
     void check_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) const override;

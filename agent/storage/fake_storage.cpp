@@ -7,30 +7,6 @@
 
 namespace axle {
 
-void FakeDisks::apply(const std::string& path, std::optional<FakeFile> file) {
-    const auto found = files.find(path);
-    before_.try_emplace(path, found == files.end() ? std::nullopt : std::optional(found->second));
-    if (file)
-        files[path] = *std::move(file);
-    else
-        files.erase(path);
-}
-
-void FakeDisks::sync(const std::string& path) {
-    before_.erase(path);
-}
-
-void FakeDisks::power_cut(Random& random) {
-    for (auto& [path, file] : before_) {
-        if (random.below(2) == 0) continue;
-        if (file)
-            files[path] = *std::move(file);
-        else
-            files.erase(path);
-    }
-    before_.clear();
-}
-
 std::int64_t FakeDisks::free_in(const std::string& pool_path) const {
     std::int64_t free = pool_size;
     for (const auto& [path, file] : files)
@@ -216,6 +192,30 @@ Result<> FakeStorage::do_create(const PoolDocument& pool, const VolumeDocument& 
 void FakeStorage::create_volume(PoolDocument pool, VolumeDocument volume, Done done) {
     perform<void>(
         "create_volume", volume.id.str(), volume_path(pool, volume), [=, this] { return do_create(pool, volume); },
+        std::move(done));
+}
+
+Result<> FakeStorage::do_grow(const PoolDocument& pool, const VolumeDocument& volume) {
+    TRY_VOID(verify(pool));
+    TRY_VOID(check_document(volume));
+    const std::string path = volume_path(pool, volume);
+    const auto found = disks_.files.find(path);
+    if (found == disks_.files.end()) return fail(volume_absent(volume, path));
+    FakeFile file = found->second;
+    if (file.size >= volume.size) return {};
+    if (file.locked) return fail(volume_open(volume, "a guest has it"));
+    const std::int64_t need = volume.format == DiskFormat::raw ? volume.size - file.size : 0;
+    const std::int64_t free = disks_.free_in(pool.path);
+    if (free <= need) return fail(no_space(pool, need, free));
+    file.size = volume.size;
+    file.allocated += need;
+    put(path, std::move(file));
+    return {};
+}
+
+void FakeStorage::grow_volume(PoolDocument pool, VolumeDocument volume, Done done) {
+    perform<void>(
+        "grow_volume", volume.id.str(), volume_path(pool, volume), [=, this] { return do_grow(pool, volume); },
         std::move(done));
 }
 

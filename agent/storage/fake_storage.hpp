@@ -12,6 +12,7 @@
 
 #include "agent/storage/storage.hpp"
 #include "common/base/clock.hpp"
+#include "common/base/unsynced_files.hpp"
 
 namespace axle {
 
@@ -28,14 +29,14 @@ struct FakeFile {
     std::string image_digest;  // that a volume overlays
     bool damaged = false;      // check_volume finds it
     bool leaked = false;       // check_volume mends it
+    bool locked = false;       // a guest has it open
     std::string content;       // of a seed: what it was made from
 };
 
 // The disks of one machine, or of several that share a pool. One thread. All members are for tests to look at and to
 // meddle with; what the fake itself does goes through apply(), so that a power cut can lose it.
-class FakeDisks {
+class FakeDisks : public UnsyncedFiles<FakeFile> {
   public:
-    std::map<std::string, FakeFile> files;           // by path
     std::set<std::string> directories;               // of pools, made by open_pool or by the test
     std::set<std::string> unmounted;                 // pool paths whose disk isn't there just now
     std::map<std::string, std::string> not_durable;  // pool path -> why it isn't
@@ -43,19 +44,9 @@ class FakeDisks {
     // Sources of images that hold other bytes than their digest says, and such that aren't there.
     std::set<std::string> wrong_sources, missing_sources;
 
-    // What was put or removed since the last sync() of it is lost, or isn't, each on its own.
-    void power_cut(Random& random);
-
     std::int64_t free_in(const std::string& pool_path) const;
     // "<path>: <owner>" of every file that claims() doesn't know; the invariant that nothing leaks.
     std::vector<std::string> files_without(const std::function<bool(const FakeFile&)>& claims) const;
-
-    // Of FakeStorage: a change that isn't yet durable, and its sync. No value: the file is removed.
-    void apply(const std::string& path, std::optional<FakeFile> file);
-    void sync(const std::string& path);
-
-  private:
-    std::map<std::string, std::optional<FakeFile>> before_;  // state on the platter of what isn't synced
 };
 
 // What befalls one operation.
@@ -85,6 +76,7 @@ class FakeStorage final : public Storage {
     void remove_image(PoolDocument pool, std::string digest, Done done) override;
     void observe_volume(PoolDocument pool, VolumeDocument volume, Answer<VolumeObservation> answer) override;
     void create_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
+    void grow_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     void destroy_volume(PoolDocument pool, VolumeId volume, Done done) override;
     void check_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) const override;
@@ -99,6 +91,7 @@ class FakeStorage final : public Storage {
     Result<> verify(const PoolDocument& pool) const;
     Result<PoolObservation> do_open(const PoolDocument& pool, bool known);
     Result<> do_fetch(const PoolDocument& pool, const ImageDocument& image);
+    Result<> do_grow(const PoolDocument& pool, const VolumeDocument& volume);
     Result<> do_create(const PoolDocument& pool, const VolumeDocument& volume);
     void put(const std::string& path, FakeFile file);
 

@@ -70,6 +70,9 @@ Error volume_lost(const VolumeDocument& volume, const std::string& path) {
         .with_hint("bring the file back, or delete the volume")
         .with_reason("lost");
 }
+Error volume_open(const VolumeDocument& volume, const std::string& how) {
+    return error(Code::busy, "volume {} is open in another process: {}", volume.name, how);
+}
 Error volume_absent(const VolumeDocument& volume, const std::string& path) {
     return error(Code::not_found, "volume {}: there is no {}", volume.name, path);
 }

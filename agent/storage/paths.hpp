@@ -31,6 +31,7 @@ Error pool_missing(const PoolDocument& pool);
 Error pool_foreign(const PoolDocument& pool, const std::string& cluster, const std::string& id);
 Error volume_differs(const VolumeDocument& wanted, std::int64_t size, const std::string& image_digest);
 Error volume_lost(const VolumeDocument& volume, const std::string& path);
+Error volume_open(const VolumeDocument& volume, const std::string& how);
 Error volume_absent(const VolumeDocument& volume, const std::string& path);
 Error volume_too_small(const VolumeDocument& volume, std::int64_t image_size);
 Error image_missing(const PoolDocument& pool, const VolumeDocument& volume);

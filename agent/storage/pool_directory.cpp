@@ -6,9 +6,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "agent/storage/mount_facts.hpp"
 #include "agent/storage/paths.hpp"
 #include "common/base/ensure.hpp"
+#include "common/base/mount.hpp"
 #include "common/base/new_file.hpp"
 #include "common/base/units.hpp"
 #include "common/model/codec.hpp"
@@ -64,13 +64,15 @@ Result<> observe(const PoolDocument& pool, PoolObservation& seen) {
     seen.size = static_cast<std::int64_t>(fs.f_blocks) * static_cast<std::int64_t>(fs.f_frsize);
     seen.free = static_cast<std::int64_t>(fs.f_bavail) * static_cast<std::int64_t>(fs.f_frsize);
     TRY(mounts, read_file("/proc/self/mountinfo"));
-    const MountFacts mount = mount_facts_of(mounts, real_path(pool.path));
-    seen.durable_why = mount.not_durable();
+    const std::string path = real_path(pool.path);
+    const Mount mount = find_mount(mounts, path).value_or(Mount{});
+    const auto keeps_synced = judge_mount(mount, path);
+    seen.durable_why = keeps_synced ? keeps_synced->value_or("") : keeps_synced.error().message;
     seen.durable = seen.durable_why.empty();
     if ((fs.f_flag & ST_RDONLY) != 0)
         return fail(error(Code::unavailable, "pool {}: {} is mounted read-only", pool.name, pool.path)
                         .with_hint("see the kernel's log for errors of the disk; mount it read-write"));
-    if (!pool.shared && mount.network())
+    if (!pool.shared && mount.on_network())
         return fail(error(Code::unavailable, "pool {}: {} lies on {}, a network file system, and isn't declared shared",
                           pool.name, pool.path, mount.type)
                         .with_hint("declare the pool shared: other hosts may have the same files"));

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,9 +11,14 @@
 
 namespace axle {
 
+struct FileOwner {
+    unsigned uid = 0, gid = 0;
+};
 struct PoolSettings {
     std::string tag = "local";  // of our temporary names; unlike that of any host that shares a pool
     std::int64_t least_free = std::int64_t{64} << 20;  // bytes of a pool that new files leave free
+    // QEMU's user: has volumes and seeds from their first instant on. Nobody else changes owners (domain_xml.cpp).
+    std::optional<FileOwner> guests = std::nullopt;
 };
 
 Result<PoolObservation> open_pool_directory(const PoolDocument& pool, bool known);
@@ -29,6 +35,9 @@ Result<std::vector<VolumeId>> list_volume_files(const PoolDocument& pool);
 Result<VolumeObservation> observe_volume_file(const PoolDocument& pool, const VolumeDocument& volume);
 Result<> create_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings);
 Result<> destroy_volume_files(const PoolDocument& pool, VolumeId volume);
-Result<> check_volume_file(const PoolDocument& pool, const VolumeDocument& volume);
+Result<> grow_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings);
+Result<> check_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings = {});
+// Makes QEMU's user the owner, where it isn't.
+Result<> give_to_guests(const std::string& path, const PoolSettings& settings);
 
 }  // namespace axle

@@ -50,6 +50,9 @@ class Storage {
     // Makes the file if it is not there. One that is there with the same size and image is a success; with others
     // Code::conflict.
     virtual void create_volume(PoolDocument pool, VolumeDocument volume, Done done) = 0;
+    // Makes the file of a disk that no guest has open as large as the document says. So large or larger already:
+    // success, nothing is ever cut off. Not there: Code::not_found. Open in QEMU: Code::busy.
+    virtual void grow_volume(PoolDocument pool, VolumeDocument volume, Done done) = 0;
     // Removes the file durably. Not there: success. The caller has an explicit, durable destroy for it.
     virtual void destroy_volume(PoolDocument pool, VolumeId volume, Done done) = 0;
     // Before a start: qcow2 leaked clusters are mended (they cost space, no data); anything else that qemu-img check

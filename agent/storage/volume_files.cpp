@@ -69,6 +69,7 @@ Result<> compare(const PoolDocument& pool, const VolumeDocument& volume, const V
 Result<> make(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
     TRY(file, NewFile::create(volume_path(pool, volume), settings.tag));
     TRY_VOID(volume.format == DiskFormat::raw ? file.allocate(volume.size) : write_qcow2(file, plan_of(volume)));
+    TRY_VOID(give_to_guests(file.temporary(), settings));
     return file.publish();
 }
 
@@ -79,8 +80,7 @@ Result<> run_check(const VolumeDocument& volume, const std::string& path) {
     TRY(result, run_process(spec));
     if (result.ok()) return {};
     const std::string words = describe_end(spec, result);
-    if (words.find("lock") != std::string::npos)
-        return fail(error(Code::busy, "volume {} is open in another process: {}", volume.name, words));
+    if (words.find("lock") != std::string::npos) return fail(volume_open(volume, words));
     // 1: the check did not get through; 3: leaks that could not be mended, which cost room and no data.
     if (result.exit_status == 3) {
         log::warning(fmt::format("volume {}: leaked clusters stay: {}", volume.name, words));
@@ -89,7 +89,31 @@ Result<> run_check(const VolumeDocument& volume, const std::string& path) {
     return fail(damaged(volume, path, words));
 }
 
+// Also of raw files by qemu-img: its lock keeps it off a file that a guest has open.
+Result<> run_resize(const VolumeDocument& volume, const std::string& path) {
+    const bool raw = volume.format == DiskFormat::raw;
+    std::vector<std::string> arguments = {"resize", "-q", "-f", text_of(volume.format)};
+    if (raw) arguments.emplace_back("--preallocation=falloc");
+    arguments.insert(arguments.end(), {path, std::to_string(volume.size)});
+    const ProcessSpec spec{.program = "qemu-img", .arguments = std::move(arguments), .time_limit = kCheckLimit};
+    TRY(result, run_process(spec));
+    if (result.ok()) return sync_file(path);  // qemu-img does not
+    const std::string words = describe_end(spec, result);
+    if (words.find("lock") != std::string::npos) return fail(volume_open(volume, words));
+    return fail(Code::internal, "volume {} could not be made larger: {}", volume.name, words);
+}
+
 }  // namespace
+
+Result<> give_to_guests(const std::string& path, const PoolSettings& settings) {
+    if (!settings.guests) return {};
+    struct stat st {};
+    if (::stat(path.c_str(), &st) != 0) return fail(system_error("look at " + path, errno));
+    if (st.st_uid == settings.guests->uid && st.st_gid == settings.guests->gid) return {};
+    if (::chown(path.c_str(), settings.guests->uid, settings.guests->gid) == 0) return {};
+    return fail(std::move(system_error("give " + path + " to QEMU's user", errno))
+                    .with_hint("without that no guest can open it; is it on a file system that knows owners?"));
+}
 
 Result<std::vector<VolumeId>> list_volume_files(const PoolDocument& pool) {
     TRY(names, list_directory(volumes_directory(pool)));
@@ -129,6 +153,17 @@ Result<> create_volume_file(const PoolDocument& pool, const VolumeDocument& volu
     return make(pool, volume, settings);
 }
 
+Result<> grow_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
+    TRY_VOID(check_document(volume));
+    TRY(there, observe_volume_file(pool, volume));
+    if (!there.exists) return fail(volume_absent(volume, volume_path(pool, volume)));
+    if (there.size >= volume.size) return {};
+    const std::int64_t need = volume.format == DiskFormat::raw ? volume.size - there.size : 0;
+    TRY(free, free_space(pool));
+    if (free < need + settings.least_free) return fail(no_space(pool, need, free, settings.least_free));
+    return run_resize(volume, volume_path(pool, volume));
+}
+
 Result<> destroy_volume_files(const PoolDocument& pool, VolumeId id) {
     TRY_VOID(verify_pool(pool));
     const VolumeDocument volume{.id = id};
@@ -136,10 +171,11 @@ Result<> destroy_volume_files(const PoolDocument& pool, VolumeId id) {
     return remove_file_durably(volume_path(pool, other_format(volume)));
 }
 
-Result<> check_volume_file(const PoolDocument& pool, const VolumeDocument& volume) {
+Result<> check_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
     TRY_VOID(verify_pool(pool));
     const std::string path = volume_path(pool, volume);
     if (!file_exists(path)) return fail(volume_absent(volume, path));
+    TRY_VOID(give_to_guests(path, settings));
     if (volume.format == DiskFormat::raw) return {};
     const auto header = read_qcow2(path);
     if (!header) return fail(damaged(volume, path, header.error().message));

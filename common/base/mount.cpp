@@ -1,5 +1,6 @@
 #include "common/base/mount.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -47,6 +48,15 @@ bool has_option(std::string_view options, std::string_view option) {
 }
 
 }  // namespace
+
+bool Mount::on_network() const {
+    static constexpr std::string_view kNetwork[] = {
+        "nfs",       "nfs4",           "cifs",      "smb3",       "smbfs",
+        "9p",        "virtiofs",       "ceph",      "afs",        "lustre",
+        "ocfs2",     "gfs2",           "glusterfs", "fuse.sshfs", "fuse.glusterfs",
+        "fuse.ceph", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone"};
+    return std::ranges::find(kNetwork, type) != std::end(kNetwork);
+}
 
 std::optional<Mount> find_mount(std::string_view mountinfo, std::string_view path) {
     std::optional<Mount> best;

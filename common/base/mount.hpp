@@ -10,7 +10,8 @@ namespace axle {
 
 struct Mount {
     std::string point, type;
-    std::string options;  // of the mount and of the file system, with commas
+    std::string options;      // of the mount and of the file system, with commas
+    bool on_network() const;  // other machines may have it, too
 };
 
 // The mount that `path` (absolute, canonical) lies on, by the text of /proc/self/mountinfo. Pure.

@@ -1,8 +1,10 @@
 // Real and fake storage behind one set of words, for the one suite.
 #pragma once
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -11,6 +13,7 @@
 #include "agent/storage/paths.hpp"
 #include "common/base/digest.hpp"
 #include "common/base/file.hpp"
+#include "common/base/process.hpp"
 #include "common/base/units.hpp"
 #include "common/disk/qcow2_overlay.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -18,6 +21,8 @@
 #include "tests/support/waiting_executor.hpp"
 
 namespace axle::test {
+
+constexpr unsigned kGuests = 64055;  // whom QEMU is to run as here
 
 inline Uuid uuid(int n) {
     Uuid id;
@@ -44,6 +49,8 @@ class Room {
     virtual void leave_temporary_files(const PoolDocument& pool) = 0;
     virtual int temporary_files(const PoolDocument& pool) = 0;
     virtual void restart() = 0;  // the agent, not the machine
+    // While `job` runs the volume is open as in a guest.
+    virtual void while_open(const PoolDocument& pool, const VolumeDocument& volume, std::function<void()> job) = 0;
 
     template <typename T, typename Call>
     Result<T> wait(Call&& call) {
@@ -69,6 +76,9 @@ class Room {
     }
     Result<> create(const PoolDocument& p, const VolumeDocument& v) {
         return wait<void>([&](auto done) { storage().create_volume(p, v, done); });
+    }
+    Result<> grow(const PoolDocument& p, const VolumeDocument& v) {
+        return wait<void>([&](auto done) { storage().grow_volume(p, v, done); });
     }
     Result<> destroy(const PoolDocument& p, int n) {
         return wait<void>([&](auto done) { storage().destroy_volume(p, VolumeId(uuid(n)), done); });
@@ -140,8 +150,21 @@ class RealRoom final : public Room {
             if (entry.path().extension() == ".new") ++n;
         return n;
     }
+    void while_open(const PoolDocument& pool, const VolumeDocument& volume, std::function<void()> job) override {
+        const std::string path = storage_->volume_path(pool, volume);
+        const std::unique_ptr<FILE, int (*)(FILE*)> guest(
+            ::popen(fmt::format("qemu-io -f {} '{}' >/dev/null 2>&1", text_of(volume.format), path).c_str(), "w"),
+            ::pclose);
+        const auto has_it = [&] {
+            const auto looked = run_process({.program = "qemu-img", .arguments = {"info", path}});
+            return looked && looked->error_tail.find("lock") != std::string::npos;
+        };
+        REQUIRE(run_until(has_it));
+        job();
+    }
     void restart() override {
         DirectoryStorageOptions options;
+        options.pool.guests = FileOwner{::geteuid() == 0 ? kGuests : ::geteuid(), ::getegid()};
         options.seeds_directory = dir_ / "seeds";
         options.pool.least_free = kMiB;
         // In the test's own thread, and yet never inside the call.
@@ -189,6 +212,12 @@ class FakeRoom final : public Room {
         int n = 0;
         for (const auto& [path, file] : disks.files) n += file.kind == FakeFileKind::temporary ? 1 : 0;
         return n;
+    }
+    void while_open(const PoolDocument& pool, const VolumeDocument& volume, std::function<void()> job) override {
+        bool& locked = disks.files.at(storage_->volume_path(pool, volume)).locked;
+        locked = true;
+        job();
+        disks.files.at(storage_->volume_path(pool, volume)).locked = false;
     }
     void restart() override {
         storage_.reset();

@@ -1,5 +1,8 @@
 // What storage.hpp promises, of the real storage and of the fake one.
+#include <sys/stat.h>
+
 #include "tests/contract/storage/fixtures.hpp"
+#include "tests/support/skip.hpp"
 
 namespace axle::test {
 namespace {
@@ -76,6 +79,71 @@ TEST_CASE_TEMPLATE("a volume is made once; what is there with other properties i
     CHECK(*room.list(pool) == std::vector{VolumeId(uuid(1)), VolumeId(uuid(2))});
     CHECK(room.check(pool, volume(1, 10 * kGiB)));
     CHECK(room.temporary_files(pool) == 0);
+}
+
+TEST_CASE_TEMPLATE("a volume grows and never shrinks, and what it holds stays", R, BOTH) {
+    for (const DiskFormat format : {DiskFormat::qcow2, DiskFormat::raw}) {
+        CAPTURE(text_of(format));
+        R room;
+        const PoolDocument pool = room.opened();
+        VolumeDocument v = volume(1, 8 * kMiB);
+        v.format = format;
+        CHECK(room.grow(pool, v).error().code == Code::not_found);
+        REQUIRE(room.create(pool, v));
+        v.size = 24 * kMiB;
+        for (int i = 0; i < 2; ++i) {
+            const auto grown = room.grow(pool, v);
+            CHECK_MESSAGE(grown, grown.error().message);
+        }
+        CHECK(room.observe(pool, v)->size == 24 * kMiB);
+        if (format == DiskFormat::raw) CHECK(room.observe(pool, v)->allocated >= 24 * kMiB);
+        CHECK(room.check(pool, v));
+        v.size = 8 * kMiB;
+        CHECK(room.grow(pool, v));
+        CHECK(room.observe(pool, v)->size == 24 * kMiB);
+        v.size = std::int64_t{1} << 62;
+        CHECK_FALSE(room.grow(pool, v));
+    }
+}
+
+TEST_CASE_TEMPLATE("a volume that a guest has open is not changed behind its back", R, BOTH) {
+    R room;
+    const PoolDocument pool = room.opened();
+    VolumeDocument v = volume(1, 8 * kMiB);
+    REQUIRE(room.create(pool, v));
+    v.size = 16 * kMiB;
+    room.while_open(pool, v, [&] {
+        const auto grown = room.grow(pool, v);
+        REQUIRE_FALSE(grown);
+        CHECK(grown.error().code == Code::busy);
+    });
+    CHECK(room.observe(pool, v)->size == 8 * kMiB);
+    CHECK(room.grow(pool, v));
+}
+
+TEST_CASE("volumes and seeds are QEMU's from the beginning, images nobody's, and a start puts right what was changed") {
+    if (::geteuid() != 0) SKIP_TEST("needs root, to give files away");
+    RealRoom room;
+    const PoolDocument pool = room.opened();
+    const ImageDocument image = room.image();
+    const auto owner = [](const std::string& path) {
+        struct stat st {};
+        REQUIRE(::stat(path.c_str(), &st) == 0);
+        return st.st_uid;
+    };
+    REQUIRE(room.fetch(pool, image));
+    VolumeDocument v = volume(1, kGiB);
+    v.image_digest = image.digest;
+    REQUIRE(room.create(pool, v));
+    const std::string path = room.storage().volume_path(pool, v);
+    CHECK(owner(path) == kGuests);
+    CHECK(owner(image_path(pool, image.digest)) == 0);
+    REQUIRE(::chown(path.c_str(), 0, 0) == 0);
+    CHECK(room.check(pool, v));
+    CHECK(owner(path) == kGuests);
+    const auto seed = room.seed({.id = VmId(uuid(7)), .seed = {.instance_id = "i", .hostname = "h"}});
+    REQUIRE_MESSAGE(seed, seed.error().message);
+    CHECK(owner(*seed) == kGuests);
 }
 
 TEST_CASE_TEMPLATE("a raw volume takes its size", R, BOTH) {

@@ -11,7 +11,8 @@ constexpr const char* kMountinfo =
     "31 22 8:1 / /var/lib rw,relatime - xfs /dev/sda rw,nobarrier\n"
     "32 22 8:2 / /mnt/with\\040space rw - ext4 /dev/sdb rw,data=writeback\n"
     "33 22 0:40 / /box rw - overlay overlay rw,lowerdir=/a\n"
-    "34 33 8:3 / /box rw - ext4 /dev/sdc rw\n";
+    "34 33 8:3 / /box rw - ext4 /dev/sdc rw\n"
+    "35 22 0:31 / /srv rw,noatime shared:1 master:2 - nfs4 server:/x rw,vers=4.2\n";
 
 TEST_CASE("a path lies on the deepest mount above it, the last of several") {
     CHECK(find_mount(kMountinfo, "/home/x")->type == "ext4");
@@ -21,6 +22,12 @@ TEST_CASE("a path lies on the deepest mount above it, the last of several") {
     CHECK(find_mount(kMountinfo, "/box/a")->type == "ext4");
     CHECK_FALSE(find_mount("", "/"));
     CHECK_FALSE(find_mount("garbage\n1 2 3", "/"));
+}
+
+TEST_CASE("a network file system is known as one") {
+    CHECK(find_mount(kMountinfo, "/srv/pool")->on_network());
+    CHECK_FALSE(find_mount(kMountinfo, "/home")->on_network());
+    CHECK_FALSE(Mount{}.on_network());
 }
 
 TEST_CASE("where synced files can be lost is refused, with the option's name") {
