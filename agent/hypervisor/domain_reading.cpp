@@ -38,7 +38,7 @@ std::uint64_t number(const std::string& text) {
     return n;
 }
 
-constexpr std::string_view kDiskAlias = "ua-disk-";
+constexpr std::string_view kDiskAlias = "ua-disk-", kNicAlias = "ua-nic-";
 
 void read_mark(const xmlNode* root, DomainReading& reading) {
     const xmlNode* metadata = child(root, "metadata");
@@ -49,9 +49,29 @@ void read_mark(const xmlNode* root, DomainReading& reading) {
         reading.ours = true;
         reading.cluster = attribute(c, "cluster");
         reading.hardware_hash = attribute(c, "hardware");
+        reading.fixed_hash = attribute(c, "fixed");
         reading.epoch = {number(attribute(c, "incarnation")), number(attribute(c, "revision"))};
         reading.rev = number(attribute(c, "rev"));
     }
+}
+
+// The device of this kind that bears this alias, or null.
+xmlNode* device(const Document& document, const char* kind, const std::string& alias) {
+    const xmlNode* root = document ? xmlDocGetRootElement(document.get()) : nullptr;
+    const xmlNode* devices = child(root, "devices");
+    for (xmlNode* c = devices != nullptr ? devices->children : nullptr; c != nullptr; c = c->next) {
+        if (is(c, kind) && attribute(child(c, "alias"), "name") == alias) return c;
+    }
+    return nullptr;
+}
+
+std::optional<std::string> element_of(const std::string& xml, const char* kind, const std::string& alias) {
+    const Document document = parse(xml);
+    xmlNode* found = device(document, kind, alias);
+    if (found == nullptr) return std::nullopt;
+    const std::unique_ptr<xmlBuffer, decltype(&xmlBufferFree)> buffer(xmlBufferCreate(), &xmlBufferFree);
+    xmlNodeDump(buffer.get(), document.get(), found, 0, 0);
+    return reinterpret_cast<const char*>(xmlBufferContent(buffer.get()));
 }
 
 }  // namespace
@@ -64,27 +84,31 @@ DomainReading read_domain_xml(const std::string& xml) {
     read_mark(root, reading);
     const xmlNode* devices = child(root, "devices");
     for (const xmlNode* c = devices != nullptr ? devices->children : nullptr; c != nullptr; c = c->next) {
-        if (!is(c, "disk")) continue;
         const std::string alias = attribute(child(c, "alias"), "name");
-        const std::string file = attribute(child(c, "source"), "file");
-        const auto volume = Uuid::parse(std::filesystem::path(file).stem().string());
-        if (!alias.starts_with(kDiskAlias) || !volume) continue;
-        reading.disks.push_back({alias.substr(kDiskAlias.size()), VolumeId{*volume}});
+        if (is(c, "disk") && alias.starts_with(kDiskAlias)) {
+            const std::string file = attribute(child(c, "source"), "file");
+            if (const auto volume = Uuid::parse(std::filesystem::path(file).stem().string()))
+                reading.disks.push_back({alias.substr(kDiskAlias.size()), VolumeId{*volume}});
+        } else if (is(c, "interface") && alias.starts_with(kNicAlias)) {
+            reading.nics.push_back({alias.substr(kNicAlias.size()), attribute(child(c, "mac"), "address"),
+                                    static_cast<std::int64_t>(number(attribute(child(c, "mtu"), "size")))});
+        }
     }
     return reading;
 }
 
 std::optional<std::string> disk_element(const std::string& xml, const std::string& disk_name) {
+    return element_of(xml, "disk", std::string(kDiskAlias) + disk_name);
+}
+std::optional<std::string> nic_element(const std::string& xml, const std::string& nic_name) {
+    return element_of(xml, "interface", std::string(kNicAlias) + nic_name);
+}
+
+std::optional<std::string> disk_target(const std::string& xml, const std::string& disk_name) {
     const Document document = parse(xml);
-    const xmlNode* root = document ? xmlDocGetRootElement(document.get()) : nullptr;
-    const xmlNode* devices = child(root, "devices");
-    for (xmlNode* c = devices != nullptr ? devices->children : nullptr; c != nullptr; c = c->next) {
-        if (!is(c, "disk") || attribute(child(c, "alias"), "name") != std::string(kDiskAlias) + disk_name) continue;
-        const std::unique_ptr<xmlBuffer, decltype(&xmlBufferFree)> buffer(xmlBufferCreate(), &xmlBufferFree);
-        xmlNodeDump(buffer.get(), document.get(), c, 0, 0);
-        return reinterpret_cast<const char*>(xmlBufferContent(buffer.get()));
-    }
-    return std::nullopt;
+    const xmlNode* disk = device(document, "disk", std::string(kDiskAlias) + disk_name);
+    if (disk == nullptr) return std::nullopt;
+    return attribute(child(disk, "target"), "dev");
 }
 
 }  // namespace axle

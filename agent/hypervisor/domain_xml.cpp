@@ -106,6 +106,12 @@ std::string target_of(std::int64_t slot) {
                       : fmt::format("vda{}", static_cast<char>('a' + slot - 27));
 }
 
+// libvirt changes nobody's owner and mode, neither this file's nor those of what it overlays: a cached image is many
+// guests', and may be a second name of its original. Who makes the files gives them to QEMU.
+void add_source(Xml& xml, const std::string& path) {
+    xml.open("source", {{"file", path}}).empty("seclabel", {{"model", "dac"}, {"relabel", "no"}}).close("source");
+}
+
 void add_disk(Xml& xml, const DomainPlan::Disk& disk) {
     const VmDocumentDisk& d = disk.document;
     xml.open("disk", {{"type", "file"}, {"device", "disk"}});
@@ -116,7 +122,7 @@ void add_disk(Xml& xml, const DomainPlan::Disk& disk) {
                          {"discard", "unmap"},
                          {"error_policy", "enospace"},
                          {"rerror_policy", "report"}});
-    xml.empty("source", {{"file", disk.path}});
+    add_source(xml, disk.path);
     xml.empty("target", {{"dev", target_of(d.slot)}, {"bus", "virtio"}});
     xml.text("serial", d.serial);
     if (d.boot_order > 0) xml.empty("boot", {{"order", number(d.boot_order)}});
@@ -129,7 +135,7 @@ void add_seed(Xml& xml, const DomainPlan& plan) {
     if (plan.seed_path.empty()) return;
     xml.open("disk", {{"type", "file"}, {"device", "disk"}});
     xml.empty("driver", {{"name", "qemu"}, {"type", "raw"}});
-    xml.empty("source", {{"file", plan.seed_path}});
+    add_source(xml, plan.seed_path);
     xml.empty("target", {{"dev", target_of(plan.document.seed_slot)}, {"bus", "virtio"}});
     xml.empty("readonly");
     xml.empty("alias", {{"name", "ua-seed"}});
@@ -187,7 +193,8 @@ void add_mark(Xml& xml, const DomainPlan& plan) {
                           {"revision", std::to_string(d.epoch.revision)},
                           {"rev", std::to_string(d.rev)},
                           {"name", d.name},
-                          {"hardware", plan.hardware_hash()}});
+                          {"hardware", plan.hardware_hash()},
+                          {"fixed", plan.fixed_hash()}});
     xml.close("metadata");
 }
 
@@ -200,6 +207,12 @@ std::string domain_name(VmId id) {
 std::string disk_xml(const DomainPlan::Disk& disk) {
     Xml xml;
     add_disk(xml, disk);
+    return xml.take();
+}
+
+std::string nic_xml(const DomainPlan::Nic& nic) {
+    Xml xml;
+    add_nic(xml, nic);
     return xml.take();
 }
 

@@ -17,20 +17,25 @@ constexpr const char* kDomainMark = "urn:axle:domain:1";  // namespace of our el
 
 std::string domain_name(VmId id);  // "axle-<id>"
 std::string domain_xml(const DomainPlan& plan);
-// One <disk>, as for virDomainAttachDevice.
+// One <disk> or <interface>, as for virDomainAttachDevice.
 std::string disk_xml(const DomainPlan::Disk& disk);
+std::string nic_xml(const DomainPlan::Nic& nic);
 
 struct DomainReading {
     bool ours = false;
-    std::string cluster, hardware_hash;
+    std::string cluster, hardware_hash, fixed_hash;
     Epoch epoch;
     std::uint64_t rev = 0;
     std::vector<DomainObservation::LiveDisk> disks;
+    std::vector<DomainObservation::LiveNic> nics;
 };
 // Foreign or unreadable XML: ours = false.
 DomainReading read_domain_xml(const std::string& xml);
 
-// Name and full XML of a disk of this name in a live domain's XML; nullopt: it has none.
+// The full XML of the disk or NIC of this name in a live domain's XML; nullopt: it has none.
 std::optional<std::string> disk_element(const std::string& xml, const std::string& disk_name);
+std::optional<std::string> nic_element(const std::string& xml, const std::string& nic_name);
+// What libvirt calls that disk ("vdb").
+std::optional<std::string> disk_target(const std::string& xml, const std::string& disk_name);
 
 }  // namespace axle

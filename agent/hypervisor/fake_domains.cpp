@@ -101,8 +101,9 @@ Result<DomainObservation> FakeDomains::look(VmId id) const {
     seen.cpus = shown.document.cpus;
     seen.memory = shown.document.memory;
     if (!domain.live) return seen;
-    seen.live_hardware_hash = domain.live_hash;
+    seen.live_fixed_hash = domain.live_hash;
     for (const auto& disk : domain.live->disks) seen.live_disks.push_back({disk.document.name, disk.document.volume});
+    for (const auto& nic : domain.live->nics) seen.live_nics.push_back({nic.document.name, nic.document.mac, nic.mtu});
     return seen;
 }
 
@@ -136,7 +137,7 @@ Result<> FakeDomains::start(VmId id, bool paused) {
     if (domain == nullptr) return fail(not_defined(id));
     if (on(*domain)) return {};
     domain->live = domain->persistent;
-    domain->live_hash = domain->live->hardware_hash();
+    domain->live_hash = domain->live->fixed_hash();
     domain->state = paused ? DomainState::paused : DomainState::running;
     ++domain->run;
     use_disks(id, *domain, true);
@@ -199,11 +200,14 @@ Result<> FakeDomains::attach(VmId id, const DomainPlan::Disk& disk) {
     return {};
 }
 
+bool FakeDomains::lets_go(VmId id) const {
+    const auto guest = guests.find(id);
+    return is_on(id) && (guest == guests.end() || guest->second.lets_go_of_disks);
+}
+
 Result<> FakeDomains::detach(VmId id, const std::string& disk) {
     TRY_VOID(refuse_foreign(id));
-    Domain* domain = mine(id);
-    const auto guest = guests.find(id);
-    if (domain == nullptr || !on(*domain) || (guest != guests.end() && !guest->second.lets_go_of_disks)) return {};
+    if (!lets_go(id)) return {};
     later(id, milliseconds{50}, [this, id, disk] {
         auto& disks = domains[id].live->disks;
         const auto found = std::ranges::find_if(disks, [&](const auto& d) { return d.document.name == disk; });
@@ -212,6 +216,39 @@ Result<> FakeDomains::detach(VmId id, const std::string& disk) {
         disks.erase(found);
         if (on_disk_use) on_disk_use({id, volume, false});
         if (hint) hint({id, RunEnd::none});
+    });
+    return {};
+}
+
+Result<> FakeDomains::grow(VmId id, const std::string& disk, std::int64_t bytes) {
+    TRY_VOID(refuse_foreign(id));
+    Domain* domain = mine(id);
+    if (domain == nullptr) return fail(not_defined(id));
+    if (!on(*domain)) return fail(not_running(id));
+    const auto& disks = domain->live->disks;
+    const auto found = std::ranges::find_if(disks, [&](const auto& d) { return d.document.name == disk; });
+    if (found == disks.end()) return fail(Code::not_found, "domain {} has no disk {}", id.str(), disk);
+    if (on_grow) on_grow(found->document.volume, bytes);
+    return {};
+}
+
+Result<> FakeDomains::attach_nic(VmId id, const DomainPlan::Nic& nic) {
+    TRY_VOID(refuse_foreign(id));
+    Domain* domain = mine(id);
+    if (domain == nullptr) return fail(not_defined(id));
+    if (!on(*domain)) return fail(not_running(id));
+    auto& nics = domain->live->nics;
+    const bool there = std::ranges::any_of(nics, [&](const auto& n) { return n.document.name == nic.document.name; });
+    if (!there) nics.push_back(nic);
+    return {};
+}
+
+Result<> FakeDomains::detach_nic(VmId id, const std::string& nic) {
+    TRY_VOID(refuse_foreign(id));
+    if (!lets_go(id)) return {};
+    later(id, milliseconds{50}, [this, id, nic] {
+        if (std::erase_if(domains[id].live->nics, [&](const auto& n) { return n.document.name == nic; }) > 0 && hint)
+            hint({id, RunEnd::none});
     });
     return {};
 }

@@ -133,6 +133,26 @@ void FakeHypervisor::detach_disk(VmId id, std::string disk_name, Done done) {
         std::move(done));
 }
 
+void FakeHypervisor::grow_disk(VmId id, std::string disk_name, std::int64_t bytes, Done done) {
+    perform<void>(
+        "grow_disk", id,
+        [&domains = domains_, id, disk_name = std::move(disk_name), bytes] {
+            return domains.grow(id, disk_name, bytes);
+        },
+        std::move(done));
+}
+void FakeHypervisor::attach_nic(VmId id, DomainPlan::Nic nic, Done done) {
+    perform<void>(
+        "attach_nic", id, [&domains = domains_, id, nic = std::move(nic)] { return domains.attach_nic(id, nic); },
+        std::move(done));
+}
+void FakeHypervisor::detach_nic(VmId id, std::string nic_name, Done done) {
+    perform<void>(
+        "detach_nic", id,
+        [&domains = domains_, id, nic_name = std::move(nic_name)] { return domains.detach_nic(id, nic_name); },
+        std::move(done));
+}
+
 void FakeHypervisor::screenshot(VmId id, Answer<std::string> png) {
     perform<std::string>(
         "screenshot", id,

@@ -17,7 +17,7 @@ namespace axle {
 // How a guest answers to what is done to it. Of its VM, for every run.
 struct FakeGuest {
     bool hears_power_button = true;
-    bool lets_go_of_disks = true;
+    bool lets_go_of_disks = true;      // and of NICs
     milliseconds shuts_down_after{0};  // by itself, after the start; 0: never
     milliseconds crashes_after{0};
 };
@@ -30,8 +30,8 @@ class FakeDomains {
         std::string name;
         std::optional<DomainPlan> persistent;
         std::optional<DomainPlan> synced;  // what a power cut leaves of it
-        std::optional<DomainPlan> live;    // what the guest was started with, and disks that came and went since
-        std::string live_hash;             // of what it was started with
+        std::optional<DomainPlan> live;    // what the guest was started with, and devices that came and went since
+        std::string live_hash;             // of what holds until its next start
         DomainState state = DomainState::shut_off;
         RunEnd ended = RunEnd::unknown;  // libvirt knows nothing of a domain that was never started
         std::uint64_t run = 0;           // number of starts; a shutdown that was asked of one run does not end the next
@@ -57,6 +57,7 @@ class FakeDomains {
                           .guest_machine = "pc-q35-7.2",
                           .guest_cpu_model = "qemu64"};
     std::function<void(const DiskUse&)> on_disk_use;
+    std::function<void(VolumeId, std::int64_t bytes)> on_grow;  // QEMU changes the file
 
     // What happens in guests and around them; nothing for a guest that isn't on.
     void guest_shuts_down(VmId id);
@@ -77,6 +78,9 @@ class FakeDomains {
     Result<> set_paused(VmId id, bool paused);
     Result<> attach(VmId id, const DomainPlan::Disk& disk);
     Result<> detach(VmId id, const std::string& disk);
+    Result<> grow(VmId id, const std::string& disk, std::int64_t bytes);
+    Result<> attach_nic(VmId id, const DomainPlan::Nic& nic);
+    Result<> detach_nic(VmId id, const std::string& nic);
     Result<> destroy(VmId id);
     std::function<void(DomainHint)> hint;
 
@@ -85,6 +89,7 @@ class FakeDomains {
     Result<> refuse_foreign(VmId id) const;
     void end(VmId id, RunEnd cause);
     void later(VmId id, milliseconds delay, std::function<void()> then);
+    bool lets_go(VmId id) const;
     void use_disks(VmId id, const Domain& domain, bool opened);
 
     Clock& clock_;  // of the host, not of the agent
@@ -128,6 +133,9 @@ class FakeHypervisor final : public Hypervisor {
     void resume(VmId id, Done done) override;
     void attach_disk(VmId id, DomainPlan::Disk disk, Done done) override;
     void detach_disk(VmId id, std::string disk_name, Done done) override;
+    void grow_disk(VmId id, std::string disk_name, std::int64_t bytes, Done done) override;
+    void attach_nic(VmId id, DomainPlan::Nic nic, Done done) override;
+    void detach_nic(VmId id, std::string nic_name, Done done) override;
     void screenshot(VmId id, Answer<std::string> png) override;
 
   private:

@@ -37,9 +37,11 @@ struct DomainPlan {
     std::string serial_log;      // file that virtlogd rotates
     std::string console_socket;  // serial console, unix
     std::string vnc_socket;
-    // Hash over what the guest's hardware is made of (not power, serials or policies): tells whether the persistent or
-    // the running definition is this plan's.
+    // Hash over what the guest's hardware is made of (not power, serials or policies): tells whether the persistent
+    // definition is this plan's.
     std::string hardware_hash() const;
+    // The same over what holds until the next start: all but NICs and data disks, which come and go.
+    std::string fixed_hash() const;
 };
 
 struct DomainObservation {
@@ -50,9 +52,9 @@ struct DomainObservation {
     RunEnd ended = RunEnd::none;  // when shut off: what libvirt gives as the reason (unknown if it says nothing)
     Epoch epoch;                  // from the metadata of the persistent definition
     std::uint64_t rev = 0;
-    std::string hardware_hash;       // of the persistent definition; empty when absent
-    std::string live_hardware_hash;  // of the running guest; empty when not running
-    std::int64_t cpus = 0;           // live
+    std::string hardware_hash;    // of the persistent definition; empty when absent
+    std::string live_fixed_hash;  // of the running guest; empty when not running
+    std::int64_t cpus = 0;        // live
     std::int64_t memory = 0;
     std::string boot_id;  // unused by libvirt; the core compares with its own
     // Disks that the running guest has open, hot-plugged ones too; empty when it isn't running. No volume is given to a
@@ -62,6 +64,13 @@ struct DomainObservation {
         VolumeId volume;
     };
     std::vector<LiveDisk> live_disks;
+    struct LiveNic {
+        std::string name;  // as in DomainPlan
+        std::string mac;
+        std::int64_t mtu = 0;
+        bool operator==(const LiveNic&) const = default;
+    };
+    std::vector<LiveNic> live_nics;  // as live_disks
 };
 
 struct HypervisorFacts {
@@ -106,6 +115,12 @@ class Hypervisor {
     // Running guest only, and its persistent definition is changed by define(). Attached already: success.
     virtual void attach_disk(VmId id, DomainPlan::Disk disk, Done done) = 0;
     virtual void detach_disk(VmId id, std::string disk_name, Done done) = 0;
+    // The guest sees the disk grow. Not running: Code::conflict. Without the disk: Code::not_found. So large or larger
+    // already: success.
+    virtual void grow_disk(VmId id, std::string disk_name, std::int64_t bytes, Done done) = 0;
+    // As disks. The tap is there before, and stays.
+    virtual void attach_nic(VmId id, DomainPlan::Nic nic, Done done) = 0;
+    virtual void detach_nic(VmId id, std::string nic_name, Done done) = 0;
     virtual void screenshot(VmId id, Answer<std::string> png_or_ppm) = 0;
 };
 

@@ -306,28 +306,69 @@ void LibvirtHypervisor::resume(VmId id, Done done) {
         std::move(done));
 }
 
-void LibvirtHypervisor::attach_disk(VmId id, DomainPlan::Disk disk, Done done) {
+// Devices of a running guest. `there` finds the device in the live XML by its name.
+void LibvirtHypervisor::attach(VmId id, std::string what, std::string xml, FindDevice there, Done done) {
     on_domain(
         id, fail(not_defined(id)),
         [=](virDomainPtr domain) -> Result<> {
-            const std::string live = take_string(virDomainGetXMLDesc(domain, 0));
-            if (disk_element(live, disk.document.name)) return {};
-            if (virDomainAttachDeviceFlags(domain, disk_xml(disk).c_str(), VIR_DOMAIN_AFFECT_LIVE) == 0) return {};
-            return fail(libvirt_error(fmt::format("attach disk {} to domain {}", disk.document.name, id.str())));
+            if (there(take_string(virDomainGetXMLDesc(domain, 0)))) return {};
+            if (virDomainAttachDeviceFlags(domain, xml.c_str(), VIR_DOMAIN_AFFECT_LIVE) == 0) return {};
+            return fail(libvirt_error(fmt::format("attach {} to domain {}", what, id.str())));
         },
         std::move(done));
 }
 
-void LibvirtHypervisor::detach_disk(VmId id, std::string disk_name, Done done) {
+void LibvirtHypervisor::detach(VmId id, std::string what, FindDevice there, Done done) {
     on_domain(
         id, Result<>{},
         [=](virDomainPtr domain) -> Result<> {
             if (!is_active(domain)) return {};
-            const auto element = disk_element(take_string(virDomainGetXMLDesc(domain, 0)), disk_name);
+            const auto element = there(take_string(virDomainGetXMLDesc(domain, 0)));
             if (!element) return {};
             // The guest must let go of it: success says that it was asked, observation shows when it is gone.
             if (virDomainDetachDeviceFlags(domain, element->c_str(), VIR_DOMAIN_AFFECT_LIVE) == 0) return {};
-            return fail(libvirt_error(fmt::format("detach disk {} from domain {}", disk_name, id.str())));
+            return fail(libvirt_error(fmt::format("detach {} from domain {}", what, id.str())));
+        },
+        std::move(done));
+}
+
+void LibvirtHypervisor::attach_disk(VmId id, DomainPlan::Disk disk, Done done) {
+    const std::string name = disk.document.name;
+    attach(
+        id, "disk " + name, disk_xml(disk), [name](const std::string& xml) { return disk_element(xml, name); },
+        std::move(done));
+}
+void LibvirtHypervisor::detach_disk(VmId id, std::string disk_name, Done done) {
+    detach(
+        id, "disk " + disk_name, [disk_name](const std::string& xml) { return disk_element(xml, disk_name); },
+        std::move(done));
+}
+void LibvirtHypervisor::attach_nic(VmId id, DomainPlan::Nic nic, Done done) {
+    const std::string name = nic.document.name;
+    attach(
+        id, "NIC " + name, nic_xml(nic), [name](const std::string& xml) { return nic_element(xml, name); },
+        std::move(done));
+}
+void LibvirtHypervisor::detach_nic(VmId id, std::string nic_name, Done done) {
+    detach(
+        id, "NIC " + nic_name, [nic_name](const std::string& xml) { return nic_element(xml, nic_name); },
+        std::move(done));
+}
+
+void LibvirtHypervisor::grow_disk(VmId id, std::string disk_name, std::int64_t bytes, Done done) {
+    on_domain(
+        id, fail(not_defined(id)),
+        [=](virDomainPtr domain) -> Result<> {
+            if (!is_active(domain)) return fail(Code::conflict, "domain {} is not running", id.str());
+            const auto target = disk_target(take_string(virDomainGetXMLDesc(domain, 0)), disk_name);
+            if (!target) return fail(Code::not_found, "domain {} has no disk {}", id.str(), disk_name);
+            virDomainBlockInfo now{};
+            if (virDomainGetBlockInfo(domain, target->c_str(), &now, 0) != 0)
+                return fail(libvirt_error(fmt::format("measure disk {} of domain {}", disk_name, id.str())));
+            const auto wanted = static_cast<unsigned long long>(bytes);
+            if (now.capacity >= wanted) return {};
+            if (virDomainBlockResize(domain, target->c_str(), wanted, VIR_DOMAIN_BLOCK_RESIZE_BYTES) == 0) return {};
+            return fail(libvirt_error(fmt::format("grow disk {} of domain {}", disk_name, id.str())));
         },
         std::move(done));
 }

@@ -51,6 +51,9 @@ class LibvirtHypervisor final : public Hypervisor {
     void resume(VmId id, Done done) override;
     void attach_disk(VmId id, DomainPlan::Disk disk, Done done) override;
     void detach_disk(VmId id, std::string disk_name, Done done) override;
+    void grow_disk(VmId id, std::string disk_name, std::int64_t bytes, Done done) override;
+    void attach_nic(VmId id, DomainPlan::Nic nic, Done done) override;
+    void detach_nic(VmId id, std::string nic_name, Done done) override;
     void screenshot(VmId id, Answer<std::string> png) override;
 
   private:
@@ -62,6 +65,9 @@ class LibvirtHypervisor final : public Hypervisor {
              std::function<void(Result<T>)> answer);
 
     void on_domain(VmId id, Result<> absent, std::function<Result<>(virDomainPtr)> operation, Done done);
+    using FindDevice = std::function<std::optional<std::string>(const std::string& live_xml)>;
+    void attach(VmId id, std::string what, std::string xml, FindDevice there, Done done);
+    void detach(VmId id, std::string what, FindDevice there, Done done);
 
     Workers& workers_;
     Executor& core_;

@@ -104,8 +104,9 @@ Result<DomainObservation> observe_domain(virDomainPtr domain) {
     }
     if (seen.ours && virDomainIsActive(domain) == 1) {
         DomainReading live = read_domain_xml(take_string(virDomainGetXMLDesc(domain, 0)));
-        seen.live_hardware_hash = std::move(live.hardware_hash);
+        seen.live_fixed_hash = std::move(live.fixed_hash);
         seen.live_disks = std::move(live.disks);
+        seen.live_nics = std::move(live.nics);
     }
     return observe_state(domain, std::move(seen));
 }

@@ -22,7 +22,7 @@ TEST_CASE_TEMPLATE("a defined guest is shut off and tells what it was defined fr
     CHECK(seen.epoch == plan.document.epoch);
     CHECK(seen.rev == plan.document.rev);
     CHECK(seen.hardware_hash == plan.hardware_hash());
-    CHECK(seen.live_hardware_hash == "");
+    CHECK(seen.live_fixed_hash == "");
     CHECK(seen.live_disks.empty());
     CHECK(seen.cpus == 1);
     CHECK(seen.memory == 32 * kMiB);
@@ -192,13 +192,13 @@ TEST_CASE_TEMPLATE("a new definition of a running guest holds from its next star
     DomainObservation seen = room.observe(id);
     CHECK(seen.state == DomainState::running);
     CHECK(seen.hardware_hash == next.hardware_hash());
-    CHECK(seen.live_hardware_hash == plan.hardware_hash());
+    CHECK(seen.live_fixed_hash == plan.fixed_hash());
     CHECK(seen.memory == 32 * kMiB);
     CHECK(seen.rev == 11);
     REQUIRE(room.destroy(id));
     REQUIRE(room.start(id));
     seen = room.observe(id);
-    CHECK(seen.live_hardware_hash == next.hardware_hash());
+    CHECK(seen.live_fixed_hash == next.fixed_hash());
     CHECK(seen.memory == 48 * kMiB);
 }
 
@@ -270,7 +270,7 @@ TEST_CASE_TEMPLATE("a guest that was reset, or asked to reboot, is the same gues
     CHECK(room.state(id) == DomainState::running);
     CHECK(room.ask([&](Hypervisor& h, Done done) { h.ask_reboot(id, done); }));
     CHECK(room.state(id) == DomainState::running);
-    CHECK(room.observe(id).live_hardware_hash == plan.hardware_hash());
+    CHECK(room.observe(id).live_fixed_hash == plan.fixed_hash());
     CHECK_FALSE(room.hints.contains({id, RunEnd::guest_shutdown}));
 }
 
@@ -293,7 +293,7 @@ TEST_CASE_TEMPLATE("the disks that a guest has open are named, plugged-in ones t
     }
     CHECK(open() == std::set{root, plugged});
     CHECK(room.observe(id).hardware_hash == plan.hardware_hash());
-    CHECK(room.observe(id).live_hardware_hash == plan.hardware_hash());
+    CHECK(room.observe(id).live_fixed_hash == plan.fixed_hash());
 
     // A guest that does not let go of a disk keeps it, and that shows; asking again is no error.
     for (int i = 0; i < 2; ++i) {
@@ -306,6 +306,58 @@ TEST_CASE_TEMPLATE("the disks that a guest has open are named, plugged-in ones t
     CHECK(open().empty());
     REQUIRE(room.start(id));
     CHECK(open() == std::set{root});
+}
+
+TEST_CASE_TEMPLATE("NICs come to a running guest, are named, and stay until it lets go", R, HYPERVISORS) {
+    OPEN_ROOM(R, room);
+    DomainPlan plan = room.plan();
+    const VmId id = plan.document.id;
+    const DomainPlan::Nic first = room.nic("eth0", 2), second = room.nic("eth1", 3);
+    plan.nics.push_back(first);
+    using LiveNic = DomainObservation::LiveNic;
+    const LiveNic eth0{"eth0", first.document.mac, 1450}, eth1{"eth1", second.document.mac, 1450};
+    const auto attach = [&] { return room.ask([&](Hypervisor& h, Done done) { h.attach_nic(id, second, done); }); };
+    CHECK_FALSE(attach());
+    REQUIRE(room.define(plan));
+    CHECK_FALSE(attach());
+    CHECK(room.observe(id).live_nics.empty());
+    const auto started = room.start(id);
+    REQUIRE_MESSAGE(started, started.error().message);
+    CHECK(room.observe(id).live_nics == std::vector{eth0});
+    for (int i = 0; i < 2; ++i) {
+        const auto attached = attach();
+        CHECK_MESSAGE(attached, attached.error().message);
+    }
+    CHECK(room.observe(id).live_nics == std::vector{eth0, eth1});
+    CHECK(room.observe(id).live_fixed_hash == plan.fixed_hash());
+    for (int i = 0; i < 2; ++i) {
+        const auto asked = room.ask([&](Hypervisor& h, Done done) { h.detach_nic(id, "eth1", done); });
+        CHECK_MESSAGE(asked, asked.error().message);
+    }
+    CHECK(room.ask([&](Hypervisor& h, Done done) { h.detach_nic(id, "no-such-nic", done); }));
+    CHECK(room.observe(id).live_nics == std::vector{eth0, eth1});  // this guest does not let go
+    REQUIRE(room.destroy(id));
+    REQUIRE(room.start(id));
+    CHECK(room.observe(id).live_nics == std::vector{eth0});
+}
+
+TEST_CASE_TEMPLATE("a disk of a running guest grows and never shrinks", R, HYPERVISORS) {
+    OPEN_ROOM(R, room);
+    const DomainPlan plan = room.plan();
+    const VmId id = plan.document.id;
+    const auto grow = [&](const char* disk, std::int64_t bytes) {
+        return room.ask([&](Hypervisor& h, Done done) { h.grow_disk(id, disk, bytes, done); });
+    };
+    CHECK(grow("root", 8 * kMiB).error().code == Code::not_found);
+    REQUIRE(room.define(plan));
+    CHECK(grow("root", 8 * kMiB).error().code == Code::conflict);
+    REQUIRE(room.start(id));
+    CHECK(grow("other", 8 * kMiB).error().code == Code::not_found);
+    for (const std::int64_t size : {8 * kMiB, 8 * kMiB, kMiB}) {
+        const auto grown = grow("root", size);
+        CHECK_MESSAGE(grown, grown.error().message);
+    }
+    if constexpr (std::is_same_v<R, LibvirtRoom>) CHECK(std::filesystem::file_size(plan.disks[0].path) == 8 * kMiB);
 }
 
 TEST_CASE_TEMPLATE("the screen of a guest is a PNG, also while it is paused", R, HYPERVISORS) {
@@ -335,7 +387,7 @@ TEST_CASE_TEMPLATE("a new agent finds the guests of the one before it", R, HYPER
     const DomainPlan plan = room.running();
     room.restart_agent();
     CHECK(room.state(plan.document.id) == DomainState::running);
-    CHECK(room.observe(plan.document.id).live_hardware_hash == plan.hardware_hash());
+    CHECK(room.observe(plan.document.id).live_fixed_hash == plan.fixed_hash());
     CHECK(room.destroy(plan.document.id));
     CHECK(room.was_told(plan.document.id, RunEnd::destroyed));
 }
@@ -356,7 +408,7 @@ TEST_CASE_TEMPLATE("while libvirt is away calls say so, and guests are found run
     room.start_libvirt();
     CHECK(room.run_until([&] { return room.try_observe(id).has_value(); }));
     CHECK(room.state(id) == DomainState::running);
-    CHECK(room.observe(id).live_hardware_hash == plan.hardware_hash());
+    CHECK(room.observe(id).live_fixed_hash == plan.fixed_hash());
     room.virsh_destroy(id);
     CHECK(room.was_told(id, RunEnd::destroyed));
 }

@@ -37,6 +37,7 @@ class Room {
     virtual void stop_libvirt() = 0;  // by kill -9; guests go on
     virtual void start_libvirt() = 0;
     virtual void virsh_destroy(VmId id) = 0;
+    virtual void add_tap(const std::string& name) = 0;
     virtual void add_foreign(VmId id, const std::string& name, bool running) = 0;
     virtual bool foreign_is_there(VmId id, bool running) = 0;
 
@@ -63,6 +64,14 @@ class Room {
         behave(plan.document.id, guest);
         made_.insert(plan.document.id);
         return plan;
+    }
+    DomainPlan::Nic nic(const std::string& name, int slot) {
+        const int n = fresh();
+        const std::string tap = fmt::format("axt{:012}", n);
+        add_tap(tap);
+        return {.document = {.name = name, .mac = fmt::format("52:54:00:aa:bb:{:02x}", n), .slot = slot},
+                .tap = tap,
+                .mtu = 1450};
     }
     DomainPlan::Disk disk(const std::string& name, int slot, Guest guest = Guest::deaf) {
         const VolumeId volume(uuid(fresh()));
@@ -158,6 +167,7 @@ class FakeRoom final : public Room {
     void stop_libvirt() override { domains.away = true; }
     void start_libvirt() override { domains.away = false; }
     void virsh_destroy(VmId id) override { domains.virsh_destroy(id); }
+    void add_tap(const std::string&) override {}
     void add_foreign(VmId id, const std::string& name, bool running) override {
         domains.add_foreign(id, name, running);
     }
@@ -236,6 +246,10 @@ class LibvirtRoom final : public Room {
         REQUIRE(host.start_libvirtd());
         REQUIRE(PrivateHost::wait_for([this] { return host.run({"virsh", "-q", "uri"}).has_value(); }, seconds{30}));
     }
+    void add_tap(const std::string& name) override {
+        REQUIRE(host.run({"ip", "tuntap", "add", "dev", name, "mode", "tap"}));
+        REQUIRE(host.run({"ip", "link", "set", name, "up", "mtu", "1450"}));
+    }
     void virsh_destroy(VmId id) override { REQUIRE(host.run({"virsh", "-q", "destroy", domain_name(id)})); }
     void add_foreign(VmId id, const std::string& name, bool running) override {
         foreign_.insert(id);
@@ -258,6 +272,7 @@ class LibvirtRoom final : public Room {
     std::string file(const std::string& name) override { return host / name; }
     void write(const std::string& path, const std::string& bytes) override {
         REQUIRE(write_file_durably(path, bytes, 0666));
+        std::filesystem::permissions(path, std::filesystem::perms(0666));  // QEMU isn't root, and nobody chowns
     }
 
     std::set<VmId> foreign_;

@@ -7,6 +7,7 @@
 #include "agent/hypervisor/accelerator.hpp"
 #include "agent/hypervisor/observe.hpp"
 #include "agent/hypervisor/png.hpp"
+#include "agent/hypervisor/qemu_user.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace axle::test {
@@ -19,6 +20,13 @@ std::uint32_t be32(const std::string& bytes, std::size_t at) {
 }
 
 }  // namespace
+
+TEST_CASE("whom QEMU runs as is what libvirt's configuration says, the last word of several") {
+    CHECK(qemu_user_in("") == "");
+    CHECK(qemu_user_in("#user = \"root\"\nuser_x = \"a\"\n") == "");
+    CHECK(qemu_user_in("user = \"kvm\"\n  user=\"+64055\" # no\n") == "+64055");
+    CHECK(qemu_user_in("user = kvm\nuser\n") == "");
+}
 
 TEST_CASE("a picture stays the same picture as PNG") {
     const std::string pixels = "abcdefghijklmnopqr";  // 3 x 2
