@@ -1,8 +1,10 @@
 #include "agent/host/linux_host.hpp"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <charconv>
 #include <sstream>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -65,8 +67,25 @@ void add_network_facts(HostFacts& facts) {
     }
     for (const Route& route : *routes) {
         const auto range = parse_cidr(route.destination);
-        if (!is_ours(route.out_index) && range && range->prefix > 0) facts.routes.push_back(route.destination);
+        if (is_ours(route.out_index) || !range || range->prefix == 0) continue;
+        facts.routes.push_back(route.destination);
+        const auto link = std::ranges::find(*links, route.out_index, &Link::index);
+        if (link != links->end()) facts.route_links[route.destination] = link->name;
     }
+}
+
+// The address that the host would speak from to the world; nothing is sent. Without a way out: the first it has.
+std::string own_address(const std::vector<std::string>& addresses) {
+    const Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in world{}, own{};
+    world.sin_family = AF_INET;
+    world.sin_port = htons(9);
+    world.sin_addr.s_addr = htonl(0xc6336401);  // 198.51.100.1, of documentation
+    socklen_t size = sizeof own;
+    if (fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&world), sizeof world) == 0 &&
+        ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) == 0)
+        return format_ipv4(ntohl(own.sin_addr.s_addr));
+    return addresses.empty() ? "" : addresses.front().substr(0, addresses.front().find('/'));
 }
 
 }  // namespace
@@ -91,6 +110,7 @@ HostFacts read_host_facts() {
     facts.cpus = ::sysconf(_SC_NPROCESSORS_ONLN);
     facts.memory = kibibytes_in(file_text("/proc/meminfo"), "MemTotal");
     add_network_facts(facts);
+    facts.underlay = own_address(facts.addresses);
     return facts;
 }
 

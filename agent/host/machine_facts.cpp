@@ -87,7 +87,8 @@ class Owners {
 // "axle network ID" of a bridge, "axle nic ID NIC" of a tap.
 std::optional<std::string> id_in_mark(const Link& link) {
     for (const std::string mark : {"axle network ", "axle nic "}) {
-        const bool named = link.name.starts_with(mark == "axle nic " ? "axt" : "axb");
+        const bool named = mark == "axle nic " ? link.name.starts_with("axt")
+                                               : link.name.starts_with("axb") || link.name.starts_with("axv");
         if (named && link.alias.starts_with(mark))
             return link.alias.substr(mark.size(), link.alias.find(' ', mark.size()) - mark.size());
     }

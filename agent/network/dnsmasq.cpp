@@ -15,6 +15,7 @@
 
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
+#include "common/base/now.hpp"
 #include "common/base/process.hpp"
 #include "common/model/format.hpp"
 
@@ -29,7 +30,8 @@ std::string host_file_of(const Reservation& r) {
     return name;
 }
 std::string host_line(const Reservation& r) {
-    return fmt::format("{},{}{},12h\n", r.mac, r.address, is_dotted_name(r.hostname) ? "," + r.hostname : "");
+    return fmt::format("{},{}{},{}\n", r.mac, r.address, is_dotted_name(r.hostname) ? "," + r.hostname : "",
+                       kLeaseTime.count());
 }
 
 // dnsmasq gives up root after it has bound its sockets; its lease file must then be its own.
@@ -49,10 +51,10 @@ std::string dnsmasq_config(const NetworkDocument& n, const std::string& folder) 
     std::string text = fmt::format(
         "# Made by the Axle agent for network {}; do not edit.\n"
         "interface={}\nexcept-interface=lo\nbind-dynamic\nno-hosts\ndns-loop-detect\ndomain-needed\nbogus-priv\n"
-        "dhcp-range={},static,{},12h\ndhcp-hostsdir={}/hosts\ndhcp-ignore=tag:!known\ndhcp-authoritative\n"
+        "dhcp-range={},static,{},{}\ndhcp-hostsdir={}/hosts\ndhcp-ignore=tag:!known\ndhcp-authoritative\n"
         "dhcp-option=option:router,{}\ndhcp-option=option:mtu,{}\n",
-        n.id.str(), n.bridge, format_ipv4(range.first()), format_ipv4(range.mask()), folder, format_ipv4(gateway),
-        n.mtu);
+        n.id.str(), n.bridge, format_ipv4(range.first()), format_ipv4(range.mask()), kLeaseTime.count(), folder,
+        format_ipv4(gateway), n.mtu);
     std::vector<std::string> resolvers;
     for (const std::string& resolver : n.dns) {
         if (const auto ip = parse_ipv4(resolver)) resolvers.push_back(format_ipv4(*ip));
@@ -217,7 +219,7 @@ Result<std::vector<Lease>> Dnsmasq::leases(NetworkId network) const {
     auto log = read_file(folder + "/var/log", 4 * kLogMax);
     if (!log && log.error().code != Code::not_found) return fail(std::move(log.error()));
     // The log is cut now and then; who has a lease was answered.
-    return join_leases(read_dhcp_log(log.value_or("")),
+    return join_leases(read_dhcp_log(log.value_or(""), wall_now()),
                        read_lease_file(read_file(folder + "/var/leases").value_or("")));
 }
 

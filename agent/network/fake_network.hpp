@@ -18,6 +18,7 @@ class FakeNetwork final : public Network {
     explicit FakeNetwork(Executor& core) : core_(core) {}
 
     void apply(NetworkPlan plan, std::function<void(Result<NetworkReport>)> answer) override;
+    void on_hint(std::function<void(NetworkHint)> told) override { told_ = std::move(told); }
     void leases(NetworkId network, std::function<void(Result<std::vector<Lease>>)> answer) override;
     void remove_all(std::function<void(Result<>)> done) override;
 
@@ -28,6 +29,11 @@ class FakeNetwork final : public Network {
     std::function<std::optional<Error>(const std::string& call)> fault;
     // How an answer comes: default posts it. A simulation delays or drops it.
     std::function<void(std::function<void()>)> deliver;
+
+    // What others do.
+    void tell(NetworkHint hint) {
+        if (told_) answer_by([told = told_, hint] { told(hint); });
+    }
 
     // What guests do.
     void open_tap(const std::string& tap) { open_.insert(tap); }  // a guest starts: false use is found by broken()
@@ -48,6 +54,7 @@ class FakeNetwork final : public Network {
     SimpleReport make(const NetworkDocument& network);
 
     Executor& core_;
+    std::function<void(NetworkHint)> told_;
     std::map<NetworkId, NetworkDocument> networks_;
     std::map<std::string, NicPlan> taps_;
     std::set<std::string> open_;

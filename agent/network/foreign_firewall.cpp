@@ -1,6 +1,9 @@
 #include "agent/network/foreign_firewall.hpp"
 
 #include <map>
+#include <set>
+
+#include "agent/network/tunnel.hpp"
 
 namespace axle {
 namespace {
@@ -8,6 +11,7 @@ namespace {
 struct Need {
     std::string what;  // in a sentence: "... are dropped by"
     Packet packet;
+    bool between_hosts = false;
 };
 
 std::vector<Need> needs_of(const NetworkDocument& network, const HostPath& path) {
@@ -22,6 +26,16 @@ std::vector<Need> needs_of(const NetworkDocument& network, const HostPath& path)
     if (!network.forwards.empty())
         out.push_back(
             {"connections to forwarded ports", {.hook = "forward", .in = out_of, .out = bridge, .status = "dnat"}});
+    if (wants_tunnel(network))
+        out.push_back({"packets of guests on other hosts",
+                       {.hook = "input",
+                        .in = out_of,
+                        .protocol = "udp",
+                        .port = std::to_string(kTunnelPort),
+                        .source = network.peers.front().host,
+                        .destination = network.underlay,
+                        .destination_type = "local"},
+                       true});
     out.push_back({"guests' requests for an address (DHCP)",
                    {.hook = "input",
                     .in = bridge,
@@ -73,11 +87,13 @@ std::vector<ForeignBlock> foreign_blocks(const std::vector<ForeignChain>& chains
                                          const HostPath& path) {
     std::map<const ForeignChain*, std::vector<std::string>> cut;  // by base chain
     std::map<const ForeignChain*, std::string> where;
+    std::set<const ForeignChain*> between_hosts;
     for (const Need& need : needs_of(network, path)) {
         const auto drop = find_drop(chains, need.packet);
         if (!drop) continue;
         cut[drop->chain].push_back(need.what);
         where[drop->chain] = drop->where;
+        if (need.between_hosts) between_hosts.insert(drop->chain);
     }
     std::vector<ForeignBlock> out;
     for (const auto& [chain, what] : cut) {
@@ -90,6 +106,9 @@ std::vector<ForeignBlock> foreign_blocks(const std::vector<ForeignChain>& chains
                            ? fmt::format("let packets from and to interfaces {} pass there", interfaces_of(network))
                            : "packaging/quickstart --open-firewall lets them through, or by hand: " +
                                  by_hand(block.programs, interfaces_of(network));
+        if (between_hosts.contains(chain))
+            block.remedy +=
+                fmt::format("; and let UDP port {0} in from the other hosts, with ufw: ufw allow {0}/udp", kTunnelPort);
         out.push_back(std::move(block));
     }
     return out;

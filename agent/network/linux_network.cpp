@@ -9,8 +9,10 @@
 #include "agent/network/firewall.hpp"
 #include "agent/network/foreign_firewall.hpp"
 #include "agent/network/host_settings.hpp"
+#include "agent/network/netlink_watch.hpp"
 #include "agent/network/ports.hpp"
 #include "agent/network/rtnetlink.hpp"
+#include "agent/network/tunnel.hpp"
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
 #include "common/model/format.hpp"
@@ -31,8 +33,13 @@ Condition trouble(const char* reason, std::string message) {
 }
 
 bool is_ours(const Link& link) {
-    return (link.name.starts_with("axb") && link.alias.starts_with(kNetworkMark)) ||
+    const bool of_network = link.name.starts_with("axb") || link.name.starts_with("axv");
+    return (of_network && link.alias.starts_with(kNetworkMark)) ||
            (link.name.starts_with("axt") && link.alias.starts_with(kNicMark));
+}
+
+std::string mark_of(const NetworkDocument& n) {
+    return std::string(kNetworkMark) + n.id.str();
 }
 
 std::string with_prefix(const NetworkDocument& n) {
@@ -64,6 +71,7 @@ class LinuxNetwork::Work {
     Result<> make_tap(const NicPlan& nic, const NetworkDocument& network);
     std::vector<std::string> strays(const NetworkPlan& plan) const;
     void sweep(const NetworkPlan& plan);
+    void join_hosts(const std::vector<NetworkDocument>& networks, NetworkReport& report);
     void report_foreign(NetworkReport& report, const NetworkPlan& plan);
 
     LinuxNetworkOptions options_;
@@ -120,7 +128,7 @@ std::optional<std::string> LinuxNetwork::Work::overlap(const NetworkDocument& ne
 }
 
 Result<> LinuxNetwork::Work::make_bridge(const NetworkDocument& network) {
-    const std::string alias = std::string(kNetworkMark) + network.id.str();
+    const std::string alias = mark_of(network);
     const Link* there = link(network.bridge);
     if (there != nullptr && !is_ours(*there))
         return fail(Code::conflict, "an interface {} is there that Axle did not make; remove or rename it",
@@ -207,7 +215,10 @@ std::vector<std::string> LinuxNetwork::Work::strays(const NetworkPlan& plan) con
 void LinuxNetwork::Work::sweep(const NetworkPlan& plan) {
     std::set<std::string> wanted;
     for (const NicPlan& nic : plan.nics) wanted.insert(nic.tap);
-    for (const NetworkDocument& network : plan.networks) wanted.insert(network.bridge);
+    for (const NetworkDocument& network : plan.networks) {
+        wanted.insert(network.bridge);
+        if (wants_tunnel(network)) wanted.insert(tunnel_name(network.id));
+    }
     std::set<int> in_use;
     for (const Link& l : links_) {
         if (is_ours(l) && l.name.starts_with("axt") && l.carrier && !wanted.contains(l.name)) in_use.insert(l.master);
@@ -253,6 +264,7 @@ Result<NetworkReport> LinuxNetwork::Work::apply(const NetworkPlan& plan) {
         report.networks[id].conditions.push_back(trouble("PortTaken", std::move(why)));
     // The rules stand before a tap can carry a frame.
     TRY_VOID(firewall_.apply(rules_for(ruled, strays(plan))));
+    join_hosts(ruled.networks, report);
     for (const NicPlan& nic : plan.nics) {
         const auto network = std::ranges::find(plan.networks, nic.network, &NetworkDocument::id);
         if (network == plan.networks.end() || !report.networks[nic.network].ready) {
@@ -264,6 +276,25 @@ Result<NetworkReport> LinuxNetwork::Work::apply(const NetworkPlan& plan) {
     sweep(plan);
     report_foreign(report, plan);
     return report;
+}
+
+// A network that can't reach its guests elsewhere serves those here all the same.
+void LinuxNetwork::Work::join_hosts(const std::vector<NetworkDocument>& networks, NetworkReport& report) {
+    const auto is_tunnel = [](const Link& l) { return l.name.starts_with("axv"); };
+    if (std::ranges::none_of(networks, wants_tunnel) && std::ranges::none_of(links_, is_tunnel)) return;
+    auto forwarding = rtnl_->forwarding();
+    auto neighbours = rtnl_->neighbours();
+    for (const NetworkDocument& network : networks) {
+        if (network.type != NetworkType::nat) continue;
+        Result<> joined;
+        if (!forwarding || !neighbours)
+            joined = fail(!forwarding ? forwarding.error() : neighbours.error());
+        else
+            joined = apply_tunnel(*rtnl_, links_, {*forwarding, *neighbours}, network, mark_of(network));
+        if (joined) continue;
+        report.networks[network.id].conditions.push_back(
+            trouble("TunnelFailed", "guests on other hosts are not reached: " + joined.error().message));
+    }
 }
 
 // All of it is tried, the first error is told.
@@ -289,9 +320,15 @@ Result<> LinuxNetwork::Work::remove_all() {
     return outcome;
 }
 
-LinuxNetwork::LinuxNetwork(LinuxNetworkOptions options, Workers& workers, Executor& core)
-    : workers_(workers), core_(core), work_(std::make_shared<Work>(std::move(options))) {}
+LinuxNetwork::LinuxNetwork(LinuxNetworkOptions options, Loop& events, Workers& workers, Executor& core)
+    : events_(events), workers_(workers), core_(core), work_(std::make_shared<Work>(std::move(options))) {}
 LinuxNetwork::~LinuxNetwork() = default;
+
+void LinuxNetwork::on_hint(std::function<void(NetworkHint)> told) {
+    watch_ = std::make_unique<NetlinkWatch>(events_, [&core = core_, told = std::move(told)](NetworkHint hint) {
+        core.post([told, hint] { told(hint); });
+    });
+}
 
 template <typename T>
 void LinuxNetwork::run(std::function<Result<T>(Work&)> job, std::function<void(Result<T>)> answer) {

@@ -7,6 +7,7 @@
 
 #include "agent/network/network.hpp"
 #include "common/base/clock.hpp"
+#include "common/loop/loop.hpp"
 #include "common/loop/workers.hpp"
 
 namespace axle {
@@ -17,9 +18,11 @@ struct LinuxNetworkOptions {
 
 class LinuxNetwork final : public Network {
   public:
-    LinuxNetwork(LinuxNetworkOptions options, Workers& workers, Executor& core);
+    // events: the loop that hears what the kernel tells of others' changes.
+    LinuxNetwork(LinuxNetworkOptions options, Loop& events, Workers& workers, Executor& core);
     ~LinuxNetwork() override;
     void apply(NetworkPlan plan, std::function<void(Result<NetworkReport>)> answer) override;
+    void on_hint(std::function<void(NetworkHint)> told) override;
     void leases(NetworkId network, std::function<void(Result<std::vector<Lease>>)> answer) override;
     void remove_all(std::function<void(Result<>)> done) override;
 
@@ -28,9 +31,11 @@ class LinuxNetwork final : public Network {
     template <typename T>
     void run(std::function<Result<T>(Work&)> job, std::function<void(Result<T>)> answer);
 
+    Loop& events_;
     Workers& workers_;
     Executor& core_;
     std::shared_ptr<Work> work_;  // used by one worker at a time (its lane)
+    std::unique_ptr<class NetlinkWatch> watch_;
 };
 
 }  // namespace axle

@@ -7,6 +7,10 @@ std::string bridge_name(NetworkId network) {
     return "axb" + short_hash(network);
 }
 
+std::string tunnel_name(NetworkId network) {
+    return "axv" + short_hash(network);
+}
+
 // The NIC's name is part of what is hashed: made into an id so that short_hash() stays the one place of the rule.
 std::string tap_name(VmId vm, const std::string& nic) {
     Uuid both;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/channel/reports.hpp"
 
@@ -41,17 +42,26 @@ struct Lease {
     std::string mac;
     std::string address;
     DhcpStage stage = DhcpStage::none;
+    WallTime
+        at{};  // of the last of this stage, to the second; 0: not known. An earlier run of the guest may have been it
 };
+
+// What was changed by somebody, perhaps by ourselves: what bears our mark (apply again), or the host's own addresses
+// and routes (its facts are old).
+enum class NetworkHint { ours, host };
 
 // Name of a tap or bridge of ours: prefix and 12 base32 characters of a hash, 15 characters in all (IFNAMSIZ).
 std::string bridge_name(NetworkId network);
+std::string tunnel_name(NetworkId network);
 std::string tap_name(VmId vm, const std::string& nic);
 
 class Network {
   public:
     virtual ~Network() = default;
     virtual void apply(NetworkPlan plan, std::function<void(Result<NetworkReport>)> answer) = 0;
-    // DHCP as dnsmasq has seen it, per MAC.
+    // Set once. Hints may be lost, late and repeated.
+    virtual void on_hint(std::function<void(NetworkHint)> told) = 0;
+    // DHCP as dnsmasq has seen it, per MAC, with its time.
     virtual void leases(NetworkId network, std::function<void(Result<std::vector<Lease>>)> answer) = 0;
     // Takes away all that bears our mark and restores the recorded host settings (removal of the product).
     virtual void remove_all(std::function<void(Result<>)> done) = 0;

@@ -7,12 +7,10 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 
-#include <libmnl/libmnl.h>
-
+#include "agent/network/rtnetlink_wire.hpp"
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
 #include "common/model/format.hpp"
@@ -40,38 +38,34 @@ Error kernel_error(const std::string& what, const nlmsghdr* header) {
     return error(code, "{}: {}{}", what, std::strerror(-e->error), words.empty() ? "" : " (" + words + ")");
 }
 
-std::string mac_text(const nlattr* a) {
-    const auto* m = static_cast<const unsigned char*>(mnl_attr_get_payload(a));
-    if (mnl_attr_get_payload_len(a) != 6) return "";
-    return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", m[0], m[1], m[2], m[3], m[4], m[5]);
-}
-bool mac_bytes(const std::string& text, std::array<unsigned char, 6>& out) {
-    unsigned v[6];
-    if (std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5]) != 6)
-        return false;
-    for (std::size_t i = 0; i < 6; ++i) out[i] = static_cast<unsigned char>(v[i]);
-    return true;
-}
-
-template <typename F>
-void each_attribute(const nlattr* first, const char* tail, F&& call) {
-    for (const nlattr* a = first; mnl_attr_ok(a, static_cast<int>(tail - reinterpret_cast<const char*>(a)));
-         a = mnl_attr_next(a))
-        call(a);
-}
-template <typename F>
-void each_attribute(const nlmsghdr* header, std::size_t offset, F&& call) {
-    each_attribute(static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, offset)),
-                   static_cast<const char*>(mnl_nlmsg_get_payload_tail(header)), call);
-}
-
-std::string kind_of(const nlattr* info) {
-    std::string kind;
-    const auto* begin = static_cast<const nlattr*>(mnl_attr_get_payload(info));
-    each_attribute(begin, reinterpret_cast<const char*>(begin) + mnl_attr_get_payload_len(info), [&](const nlattr* a) {
-        if (mnl_attr_get_type(a) == IFLA_INFO_KIND) kind = mnl_attr_get_str(a);
+Vxlan vxlan_of(const nlattr* data) {
+    Vxlan out;
+    each_nested(data, [&](const nlattr* a) {
+        switch (mnl_attr_get_type(a)) {
+            case IFLA_VXLAN_ID:
+                out.vni = mnl_attr_get_u32(a);
+                break;
+            case IFLA_VXLAN_LOCAL:
+            case IFLA_VXLAN_LOCAL6:
+                out.local = address_text(a);
+                break;
+            case IFLA_VXLAN_PORT:
+                out.port = ntohs(mnl_attr_get_u16(a));
+                break;
+            default:
+                break;
+        }
     });
-    return kind;
+    return out;
+}
+
+void read_kind(const nlattr* info, Link& link) {
+    const nlattr* data = nullptr;
+    each_nested(info, [&](const nlattr* a) {
+        if (mnl_attr_get_type(a) == IFLA_INFO_KIND) link.kind = mnl_attr_get_str(a);
+        if (mnl_attr_get_type(a) == IFLA_INFO_DATA) data = a;
+    });
+    if (link.kind == "vxlan" && data != nullptr) link.vxlan = vxlan_of(data);
 }
 
 Link link_of(const nlmsghdr* header) {
@@ -98,17 +92,13 @@ Link link_of(const nlmsghdr* header) {
                 link.carrier = mnl_attr_get_u8(a) != 0;
                 break;
             case IFLA_LINKINFO:
-                link.kind = kind_of(a);
+                read_kind(a, link);
                 break;
             default:
                 break;
         }
     });
     return link;
-}
-
-void put_link(nlmsghdr* header, int index) {
-    static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)))->ifi_index = index;
 }
 
 }  // namespace
@@ -243,13 +233,27 @@ Result<std::vector<Route>> Rtnetlink::routes() {
     return out;
 }
 
+// The kernel takes no alias when it makes an interface: a second request in the same send gives it.
+Result<int> Rtnetlink::add_marked(const std::string& name, const std::string& alias, const Body& make) {
+    const auto named = [&](nlmsghdr* h) {
+        put_link(h, 0);
+        mnl_attr_put_strz(h, IFLA_IFNAME, name.c_str());
+        make(h);
+    };
+    const auto mark = [&](nlmsghdr* h) {
+        put_link(h, 0);
+        mnl_attr_put_strz(h, IFLA_IFNAME, name.c_str());
+        mnl_attr_put_str(h, IFLA_IFALIAS, alias.c_str());
+    };
+    if (if_nametoindex(name.c_str()) != 0) return fail(Code::conflict, "an interface {} is there already", name);
+    TRY_VOID(request_all("make interface " + name, RTM_NEWLINK, {{NLM_F_CREATE | NLM_F_EXCL, named}, {0, mark}}));
+    return static_cast<int>(if_nametoindex(name.c_str()));
+}
+
 Result<int> Rtnetlink::add_bridge(const std::string& name, const std::string& mac, const std::string& alias) {
     std::array<unsigned char, 6> bytes{};
     const bool has_mac = mac_bytes(mac, bytes);
-    // The kernel takes no alias when it makes an interface: a second request in the same send gives it.
-    const auto make = [&](nlmsghdr* h) {
-        put_link(h, 0);
-        mnl_attr_put_strz(h, IFLA_IFNAME, name.c_str());
+    return add_marked(name, alias, [&](nlmsghdr* h) {
         if (has_mac) mnl_attr_put(h, IFLA_ADDRESS, bytes.size(), bytes.data());
         nlattr* info = mnl_attr_nest_start(h, IFLA_LINKINFO);
         mnl_attr_put_strz(h, IFLA_INFO_KIND, "bridge");
@@ -259,15 +263,7 @@ Result<int> Rtnetlink::add_bridge(const std::string& name, const std::string& ma
         mnl_attr_put_u8(h, IFLA_BR_MCAST_SNOOPING, 0);
         mnl_attr_nest_end(h, data);
         mnl_attr_nest_end(h, info);
-    };
-    const auto mark = [&](nlmsghdr* h) {
-        put_link(h, 0);
-        mnl_attr_put_strz(h, IFLA_IFNAME, name.c_str());
-        mnl_attr_put_str(h, IFLA_IFALIAS, alias.c_str());
-    };
-    if (if_nametoindex(name.c_str()) != 0) return fail(Code::conflict, "an interface {} is there already", name);
-    TRY_VOID(request_all("make bridge " + name, RTM_NEWLINK, {{NLM_F_CREATE | NLM_F_EXCL, make}, {0, mark}}));
-    return static_cast<int>(if_nametoindex(name.c_str()));
+    });
 }
 
 Result<int> Rtnetlink::add_tap(const std::string& name, const std::string& alias) {

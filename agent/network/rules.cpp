@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/network/firewall.hpp"
+#include "agent/network/tunnel.hpp"
 #include "common/model/format.hpp"
 
 namespace axle {
@@ -58,8 +59,8 @@ std::string nat_chains(const std::vector<NatNetwork>& networks) {
         forwards, leaving, own);
 }
 
-std::string filter_chains(const std::vector<NatNetwork>& networks) {
-    std::string input, forward;
+std::string filter_chains(const std::vector<NatNetwork>& networks, std::string input) {
+    std::string forward;
     for (const NatNetwork& n : networks) {
         input += fmt::format("    iifname \"{}\" ip daddr {} meta l4proto {{ tcp, udp }} th dport 53 accept\n",
                              n.bridge, n.gateway);
@@ -112,6 +113,60 @@ constexpr const char* kGuardChains =
     "    iifname @axle_taps ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop\n"
     "  }\n";
 
+// Between hosts go frames of guests to guests, from where they are known to be, and nothing else: each host has the
+// same gateway, and answers ARP and DHCP itself.
+constexpr const char* kTunnelChains =
+    "  chain axle_tunnel_in {\n"
+    "    type filter hook prerouting priority -310; policy accept;\n"
+    "    iifname != @axle_tunnels accept\n"
+    "    ether type != ip drop\n"
+    "    udp dport { 67, 68 } drop\n"
+    "    iifname . ether saddr . ip saddr @axle_peers accept\n"
+    "    drop\n"
+    "  }\n"
+    "  chain axle_tunnel_out {\n"
+    "    type filter hook postrouting priority -310; policy accept;\n"
+    "    oifname != @axle_tunnels accept\n"
+    "    ether type != ip drop\n"
+    "    udp dport { 67, 68 } drop\n"
+    "    oifname . ether saddr @axle_gateways drop\n"
+    "  }\n";
+
+std::string tunnel_rules(const NetworkPlan& plan) {
+    std::vector<std::string> tunnels, peers, gateways;
+    for (const NetworkDocument& n : plan.networks) {
+        if (!wants_tunnel(n)) continue;
+        const std::string tunnel = fmt::format("\"{}\"", tunnel_name(n.id));
+        tunnels.push_back(tunnel);
+        if (!why_not(Format::mac, n.gateway_mac)) gateways.push_back(tunnel + " . " + n.gateway_mac);
+        for (const NetworkPeer& peer : n.peers) {
+            const auto address = parse_ipv4(peer.address);
+            if (address && !why_not(Format::mac, peer.mac))
+                peers.push_back(fmt::format("{} . {} . {}", tunnel, peer.mac, format_ipv4(*address)));
+        }
+    }
+    return set_of("axle_tunnels", "ifname", tunnels) + set_of("axle_peers", "ifname . ether_addr . ipv4_addr", peers) +
+           set_of("axle_gateways", "ifname . ether_addr", gateways) + kTunnelChains;
+}
+
+// Only hosts that are known to have guests of ours may send into a network.
+std::string tunnel_input(const NetworkPlan& plan) {
+    std::set<std::string> hosts;
+    bool any = false;
+    for (const NetworkDocument& n : plan.networks) {
+        if (!wants_tunnel(n)) continue;
+        any = true;
+        for (const NetworkPeer& peer : n.peers) {
+            if (const auto address = parse_ipv4(peer.host)) hosts.insert(format_ipv4(*address));
+        }
+    }
+    if (!any) return "";
+    std::string rules;
+    if (!hosts.empty())
+        rules = fmt::format("    udp dport {} ip saddr {{ {} }} accept\n", kTunnelPort, fmt::join(hosts, ", "));
+    return rules + fmt::format("    udp dport {} drop\n", kTunnelPort);
+}
+
 std::string bridge_table(const NetworkPlan& plan, const std::vector<std::string>& strays) {
     std::vector<std::string> taps, macs, addresses, any_address;
     std::set<NetworkId> nat;  // there every guest has an address of ours
@@ -134,14 +189,15 @@ std::string bridge_table(const NetworkPlan& plan, const std::vector<std::string>
     return "table bridge axle {\n" + set_of("axle_taps", "ifname", taps) +
            set_of("axle_macs", "ifname . ether_addr", macs) +
            set_of("axle_ips", "ifname . ether_addr . ipv4_addr", addresses) +
-           set_of("axle_any_ip", "ifname", any_address) + kGuardChains + "}\n";
+           set_of("axle_any_ip", "ifname", any_address) + kGuardChains + tunnel_rules(plan) + "}\n";
 }
 
 }  // namespace
 
 std::string rules_for(const NetworkPlan& plan, const std::vector<std::string>& strays) {
     const std::vector<NatNetwork> networks = nat_networks(plan);
-    return "table inet axle {\n" + nat_chains(networks) + filter_chains(networks) + "}\n" + bridge_table(plan, strays);
+    return "table inet axle {\n" + nat_chains(networks) + filter_chains(networks, tunnel_input(plan)) + "}\n" +
+           bridge_table(plan, strays);
 }
 
 }  // namespace axle

@@ -141,6 +141,19 @@ void describe(Forward& v, V&& field) {
     field("guestPort", v.guest_port, {});
 }
 
+// A guest of the network on another host: frames to its MAC go there, and its host's bridge answers ARP for it.
+struct NetworkPeer {
+    std::string mac;
+    std::string address;  // of the guest; empty: not ours to say
+    std::string host;     // underlay address of the host that it is on
+};
+template <class V>
+void describe(NetworkPeer& v, V&& field) {
+    field("mac", v.mac, {});
+    field("address", v.address, {});
+    field("host", v.host, {});
+}
+
 struct NetworkDocument {
     NetworkId id;
     std::string name;  // project/name
@@ -155,6 +168,9 @@ struct NetworkDocument {
     // DHCP answers these and nobody else. Not in the message: the agent has them from the NICs of its own guests.
     std::vector<Reservation> reservations = {};
     std::vector<Forward> forwards;
+    std::int64_t vni = 0;            // nat: number of its segment between hosts; 0: on this host alone
+    std::string underlay;            // this host's address that the others send to
+    std::vector<NetworkPeer> peers;  // its guests on other hosts, sorted by MAC
 };
 template <class V>
 void describe(NetworkDocument& v, V&& field) {
@@ -169,6 +185,9 @@ void describe(NetworkDocument& v, V&& field) {
     field("domain", v.domain, {});
     field("mtu", v.mtu, {});
     field("forwards", v.forwards, {});
+    field("vni", v.vni, {});
+    field("underlay", v.underlay, {});
+    field("peers", v.peers, {});
 }
 
 struct VmDocumentDisk {
@@ -177,7 +196,7 @@ struct VmDocumentDisk {
     PoolId pool;
     DiskFormat format = DiskFormat::qcow2;
     std::int64_t slot = 0;        // PCIe root port 1..30, for ever
-    std::int64_t boot_order = 0;  // 0: not bootable
+    std::int64_t boot_order = 0;  // 0: not bootable; it comes and goes while the guest runs
     std::string serial;           // 20 characters of the volume's id
 };
 template <class V>

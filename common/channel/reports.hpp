@@ -125,15 +125,17 @@ struct HostFacts {
     std::int64_t memory = 0;  // bytes
     Accelerator accelerator = Accelerator::qemu;
     std::string accelerator_why;
-    std::string guest_machine;           // canonical machine type that guests get, "pc-q35-7.2"
-    std::string guest_cpu_model;         // model that guests get
-    std::vector<std::string> bridges;    // existing ones that aren't ours
-    std::vector<std::string> addresses;  // of the host, with prefix
-    std::vector<std::string> routes;     // destinations that nat ranges must avoid, CIDR
-    std::int64_t foreign_memory = 0;     // of running domains that aren't ours
+    std::string guest_machine;                       // canonical machine type that guests get, "pc-q35-7.2"
+    std::string guest_cpu_model;                     // model that guests get
+    std::vector<std::string> bridges;                // existing ones that aren't ours
+    std::vector<std::string> addresses;              // of the host, with prefix
+    std::vector<std::string> routes;                 // destinations that nat ranges must avoid, CIDR
+    std::map<std::string, std::string> route_links;  // the interface that a route goes by, where it is known
+    std::int64_t foreign_memory = 0;                 // of running domains that aren't ours
     std::int64_t foreign_cpus = 0;
     std::vector<std::string> features;
     std::vector<Condition> conditions;  // NotDurable, NoAccelerator, Blocked, ...
+    std::string underlay;               // address that other hosts send guests' packets to
 };
 template <class V>
 void describe(HostFacts& v, V&& field) {
@@ -154,11 +156,13 @@ void describe(HostFacts& v, V&& field) {
     field("bridges", v.bridges, {.doc = "Existing bridges that a bridged network may use."});
     field("addresses", v.addresses, {.doc = "Addresses of the host."});
     field("routes", v.routes, {.doc = "Destinations that ranges of nat networks must not overlap."});
+    field("routeLinks", v.route_links, {.doc = "Interface of each of these routes."});
     field("foreignMemory", v.foreign_memory,
           {.doc = "Memory of running domains that are not ours.", .unit = Unit::bytes});
     field("foreignCpus", v.foreign_cpus, {.doc = "CPUs of running domains that are not ours."});
     field("features", v.features, {.doc = "What this agent can do."});
     field("conditions", v.conditions, {.doc = "What a person should know about the host."});
+    field("underlay", v.underlay, {.doc = "Address that other hosts send guests' packets to."});
 }
 struct HostLoad {    // soft: in memory only
     double cpu = 0;  // 0..1 of all processors, last interval

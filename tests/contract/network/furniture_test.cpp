@@ -18,8 +18,14 @@ std::string picture() {
     return says({"ip", "addr"}) + says({"ip", "route"}) + says({"nft", "-s", "list", "ruleset"}) +
            read_file("/proc/sys/net/ipv4/ip_forward").value_or("?");
 }
+// Without what the kernel finds out by and by (carrier, operational state).
 std::string links() {
-    return says({"ip", "link"});
+    std::string out = says({"ip", "link"});
+    for (const std::string passing : {"NO-CARRIER,", ",LOWER_UP", " state UP", " state DOWN", " state UNKNOWN"}) {
+        for (auto at = out.find(passing); at != std::string::npos; at = out.find(passing, at))
+            out.erase(at, passing.size());
+    }
+    return out;
 }
 bool has_link(const std::string& name) {
     return links().find(name + ":") != std::string::npos;

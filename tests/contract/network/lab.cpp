@@ -1,5 +1,6 @@
 #include "tests/contract/network/lab.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <chrono>
@@ -21,6 +22,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/network/netlink_watch.hpp"
 #include "common/model/format.hpp"
 
 namespace axle::test {
@@ -258,16 +260,21 @@ bool hears(const Fd& socket, const std::string& marker, int patience_ms) {
 }
 
 Host::Host() {
+    events_thread_ = std::jthread([this] { events_.run(); });
     ::chmod(temp_.path().c_str(), 0711);  // dnsmasq gives up root and reads its files there
     restart();
 }
 Host::~Host() {
     if (auto removed = remove_all(); !removed) MESSAGE(removed.error().message);
+    network_.reset();
+    events_.stop();
 }
 void Host::restart() {
     network_.reset();
     workers_ = std::make_unique<Workers>("network");
-    network_ = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{.state_folder = temp_.path()}, *workers_, core_);
+    network_ =
+        std::make_unique<LinuxNetwork>(LinuxNetworkOptions{.state_folder = temp_.path()}, events_, *workers_, core_);
+    network_->on_hint([this](NetworkHint hint) { hints_.push_back(hint); });
 }
 NetworkReport Host::apply(const NetworkPlan& plan) {
     std::optional<Result<NetworkReport>> answer;
@@ -282,6 +289,15 @@ std::vector<Lease> Host::leases(NetworkId network) {
     REQUIRE(core_.run_until([&] { return answer.has_value(); }));
     REQUIRE(answer->has_value());
     return std::move(**answer);
+}
+bool Host::is_told(NetworkHint hint, std::function<void()> deed) {
+    const milliseconds quiet = hint == NetworkHint::ours ? NetlinkWatch::kOursEvery : NetlinkWatch::kHostEvery;
+    do {  // until what was done before is told
+        hints_.clear();
+        core_.run_until([] { return false; }, quiet + milliseconds{100});
+    } while (!hints_.empty());
+    deed();
+    return core_.run_until([&] { return std::ranges::find(hints_, hint) != hints_.end(); });
 }
 Result<> Host::remove_all() {
     std::optional<Result<>> answer;

@@ -89,12 +89,16 @@ class Host {
     NetworkReport apply(const NetworkPlan& plan);
     std::vector<Lease> leases(NetworkId network);
     Result<> remove_all();
-    void restart();  // as after kill -9: another process on the same folder
+    bool is_told(NetworkHint hint, std::function<void()> deed);  // that what was done calls for a look
+    void restart();                                              // as after kill -9: another process on the same folder
     std::string folder() const { return temp_.path(); }
 
   private:
     TempDir temp_;
     WaitingExecutor core_;
+    Loop events_{"network events"};
+    std::jthread events_thread_;
+    std::vector<NetworkHint> hints_;
     std::unique_ptr<Workers> workers_;
     std::unique_ptr<LinuxNetwork> network_;
 };

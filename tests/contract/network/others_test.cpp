@@ -58,3 +58,46 @@ TEST_CASE("a forward takes no port from a program of the host, nor from an earli
     CHECK(has(report, red, "PortTaken"));
     must({"ip", "addr", "del", "198.51.100.1/32", "dev", "lo"});
 }
+
+TEST_CASE("what somebody does to our rules, bridges and taps is told at once, and the next apply mends it") {
+    PRIVATE_NETWORK();
+    Host host;
+    NetworkDocument blue = nat_network(1);
+    const NicPlan nic = nic_on(blue, 1, 10);
+    const NetworkPlan plan{{blue}, {nic}};
+    struct Deed {
+        const char* what;
+        std::vector<std::string> words;
+    };
+    const Deed deeds[] = {
+        {"all rules flushed", {"nft", "flush", "ruleset"}},
+        {"one table deleted", {"nft", "delete", "table", "bridge", "axle"}},
+        {"a rule added to ours", {"nft", "add", "rule", "inet", "axle", "axle_input", "accept"}},
+        {"bridge deleted", {"ip", "link", "del", blue.bridge}},
+        {"bridge switched off", {"ip", "link", "set", blue.bridge, "down"}},
+        {"gateway's address taken away", {"ip", "addr", "flush", "dev", blue.bridge}},
+        {"tap deleted", {"ip", "link", "del", nic.tap}},
+        {"tap taken off its bridge", {"ip", "link", "set", nic.tap, "nomaster"}},
+    };
+    host.apply(plan);
+    const auto rules = [] {
+        return says({"nft", "-s", "list", "table", "inet", "axle"}) +
+               says({"nft", "-s", "list", "table", "bridge", "axle"});
+    };
+    const std::string before = rules();
+    for (const Deed& deed : deeds) {
+        CAPTURE(deed.what);
+        CHECK(host.is_told(NetworkHint::ours, [&] { must(deed.words); }));
+        const NetworkReport report = host.apply(plan);
+        CHECK(report.networks.at(blue.id).ready);
+        CHECK(report.tap_errors.empty());
+        CHECK(rules() == before);
+        CHECK(says({"ip", "link", "show", "dev", nic.tap}).find("master " + blue.bridge) != std::string::npos);
+        CHECK(says({"ip", "-br", "addr", "show", "dev", blue.bridge}).find("10.90.1.1/24") != std::string::npos);
+    }
+    // The host's own routes and addresses are facts that networks are admitted by.
+    CHECK(host.is_told(NetworkHint::host, [] { must({"ip", "addr", "add", "198.51.100.1/24", "dev", "lo"}); }));
+    CHECK(host.is_told(NetworkHint::host, [] { must({"ip", "route", "add", "203.0.113.0/24", "dev", "lo"}); }));
+    must({"ip", "route", "del", "203.0.113.0/24", "dev", "lo"});
+    must({"ip", "addr", "del", "198.51.100.1/24", "dev", "lo"});
+}

@@ -158,3 +158,14 @@ TEST_CASE("a listing that is none is refused, and odd ones break nothing") {
                             R"({"xt":null})", R"({"jump":null})"})
         CHECK(find_drop(chain_with(rule(odd)), {.hook = "forward", .in = "axbx", .out = "eth0"}));
 }
+
+TEST_CASE("a firewall that lets no other host's guests in is named with the port that it should let pass") {
+    NetworkDocument network = nat();
+    network.vni = 77;
+    network.underlay = "10.200.0.1";
+    CHECK(all_of(blocks(rules_of("ufw-closed.json"), network)).find("7445") == std::string::npos);
+    network.peers = {{"52:54:00:00:00:02", "10.90.1.11", "10.200.0.2"}};
+    const std::string said = all_of(blocks(rules_of("ufw-closed.json"), network));
+    CHECK(said.find("packets of guests on other hosts") != std::string::npos);
+    CHECK(said.find("ufw allow 7445/udp") != std::string::npos);
+}

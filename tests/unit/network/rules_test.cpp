@@ -47,6 +47,23 @@ TEST_CASE("rules name each guest's tap, MAC and address, and shut what isn't in 
                     "axle_any_ip {\n    type ifname\n    elements"));
 }
 
+TEST_CASE("between hosts pass frames of known guests only, and only their hosts may send them") {
+    NetworkDocument n = nat();
+    n.gateway_mac = "52:54:00:90:01:01";
+    n.vni = 77;
+    n.underlay = "10.200.0.1";
+    CHECK_FALSE(has(rules_for({{n}, {}}), "axv"));  // nobody elsewhere: no way out
+    n.peers = {{"52:54:00:00:00:02", "10.90.1.11", "10.200.0.2"},
+               {"no mac", "10.90.1.12", "10.200.0.3 } accept"},
+               {"52:54:00:00:00:04", "nowhere", "10.200.0.4"}};
+    const std::string rules = rules_for({{n}, {}}), tunnel = "\"" + tunnel_name(n.id) + "\"";
+    CHECK(has(rules, "elements = { " + tunnel + " . 52:54:00:00:00:02 . 10.90.1.11 }"));
+    CHECK(has(rules, "elements = { " + tunnel + " . 52:54:00:90:01:01 }"));
+    CHECK(has(rules, "udp dport 7445 ip saddr { 10.200.0.2, 10.200.0.4 } accept\n    udp dport 7445 drop"));
+    CHECK_FALSE(has(rules, "no mac"));
+    CHECK_FALSE(has(rules, "} accept }"));
+}
+
 TEST_CASE("what comes from documents is checked and formatted, never copied into the rules") {
     NetworkDocument evil = nat();
     evil.bridge = "a\" accept; drop \"";
@@ -72,7 +89,7 @@ TEST_CASE("DHCP answers reservations only, on its bridge only, with values that 
     network.domain = "x\nport=5353";
     const std::string config = dnsmasq_config(network, "/somewhere");
     CHECK(has(config, "interface=axbaaaaaaaaaaaa\n"));
-    CHECK(has(config, "dhcp-range=10.90.1.0,static,255.255.255.0,12h\n"));
+    CHECK(has(config, "dhcp-range=10.90.1.0,static,255.255.255.0,43200\n"));
     CHECK(has(config, "dhcp-ignore=tag:!known\n"));
     CHECK(has(config, "bind-dynamic\n"));
     CHECK(has(config, "dns-server,9.9.9.9\n"));
@@ -90,12 +107,13 @@ TEST_CASE("what DHCP did for each guest is read from its log and its leases") {
         "Nov 23 06:33:13 dnsmasq-dhcp[7]: DHCPACK(axbx) 10.90.1.10 52:54:00:00:00:01 vm1\n"
         "Nov 23 06:33:14 dnsmasq-dhcp[7]: DHCPDISCOVER(axbx) 52:54:00:00:00:02 ignored\n"
         "Nov 23 06:33:15 dnsmasq-dhcp[7]: DHCPDISCOVER(axbx) 52:54:00:00:00:01 \n"
-        "half a line DHCPACK(");
+        "half a line DHCPACK(",
+        {1'795'421'593'000});
     REQUIRE(leases.size() == 2);
     CHECK(leases[0].stage == DhcpStage::answered);
     CHECK(leases[0].address == "10.90.1.10");
     CHECK(leases[1].stage == DhcpStage::asked);
-    CHECK(read_dhcp_log("").empty());
+    CHECK(read_dhcp_log("", {}).empty());
     const auto file = read_lease_file("1795421593 52:54:00:00:00:01 10.90.1.10 vm1 01:52\nduid 00:01\n\nx y\n");
     REQUIRE(file.size() == 1);
     CHECK(file[0].mac == "52:54:00:00:00:01");
