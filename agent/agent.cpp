@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <future>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "agent/guest/serial_probe.hpp"
 #include "agent/host/linux_host.hpp"
 #include "agent/hypervisor/libvirt_hypervisor.hpp"
+#include "agent/hypervisor/qemu_user.hpp"
 #include "agent/network/linux_network.hpp"
 #include "agent/state/directory_state_files.hpp"
 #include "agent/storage/directory_storage.hpp"
@@ -40,11 +40,10 @@ Result<HostId> host_id(const AgentOptions& options, Random& random, WallTime now
 }
 
 // QEMU makes its VNC socket itself, as its own user.
-Result<> make_run_folder(const std::string& path) {
+Result<> make_run_folder(const std::string& path, const std::optional<QemuUser>& user) {
     TRY_VOID(make_directories(path, 0711));
-    const passwd* user = ::getpwnam("libvirt-qemu");
-    if (user != nullptr && ::chown(path.c_str(), user->pw_uid, user->pw_gid) != 0)
-        return fail(system_error("give " + path + " to libvirt-qemu", errno));
+    if (user && ::chown(path.c_str(), user->uid, user->gid) != 0)
+        return fail(system_error("give " + path + " to QEMU's user", errno));
     return {};
 }
 
@@ -88,7 +87,8 @@ struct Agent::Parts {
 Result<> Agent::Parts::build() {
     for (const std::string& folder : {options.state_folder, options.seeds_folder, options.log_folder})
         TRY_VOID(make_directories(folder, 0711));
-    TRY_VOID(make_run_folder(options.run_folder));
+    const auto qemu = find_qemu_user();
+    TRY_VOID(make_run_folder(options.run_folder, qemu));
     TRY(id, host_id(options, random, core_loop.wall()));
     const AgentIdentity identity{.cluster = options.cluster,
                                  .host = id,
@@ -108,8 +108,10 @@ Result<> Agent::Parts::build() {
         [this](const std::string& lane, std::function<void()> job) {
             return workers.submit("storage " + lane, std::move(job));
         },
-        DirectoryStorageOptions{.seeds_directory = options.seeds_folder});
-    network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.host_folder}, workers, core_loop);
+        DirectoryStorageOptions{
+            .seeds_directory = options.seeds_folder,
+            .pool = {.guests = qemu ? std::optional(FileOwner{qemu->uid, qemu->gid}) : std::nullopt}});
+    network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.host_folder}, io, workers, core_loop);
     probe = std::make_unique<SerialProbe>([identity](VmId vm) { return serial_log_path(identity, vm); }, workers,
                                           core_loop);
     host = std::make_unique<LinuxHost>(workers, core_loop, std::vector<std::string>{options.state_folder},
@@ -122,7 +124,7 @@ Result<> Agent::Parts::build() {
                      .vnc = [identity](VmId vm) { return vnc_socket_path(identity, vm); },
                      .log = [identity](VmId vm) { return serial_log_path(identity, vm); }};
     streams = std::make_unique<GuestStreams>(
-        io, core_loop, std::move(paths), [this](Message m) { core->send_stream(std::move(m)); },
+        io, core_loop, std::move(paths), [this](Message&& m) { core->send_stream(std::move(m)); },
         [this](VmId vm, Answer<std::string> png) { hypervisor->screenshot(vm, std::move(png)); });
     core->on_stream([this](std::optional<Message> message) { streams->handle(std::move(message)); });
     thread = std::jthread([this] { core_loop.run(); });

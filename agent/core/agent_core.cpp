@@ -9,7 +9,8 @@ AgentCore::AgentCore(const Seams& seams, AgentIdentity identity)
       reporter_(seams.clock),
       storage_(seams_, ledger_, reporter_,
                {.changed = [this] { vms_.kick_waiting(); },
-                .user_of = [this](VolumeId volume) { return vms_.user_of(volume); }}),
+                .user_of = [this](VolumeId volume) { return vms_.user_of(volume); },
+                .use_of = [this](VolumeId volume) { return vms_.use_of(volume); }}),
       network_(seams_, ledger_, reporter_,
                {.changed = [this] { vms_.kick_waiting(); },
                 .nics = [this] { return vms_.nic_plans(); },
@@ -64,6 +65,10 @@ void AgentCore::recover() {
     }
     tasks_.recover();
     seams_.hypervisor.on_hint(life_.wrap([this](const DomainHint& hint) { vms_.hint(hint); }));
+    seams_.network.on_hint(life_.wrap([this](NetworkHint hint) {
+        if (hint == NetworkHint::ours) return network_.look_again();
+        facts_.gather();
+    }));
     // The answer isn't waited for: a pool that hangs must not keep the guests on the others down.
     seams_.storage.sweep(std::move(pools), life_.wrap([this](Result<> swept) {
         if (!swept) seams_.log(log::Level::warning, "temporary files stay: " + swept.error().message);

@@ -40,10 +40,13 @@ void GuestWatch::poll() {
 
 void GuestWatch::on_leases(NetworkId network, const std::vector<Lease>& leases) {
     for (const auto& guest : vms_.young_guests(kYoung)) {
+        const std::int64_t began_ms = seams_.clock.wall().ms - guest.age.count();
         for (const auto& nic : guest.nics) {
             if (nic.network != network) continue;
             const auto lease = std::ranges::find(leases, nic.mac, &Lease::mac);
-            const DhcpStage stage = lease == leases.end() ? DhcpStage::none : lease->stage;
+            const bool of_this_run =
+                lease != leases.end() && (lease->at.ms == 0 || lease->at.ms + kSlack.count() >= began_ms);
+            const DhcpStage stage = of_this_run ? lease->stage : DhcpStage::none;
             if (stage == DhcpStage::none) {
                 if (guest.age >= kPatience) ask_guest(guest, nic.name);
                 continue;

@@ -17,6 +17,7 @@ class GuestWatch {
 
     static constexpr milliseconds kPoll{5'000};
     static constexpr milliseconds kYoung{600'000};
+    static constexpr milliseconds kSlack{2'000};      // DHCP's times are to the second
     static constexpr milliseconds kPatience{60'000};  // after this the guest's own output is asked, too
 
   private:

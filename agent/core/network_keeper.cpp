@@ -27,6 +27,13 @@ void NetworkKeeper::mark() {
     attempt_.kick_now();
 }
 
+void NetworkKeeper::look_again() {
+    const BootTime now = seams_.clock.boot();
+    if (now < next_hint_) return attempt_.look_after(next_hint_ - now);
+    next_hint_ = now + kHintEvery;
+    attempt_.kick_now();
+}
+
 NetworkPlan NetworkKeeper::make_plan() const {
     NetworkPlan plan;
     for (const auto& [id, entry] : networks_) {

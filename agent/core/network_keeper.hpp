@@ -25,6 +25,9 @@ class NetworkKeeper {
     void apply(const DocumentRecord& record);  // a durable network document: keep, release or destroy
     void mark();                               // the plan may have changed
     void resync() { mark(); }
+    // Somebody changed what is ours, or we did: at once if that is news, else soon.
+    void look_again();
+    static constexpr milliseconds kHintEvery{5'000};
 
     // Why the NICs of this guest can't be used now; empty: its taps are there and its networks ready.
     std::string missing(const VmDocument& vm) const;
@@ -50,6 +53,7 @@ class NetworkKeeper {
     Hooks hooks_;
     std::map<NetworkId, Entry> networks_;
     bool applied_once_ = false;
+    BootTime next_hint_;
     std::map<std::string, NicPlan> usable_;  // by tap: made so, and no apply is on its way that lacks it
     std::set<VmId> maybe_;                   // guests of which a tap may exist
     std::map<std::string, std::string> tap_errors_;

@@ -49,22 +49,38 @@ bool defined_as_wished(const VmWish& wish, const DomainObservation& seen) {
     return seen.state != DomainState::absent && seen.hardware_hash == wish.hardware_hash && seen.epoch == wish.epoch;
 }
 
-// Data disks come and go while the guest runs; an edge that tells no open disks offers no hot-plug.
-std::optional<StepDecision> disk_step(const VmDocument& document, const DomainObservation& seen) {
-    if (seen.live_disks.empty()) return std::nullopt;
-    for (const auto& live : seen.live_disks) {
-        const bool wanted = std::ranges::any_of(document.disks, [&](const VmDocumentDisk& disk) {
-            return disk.name == live.name && (disk.volume == live.volume || disk.boot_order > 0);
-        });
-        if (!wanted) return StepDecision{.step = Step::detach_disk, .disk = live.name};
+bool is_same(const VmDocumentDisk& wanted, const DomainObservation::LiveDisk& live) {
+    return wanted.name == live.name && (wanted.volume == live.volume || wanted.boot_order > 0);
+}
+bool is_same(const VmDocumentNic& wanted, const DomainObservation::LiveNic& live) {
+    return wanted.name == live.name && wanted.mac == live.mac;
+}
+
+// The first that the guest has and shouldn't; else the first that it should have and hasn't.
+template <typename Wanted, typename Live>
+std::optional<StepDecision> exchange_step(const std::vector<Wanted>& wanted, const std::vector<Live>& live, Step attach,
+                                          Step detach) {
+    for (const auto& there : live) {
+        if (std::ranges::none_of(wanted, [&](const auto& w) { return is_same(w, there); }))
+            return StepDecision{.step = detach, .device = there.name};
     }
-    for (const auto& disk : document.disks) {
-        if (disk.boot_order > 0) continue;  // takes part in the boot: with the next start
-        const bool there =
-            std::ranges::any_of(seen.live_disks, [&](const auto& live) { return live.name == disk.name; });
-        if (!there) return StepDecision{.step = Step::attach_disk, .disk = disk.name};
+    for (const auto& w : wanted) {
+        if (std::ranges::none_of(live, [&](const auto& there) { return is_same(w, there); }))
+            return StepDecision{.step = attach, .device = w.name};
     }
     return std::nullopt;
+}
+
+// NICs and data disks come and go while the guest runs; an edge that tells no open disks offers no hot-plug.
+std::optional<StepDecision> device_step(const VmDocument& document, const DomainObservation& seen) {
+    if (seen.live_disks.empty()) return std::nullopt;
+    std::vector<VmDocumentDisk> disks = document.disks;
+    std::erase_if(disks, [&](const VmDocumentDisk& disk) {  // takes part in the boot: comes with the next start
+        return disk.boot_order > 0 &&
+               std::ranges::none_of(seen.live_disks, [&](const auto& live) { return live.name == disk.name; });
+    });
+    if (const auto step = exchange_step(disks, seen.live_disks, Step::attach_disk, Step::detach_disk)) return step;
+    return exchange_step(document.nics, seen.live_nics, Step::attach_nic, Step::detach_nic);
 }
 
 StepDecision on_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
@@ -76,10 +92,11 @@ StepDecision on_step(const VmWish& wish, const DomainObservation& seen, const Vm
     if (seen.state == DomainState::stopping) return wait("Stopping", "the guest is shutting down");
     if (document.power == Power::paused && seen.state == DomainState::running) return {.step = Step::suspend};
     if (document.power == Power::running && seen.state == DomainState::paused) return {.step = Step::resume};
-    const auto disk = disk_step(document, seen);
-    if (!disk) return {.step = Step::none};
-    if (disk->step == Step::attach_disk && !memory.missing.empty()) return wait("Waiting", memory.missing);
-    return *disk;
+    const auto device = device_step(document, seen);
+    if (!device) return {.step = Step::none};
+    const bool attaches = device->step == Step::attach_disk || device->step == Step::attach_nic;
+    if (attaches && !memory.missing.empty()) return wait("Waiting", memory.missing);
+    return *device;
 }
 
 StepDecision off_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {

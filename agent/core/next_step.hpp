@@ -23,6 +23,8 @@ enum class Step {
     destroy,  // power off
     attach_disk,
     detach_disk,
+    attach_nic,
+    detach_nic,
     undefine,
     remove_seed,
     drop_taps,
@@ -55,7 +57,7 @@ struct VmMemory {
 
 struct StepDecision {
     Step step = Step::none;
-    std::string disk = {};      // attach_disk, detach_disk
+    std::string device = {};    // attach_*, detach_*: its name
     RunEnd end = RunEnd::none;  // record_end
     std::string reason = {};    // wait: stable word
     std::string why = {};       // wait: sentence

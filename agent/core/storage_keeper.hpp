@@ -15,11 +15,22 @@
 
 namespace axle {
 
+// Who has a volume at work.
+struct VolumeUse {
+    struct OpenDisk {
+        VmId vm;
+        std::string disk;
+    };
+    bool held = false;             // a guest is being started with it or has it open, or that isn't known yet
+    std::optional<OpenDisk> open;  // in a guest of ours that runs
+};
+
 class StorageKeeper {
   public:
     struct Hooks {
         std::function<void()> changed;                 // what guests wait for may have come
         std::function<std::string(VolumeId)> user_of;  // guest that refers to the volume or has it open, or empty
+        std::function<VolumeUse(VolumeId)> use_of;
     };
     StorageKeeper(const Seams& seams, Ledger& ledger, Reporter& reporter, Hooks hooks);
 
@@ -55,6 +66,7 @@ class StorageKeeper {
         Verdict verdict = Verdict::keep;
         Epoch epoch;
         VolumeReport report;
+        std::int64_t asked_to_grow = 0;  // to this size, and answered with success
         std::unique_ptr<Attempt> attempt;
     };
 
@@ -78,6 +90,7 @@ class StorageKeeper {
     void on_volume_observed(VolumeEntry& volume, Result<VolumeObservation> seen);
     void create(VolumeEntry& volume);
     void mark_made(VolumeEntry& volume, const VolumeObservation& seen);
+    void grow(VolumeEntry& volume, const VolumeObservation& seen);
     void destroy(VolumeEntry& volume);
     void destroy_in(VolumeEntry& volume, std::vector<PoolDocument> pools);
     void finish_volume(VolumeEntry& volume);

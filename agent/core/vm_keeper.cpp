@@ -141,12 +141,13 @@ void VmKeeper::on_observed(Entry& vm, Result<DomainObservation> seen) {
 // What is seen, without acting on it.
 void VmKeeper::note(Entry& vm, DomainObservation seen) {
     const std::size_t had_open = vm.seen.live_disks.size();
+    const auto had_nics = vm.seen.live_nics;
     const bool was_on = vm.looked && is_on(vm.seen.state);
     vm.seen = std::move(seen);
-    vm.looked = true;
+    const bool fresh = !std::exchange(vm.looked, true);
     if (is_on(vm.seen.state)) {
         if (!was_on) {
-            vm.on_since = seams_.clock.boot();
+            vm.on_since = fresh ? BootTime{} : seams_.clock.boot();  // already on when we came: long ago
             vm.stages.clear();
             vm.no_address.reset();
         }
@@ -162,7 +163,8 @@ void VmKeeper::note(Entry& vm, DomainObservation seen) {
     }
     if (vm.seen.live_disks.size() < had_open) keep_.storage.kick_ended();
     const bool wants = wants_taps(vm);
-    if (std::exchange(vm.had_taps, wants) != wants) keep_.network.mark();
+    // Only taps that no guest has open are taken away.
+    if (std::exchange(vm.had_taps, wants) != wants || vm.seen.live_nics != had_nics) keep_.network.mark();
 }
 
 void VmKeeper::hold_open_disks(Entry& vm) {
@@ -272,6 +274,17 @@ std::string VmKeeper::user_of(VolumeId volume) const {
     return held->second.str();
 }
 
+VolumeUse VmKeeper::use_of(VolumeId volume) const {
+    VolumeUse use{.held = !listed_ || holders_.contains(volume) || open_elsewhere_.contains(volume)};
+    for (const auto& [id, vm] : vms_) {
+        if (!is_on(vm.seen.state)) continue;
+        for (const auto& disk : vm.seen.live_disks) {
+            if (disk.volume == volume) use.open = {id, disk.name};
+        }
+    }
+    return use;
+}
+
 std::vector<NicPlan> VmKeeper::nic_plans() const {
     std::vector<NicPlan> out;
     for (const auto& [id, vm] : vms_) {
@@ -338,6 +351,17 @@ void VmKeeper::set_stage(VmId id, const std::string& nic, const std::string& sta
     update_report(vm);
 }
 
+bool VmKeeper::needs_reboot(const Entry& vm) const {
+    const auto plan = plan_of(vm);
+    if (!plan || !is_on(vm.seen.state) || vm.seen.live_fixed_hash.empty()) return false;
+    const bool other_mtu = std::ranges::any_of(plan->nics, [&](const DomainPlan::Nic& nic) {
+        return std::ranges::any_of(vm.seen.live_nics, [&](const auto& live) {
+            return live.name == nic.document.name && live.mac == nic.document.mac && live.mtu != nic.mtu;
+        });
+    });
+    return other_mtu || vm.seen.live_fixed_hash != plan->fixed_hash();
+}
+
 void VmKeeper::update_report(Entry& vm) {
     const RunRecord run = keep_.ledger.run(vm.id);
     VmReport report{.state = vm.seen.state,
@@ -350,9 +374,7 @@ void VmKeeper::update_report(Entry& vm) {
     const bool keeps = vm.verdict == Verdict::keep && vm.document;
     const bool stuck = keeps && memory.stop_expired && is_on(vm.seen.state);
     report.settled = keeps && vm.looked && vm.decision.step == Step::none && !vm.trouble && !stuck;
-    const auto plan = plan_of(vm);
-    report.needs_reboot = plan && is_on(vm.seen.state) && !vm.seen.live_hardware_hash.empty() &&
-                          vm.seen.live_hardware_hash != plan->hardware_hash();
+    report.needs_reboot = needs_reboot(vm);
     if (vm.trouble) report.conditions.push_back(*vm.trouble);
     if (vm.decision.step == Step::wait) {
         const bool loop = vm.decision.reason == "CrashLoop";

@@ -52,6 +52,7 @@ class VmKeeper {
 
     // For the other parts.
     std::string user_of(VolumeId volume) const;
+    VolumeUse use_of(VolumeId volume) const;
     std::vector<NicPlan> nic_plans() const;
     bool uses_network(NetworkId network) const;
     std::vector<Condition> host_conditions() const;
@@ -110,6 +111,7 @@ class VmKeeper {
     bool wants_taps(const Entry& vm) const;
     std::string name_of(const Entry& vm) const;
     std::string missing(const Entry& vm) const;
+    bool needs_reboot(const Entry& vm) const;
     void update_report(Entry& vm);
 
     void perform(Entry& vm);  // vm_steps.cpp
@@ -124,6 +126,7 @@ class VmKeeper {
     void define(Entry& vm);
     void start(Entry& vm);
     void attach(Entry& vm);
+    void attach_nic(Entry& vm);
     void finish(Entry& vm);
     void erase(Entry& vm);
     Done stepped(Entry& vm, std::function<void()> then = {});  // answer of the running step

@@ -24,6 +24,8 @@ bool shows(Step step) {
         case Step::destroy:
         case Step::attach_disk:
         case Step::detach_disk:
+        case Step::attach_nic:
+        case Step::detach_nic:
         case Step::undefine:
             return true;
         default:
@@ -37,7 +39,7 @@ void VmKeeper::perform(Entry& vm) {
     const StepDecision& next = vm.decision;
     if (!is_start_phase(next.step)) give_slot(vm);
     if (is_start_phase(next.step) && !take_slot(vm)) return update_report(vm);
-    if (shows(next.step) && vm.last_done.step == next.step && vm.last_done.disk == next.disk) {
+    if (shows(next.step) && vm.last_done.step == next.step && vm.last_done.device == next.device) {
         vm.last_done = {};
         return failed(vm, error(Code::unavailable, "a step was reported done and the domain does not show it"));
     }
@@ -83,6 +85,8 @@ void VmKeeper::perform_edge(Entry& vm) {
             return ask_shutdown(vm);
         case Step::attach_disk:
             return attach(vm);
+        case Step::attach_nic:
+            return attach_nic(vm);
         case Step::suspend:
             return hypervisor.suspend(vm.id, stepped(vm));
         case Step::resume:
@@ -90,7 +94,9 @@ void VmKeeper::perform_edge(Entry& vm) {
         case Step::destroy:
             return hypervisor.destroy(vm.id, stepped(vm));
         case Step::detach_disk:
-            return hypervisor.detach_disk(vm.id, vm.decision.disk, stepped(vm));
+            return hypervisor.detach_disk(vm.id, vm.decision.device, stepped(vm));
+        case Step::detach_nic:
+            return hypervisor.detach_nic(vm.id, vm.decision.device, stepped(vm));
         case Step::undefine:
             return hypervisor.undefine(vm.id, stepped(vm));
         case Step::remove_seed:
@@ -248,11 +254,20 @@ void VmKeeper::start(Entry& vm) {
 void VmKeeper::attach(Entry& vm) {
     const auto plan = plan_of(vm);
     const auto disk =
-        plan ? std::ranges::find_if(plan->disks, [&](const auto& d) { return d.document.name == vm.decision.disk; })
+        plan ? std::ranges::find_if(plan->disks, [&](const auto& d) { return d.document.name == vm.decision.device; })
              : decltype(plan->disks.begin()){};
     if (!plan || disk == plan->disks.end()) return vm.attempt->kick();
     claim(vm);
     seams_.hypervisor.attach_disk(vm.id, *disk, stepped(vm));
+}
+
+void VmKeeper::attach_nic(Entry& vm) {
+    const auto plan = plan_of(vm);
+    const auto nic =
+        plan ? std::ranges::find_if(plan->nics, [&](const auto& n) { return n.document.name == vm.decision.device; })
+             : decltype(plan->nics.begin()){};
+    if (!plan || nic == plan->nics.end()) return vm.attempt->kick();
+    seams_.hypervisor.attach_nic(vm.id, *nic, stepped(vm));
 }
 
 // Nothing is left of a released guest: the tombstone is durable before it is told.

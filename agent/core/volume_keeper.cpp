@@ -84,6 +84,8 @@ void StorageKeeper::create(VolumeEntry& volume) {
 // The mark is durable before the volume is ready for its first guest: from then on a missing file is a loss.
 void StorageKeeper::mark_made(VolumeEntry& volume, const VolumeObservation& seen) {
     const auto ready = [this, &volume, seen] {
+        if (seen.size < volume.document.size) return grow(volume, seen);
+        volume.asked_to_grow = 0;
         volume.attempt->ease();
         set_volume(volume, {.state = VolumeState::ready, .size = seen.size, .allocated = seen.allocated});
     };
@@ -92,6 +94,38 @@ void StorageKeeper::mark_made(VolumeEntry& volume, const VolumeObservation& seen
         if (!marked) return volume_failed(volume, marked.error());
         ready();
     }));
+}
+
+// The guest that has it open does it; else the file is made larger. Meanwhile the disk is as good as it was.
+void StorageKeeper::grow(VolumeEntry& volume, const VolumeObservation& seen) {
+    const auto tell = [this, &volume, seen](std::string reason, std::string message) {
+        VolumeReport report{.state = VolumeState::ready, .size = seen.size, .allocated = seen.allocated};
+        if (!reason.empty())
+            report.conditions.push_back(
+                {.type = "Grown", .status = false, .reason = std::move(reason), .message = std::move(message)});
+        set_volume(volume, std::move(report));
+    };
+    const std::int64_t size = volume.document.size;
+    if (std::exchange(volume.asked_to_grow, 0) == size) {
+        tell("NoEffect", "it was reported grown and is as it was; it is tried again");
+        return volume.attempt->back_off();
+    }
+    const auto begin = [&] {
+        return volume.attempt->job<void>([this, &volume, size, tell](Result<> grown) {
+            if (grown) {
+                volume.asked_to_grow = size;
+                return volume.attempt->kick();
+            }
+            tell(name_of(grown.error().code), grown.error().message);
+            volume.attempt->back_off();
+        });
+    };
+    const VolumeUse use = hooks_.use_of(volume.document.id);
+    const PoolEntry* pool = usable_pool(volume.document.pool);
+    tell("Growing", fmt::format("it is being made {} bytes large", size));
+    if (use.open) return seams_.hypervisor.grow_disk(use.open->vm, use.open->disk, size, begin());
+    if (use.held || pool == nullptr) return volume.attempt->look_after(seconds{2});
+    seams_.storage.grow_volume(pool->document, volume.document, begin());
 }
 
 void StorageKeeper::destroy(VolumeEntry& volume) {

@@ -242,6 +242,51 @@ void SimulatedEdges::detach_disk(VmId id, std::string disk_name, Done done) {
         std::move(done));
 }
 
+void SimulatedEdges::grow_disk(VmId id, std::string disk_name, std::int64_t bytes, Done done) {
+    call<void>(
+        true,
+        [&machine = machine_, id, disk_name, bytes] {
+            auto& domain = machine.domains[id];
+            if (!is_on(domain.state)) return Result<>(fail(Code::conflict, "the domain does not run"));
+            for (const auto& disk : domain.live.disks) {
+                if (disk.document.name != disk_name) continue;
+                auto& volume = machine.volumes[disk.document.volume];
+                volume.size = std::max(volume.size, bytes);
+                return Result<>{};
+            }
+            return Result<>(fail(Code::not_found, "no such disk"));
+        },
+        std::move(done));
+}
+
+void SimulatedEdges::attach_nic(VmId id, DomainPlan::Nic nic, Done done) {
+    call<void>(
+        true,
+        [&machine = machine_, id, nic] {
+            auto& domain = machine.domains[id];
+            if (!is_on(domain.state)) return Result<>(fail(Code::conflict, "the domain does not run"));
+            if (!machine.taps.contains(nic.tap)) return Result<>(fail(Code::unavailable, "the tap is missing"));
+            const auto same = [&](const auto& n) { return n.document.name == nic.document.name; };
+            if (std::ranges::any_of(domain.live.nics, same)) return Result<>{};
+            domain.live.nics.push_back(nic);
+            domain.live.document.nics.push_back(nic.document);
+            return Result<>{};
+        },
+        std::move(done));
+}
+
+void SimulatedEdges::detach_nic(VmId id, std::string nic_name, Done done) {
+    call<void>(
+        true,
+        [&machine = machine_, id, nic_name] {
+            auto& live = machine.domains[id].live;
+            std::erase_if(live.nics, [&](const auto& n) { return n.document.name == nic_name; });
+            std::erase_if(live.document.nics, [&](const auto& n) { return n.name == nic_name; });
+            return Result<>{};
+        },
+        std::move(done));
+}
+
 void SimulatedEdges::screenshot(VmId, Answer<std::string> png_or_ppm) {
     answer_in<std::string>(1, std::string("P6 1 1 255 abc"), std::move(png_or_ppm));
 }
@@ -326,6 +371,21 @@ void SimulatedEdges::create_volume(PoolDocument pool, VolumeDocument volume, Don
             if (!volume.image_digest.empty() && !machine.images.contains({pool.id, volume.image_digest}))
                 return Result<>(fail(Code::not_found, "the image is not here"));
             machine.volumes.try_emplace(volume.id, SimulatedMachine::Volume{volume.size, volume.image_digest, pool.id});
+            return Result<>{};
+        },
+        std::move(done));
+}
+
+void SimulatedEdges::grow_volume(PoolDocument pool, VolumeDocument volume, Done done) {
+    call<void>(
+        false,
+        [&machine = machine_, pool, volume] {
+            if (machine.unmounted.contains(pool.id))
+                return Result<>(fail(Code::unavailable, "the pool is not mounted"));
+            auto it = machine.volumes.find(volume.id);
+            if (it == machine.volumes.end()) return Result<>(fail(Code::not_found, "there is no such file"));
+            if (!machine.opened_by(volume.id, {}).empty()) return Result<>(fail(Code::busy, "it is open in a guest"));
+            it->second.size = std::max(it->second.size, volume.size);
             return Result<>{};
         },
         std::move(done));

@@ -40,6 +40,9 @@ struct SimulatedEdges final : public Hypervisor,
     void resume(VmId id, Done done) override;
     void attach_disk(VmId id, DomainPlan::Disk disk, Done done) override;
     void detach_disk(VmId id, std::string disk_name, Done done) override;
+    void grow_disk(VmId id, std::string disk_name, std::int64_t bytes, Done done) override;
+    void attach_nic(VmId id, DomainPlan::Nic nic, Done done) override;
+    void detach_nic(VmId id, std::string nic_name, Done done) override;
     void screenshot(VmId id, Answer<std::string> png_or_ppm) override;
 
     // Storage
@@ -50,6 +53,7 @@ struct SimulatedEdges final : public Hypervisor,
     void remove_image(PoolDocument pool, std::string digest, Done done) override;
     void observe_volume(PoolDocument pool, VolumeDocument volume, Answer<VolumeObservation> answer) override;
     void create_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
+    void grow_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     void destroy_volume(PoolDocument pool, VolumeId volume, Done done) override;
     void check_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) const override;
@@ -59,6 +63,7 @@ struct SimulatedEdges final : public Hypervisor,
 
     // Network
     void apply(NetworkPlan plan, std::function<void(Result<NetworkReport>)> answer) override;
+    void on_hint(std::function<void(NetworkHint)>) override {}
     void leases(NetworkId network, std::function<void(Result<std::vector<Lease>>)> answer) override;
     void remove_all(std::function<void(Result<>)> done) override;
 

@@ -214,10 +214,11 @@ DomainObservation SimulatedMachine::observation(VmId id, const Domain& domain) c
         out.ended = domain.ended;
         return out;
     }
-    out.live_hardware_hash = domain.live.hardware_hash();
+    out.live_fixed_hash = domain.live.fixed_hash();
     out.cpus = domain.live.document.cpus;
     out.memory = domain.live.document.memory;
     for (const auto& disk : domain.live.disks) out.live_disks.push_back({disk.document.name, disk.document.volume});
+    for (const auto& nic : domain.live.nics) out.live_nics.push_back({nic.document.name, nic.document.mac, nic.mtu});
     return out;
 }
 

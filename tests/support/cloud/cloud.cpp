@@ -39,7 +39,8 @@ void Cloud::make_host(std::size_t number, const std::string& cluster) {
                            .cpus = options.host_cpus,
                            .memory = options.host_memory,
                            .guest_machine = "pc-q35-7.2",
-                           .guest_cpu_model = "qemu64"};
+                           .guest_cpu_model = "qemu64",
+                           .underlay = fmt::format("10.200.0.{}", number + 1)};
     host.machine->pool_size = options.pool_size;
     host.machine->pool_free = options.pool_size / 2;
     if (options.prepare_host) options.prepare_host(*host.machine);

@@ -6,10 +6,10 @@ using namespace axle;
 
 namespace axle {
 static doctest::String toString(Step step) {
-    static const char* const names[] = {"none",      "wait",        "record_run", "record_end", "note_stop",
-                                        "make_seed", "check",       "define",     "start",      "suspend",
-                                        "resume",    "ask",         "destroy",    "attach",     "detach",
-                                        "undefine",  "remove_seed", "drop_taps",  "finish"};
+    static const char* const names[] = {
+        "none",   "wait",       "record_run", "record_end", "note_stop",   "make_seed", "check",
+        "define", "start",      "suspend",    "resume",     "ask",         "destroy",   "attach",
+        "detach", "attach_nic", "detach_nic", "undefine",   "remove_seed", "drop_taps", "finish"};
     return names[static_cast<int>(step)];
 }
 }  // namespace axle
@@ -24,7 +24,7 @@ struct Scene {
     VmDocument document{.epoch = {1, 5}, .power = Power::running, .start_serial = 1};
     VmWish wish{.epoch = {1, 5}, .hardware_hash = "h"};
     DomainObservation seen{
-        .state = DomainState::running, .epoch = {1, 5}, .hardware_hash = "h", .live_hardware_hash = "h"};
+        .state = DomainState::running, .epoch = {1, 5}, .hardware_hash = "h", .live_fixed_hash = "h"};
     VmMemory memory{.run = {.serial = 1, .boot_id = "b"}, .host = {.boot_id = "b", .now = {1000}}, .seed_made = true};
 
     Scene() {
@@ -38,7 +38,7 @@ struct Scene {
     void off(RunEnd ended) {
         seen.state = DomainState::shut_off;
         seen.live_disks.clear();
-        seen.live_hardware_hash.clear();
+        seen.live_fixed_hash.clear();
         memory.run.ended = ended;
     }
 };
@@ -106,7 +106,7 @@ TEST_CASE("the next step of a guest") {
 
         {"changed hardware while it runs: defined only", Step::define, [](Scene& s) { s.seen.hardware_hash = "x"; }},
         {"changed hardware, defined: nothing, it needs a reboot", Step::none,
-         [](Scene& s) { s.seen.live_hardware_hash = "x"; }},
+         [](Scene& s) { s.seen.live_fixed_hash = "x"; }},
         {"a new data disk: attached", Step::attach_disk,
          [](Scene& s) { s.document.disks.push_back({.name = "data", .volume = kData}); }},
         {"a new data disk that isn't ready: waits", Step::wait,
@@ -124,6 +124,26 @@ TEST_CASE("the next step of a guest") {
          [](Scene& s) {
              s.document.disks.push_back({.name = "data", .volume = kData});
              s.seen.live_disks.push_back({"data", VolumeId{}});
+         }},
+        {"a new NIC: attached", Step::attach_nic, [](Scene& s) { s.document.nics.push_back({.name = "eth1"}); }},
+        {"a new NIC whose network isn't ready: waits", Step::wait,
+         [](Scene& s) {
+             s.document.nics.push_back({.name = "eth1"});
+             s.memory.missing = "network blue is not ready";
+         }},
+        {"a NIC no longer wished: detached", Step::detach_nic,
+         [](Scene& s) {
+             s.seen.live_nics = {{"eth1", "m"}};
+         }},
+        {"another card under a name: the old one goes first", Step::detach_nic,
+         [](Scene& s) {
+             s.document.nics.push_back({.name = "eth1", .mac = "n"});
+             s.seen.live_nics = {{"eth1", "m"}};
+         }},
+        {"disks before NICs", Step::attach_disk,
+         [](Scene& s) {
+             s.document.nics.push_back({.name = "eth1"});
+             s.document.disks.push_back({.name = "data", .volume = kData});
          }},
         {"another root disk: with the next start", Step::none, [](Scene& s) { s.document.disks[0].volume = kData; }},
         {"the edge tells no open disks: no hot-plug", Step::none,
