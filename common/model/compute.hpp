@@ -46,7 +46,11 @@ void describe(VmDisk& v, V&& field) {
            .ref = "volume"});
     field("image", v.image, {.doc = "Image that the new volume starts from.", .ref = "image"});
     field("size", v.size,
-          {.doc = "Size of the new volume; at least the image's.", .min = kMiB, .max = 64 * kTiB, .unit = Unit::bytes});
+          {.doc =
+               "Size of the volume; at least the image's. Raising it makes the disk larger, also while the guest runs.",
+           .min = kMiB,
+           .max = 64 * kTiB,
+           .unit = Unit::bytes});
     field("pool", v.pool, {.doc = "Pool of the new volume; without it the only or the default one.", .ref = "pool"});
     field("deleteWithVm", v.delete_with_vm,
           {.doc = "Whether deleting the VM deletes the volume. Default: true for root, else false."});
@@ -59,7 +63,12 @@ struct VmNic {
 };
 template <class V>
 void describe(VmNic& v, V&& field) {
-    field("network", v.network, {.doc = "Network that the NIC is on.", .required = true, .ref = "network"});
+    field(
+        "network", v.network,
+        {.doc =
+             "Network that the NIC is on. On another one it is another card, with a new MAC address if none is stated.",
+         .required = true,
+         .ref = "network"});
     field("mac", v.mac,
           {.doc = "MAC address; one is allocated if left out.", .format = Format::mac, .change = Change::never});
     field("address", v.address,
@@ -107,7 +116,7 @@ void describe(VmSpec& v, V&& field) {
            .unit = Unit::bytes,
            .change = Change::reboot});
     field("disks", v.disks, {.doc = "Disks by name; the guest boots from root.", .max = 16});
-    field("nics", v.nics, {.doc = "Network interfaces by name.", .max = 8, .change = Change::reboot});
+    field("nics", v.nics, {.doc = "Network interfaces by name; they come and go while the guest runs.", .max = 8});
     field("power", v.power, {.doc = "What the VM should be doing."});
     field("startSerial", v.start_serial,
           {.doc = "Raised by each start; a run that the guest ended is repeated only with a higher one.", .min = 0});

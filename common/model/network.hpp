@@ -12,7 +12,7 @@ struct NetworkSpec {
     std::string bridge;
     std::vector<std::string> dns;
     std::string domain;
-    std::int64_t mtu = 1500;
+    std::optional<std::int64_t> mtu;
     bool shared = false;
 };
 template <class V>
@@ -32,12 +32,18 @@ void describe(NetworkSpec& v, V&& field) {
     field("dns", v.dns,
           {.doc = "Name servers for the guests; without them the gateway answers.", .max = 8, .format = Format::ipv4});
     field("domain", v.domain, {.doc = "DNS suffix of the guests.", .format = Format::dotted_name});
-    field("mtu", v.mtu, {.doc = "Largest packet.", .min = 576, .max = 9000, .change = Change::reboot});
+    field(
+        "mtu", v.mtu,
+        {.doc = "Largest packet. Default: 1450 for nat, which leaves room for the way between hosts; 1500 for bridged.",
+         .min = 576,
+         .max = 9000,
+         .change = Change::reboot});
     field("shared", v.shared, {.doc = "Other projects may use it."});
 }
 struct NetworkStatus {
     bool ready = false;
     std::string gateway_mac;
+    std::int64_t vni = 0;
     std::map<std::string, SimpleReport> hosts;
     std::vector<Condition> conditions;
 };
@@ -45,6 +51,7 @@ template <class V>
 void describe(NetworkStatus& v, V&& field) {
     field("ready", v.ready, {.doc = "It works on every host that has guests in it."});
     field("gatewayMac", v.gateway_mac, {.doc = "MAC address of the gateway, the same on every host."});
+    field("vni", v.vni, {.doc = "Number of its segment between hosts (VXLAN)."});
     field("hosts", v.hosts, {.internal = true});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
 }

@@ -155,10 +155,17 @@ std::vector<FieldChange> diff_values(const Type& type, const void* before, const
         changes.push_back({pointer, secret && !was.empty() ? "\"***\"" : std::move(was),
                            secret && !is.empty() ? "\"***\"" : std::move(is), change});
     };
+    // What goes together with all around it was not changed: an entry of a map was taken away.
+    const auto entry_is_gone = [&](const std::string& pointer) {
+        const std::string parent = pointer.substr(0, pointer.rfind('/') + 1);
+        const auto next = new_leaves.lower_bound(parent);
+        return next == new_leaves.end() || !next->first.starts_with(parent);
+    };
     for (const auto& [pointer, leaf] : old_leaves) {
         const auto now = new_leaves.find(pointer);
         if (now == new_leaves.end())
-            add(pointer, leaf.first, "", leaf.second);
+            add(pointer, leaf.first, "",
+                leaf.second == Change::never && entry_is_gone(pointer) ? Change::live : leaf.second);
         else if (now->second.first != leaf.first)
             add(pointer, leaf.first, now->second.first, leaf.second);
     }

@@ -115,12 +115,13 @@ void describe(VolumeSpec& v, V&& field) {
           {.doc = "Pool that it lies in; without it the only or the default one.",
            .ref = "pool",
            .change = Change::never});
-    field("size", v.size,
-          {.doc = "Size of the disk; default is the image's.",
-           .min = 0,
-           .max = 64 * kTiB,
-           .unit = Unit::bytes,
-           .change = Change::never});
+    field(
+        "size", v.size,
+        {.doc =
+             "Size of the disk; default is the image's. It can be raised, also while a guest runs, and never lowered.",
+         .min = 0,
+         .max = 64 * kTiB,
+         .unit = Unit::bytes});
     field("format", v.format,
           {.doc = "qcow2 grows as it is written to; raw takes its size at once.", .change = Change::never});
     field("image", v.image,
@@ -148,6 +149,7 @@ struct VolumeStatus {
     std::optional<VmPlacement> placement;
     Ref attached_to;
     bool made = false;
+    std::int64_t size = 0;
     std::int64_t allocated = 0;
     std::vector<Condition> conditions;
     bool gone = false;
@@ -159,6 +161,7 @@ void describe(VolumeStatus& v, V&& field) {
     field("attachedTo", v.attached_to, {.doc = "VM that uses it.", .ref = "vm"});
     field("made", v.made,
           {.doc = "The file was made; if it is missing now, it is lost and not made anew.", .internal = true});
+    field("size", v.size, {.doc = "Size that the disk has; it follows spec.size.", .unit = Unit::bytes});
     field("allocated", v.allocated, {.doc = "Bytes that it takes on disk.", .unit = Unit::bytes});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
     field("gone", v.gone, {.internal = true});

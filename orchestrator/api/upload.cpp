@@ -55,7 +55,9 @@ Result<std::string> receive(http::BodyStream& body, const std::string& directory
         received += static_cast<std::int64_t>(piece.size());
         TRY_VOID(write_all(file, piece));
     }
-    if (received == 0) return fail(Code::malformed, "the upload is empty");
+    if (received == 0)
+        return fail(error(Code::malformed, "the upload has 0 bytes")
+                        .with_hint("send the bytes of the image's file as the body of the request"));
     if (::fsync(file.fd()) != 0) return fail(system_error("syncing the upload", errno));
     TRY_VOID(sync_directory(directory));
     return file.give_away();

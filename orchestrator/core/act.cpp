@@ -253,6 +253,11 @@ Result<Mutated> cancel(Transaction& tx, const ObjectPtr& object) {
     return after(tx, task, {});
 }
 
+// Of a disk that is there; one that is yet to be made is made as large as it is to be.
+bool grows(const Volume& before, const Volume& after) {
+    return before.status.made && after.spec.size > before.spec.size;
+}
+
 }  // namespace
 
 Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
@@ -291,7 +296,9 @@ Uuid task_for_change(Transaction& tx, const std::string& requester, const Object
             return make_task(tx, goal, vm, requester);
         }
         case Kind::volume:
-            return before == nullptr ? make_task(tx, TaskGoal::volume_ready, after, requester) : Uuid{};
+            return before == nullptr || grows(static_cast<const Volume&>(*before), static_cast<const Volume&>(after))
+                       ? make_task(tx, TaskGoal::volume_ready, after, requester)
+                       : Uuid{};
         case Kind::image:
             return before == nullptr ? make_task(tx, TaskGoal::image_import, after, requester) : Uuid{};
         default:

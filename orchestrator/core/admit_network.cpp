@@ -1,11 +1,14 @@
 // Networks and port forwards: ranges that overlap nothing, ports that nobody has.
 #include <algorithm>
+#include <set>
 
 #include "common/model/format.hpp"
 #include "orchestrator/core/admit.hpp"
 
 namespace axle {
 namespace {
+
+constexpr std::int64_t kPlainMtu = 1500, kNatMtu = kPlainMtu - 50;  // less the outer headers of VXLAN
 
 // What a range must not overlap: other networks of ours and what hosts reach already. Empty: it is free.
 std::string taken_by(const World& world, const Cidr& range, const Uuid& self) {
@@ -19,8 +22,10 @@ std::string taken_by(const World& world, const Cidr& range, const Uuid& self) {
         const auto& host = static_cast<const Host&>(*object);
         for (const std::string& route : host.status.facts.routes) {
             const auto theirs = parse_cidr(route);
-            if (theirs && theirs->prefix > 0 && theirs->overlaps(range))
-                return fmt::format("host {} reaches {} already", host.meta.name, route);
+            if (!theirs || theirs->prefix <= 1 || !theirs->overlaps(range)) continue;  // everywhere: in nobody's way
+            const auto link = host.status.facts.route_links.find(route);
+            return fmt::format("host {} reaches {} already{}", host.meta.name, route,
+                               link == host.status.facts.route_links.end() ? "" : " by " + link->second);
         }
     }
     return "";
@@ -62,6 +67,17 @@ void admit_nat(Admission& a, NetworkObject& network, const NetworkObject* before
         a.refuse("/spec/gateway", "out-of-range", fmt::format("must be an address of a host in {}", spec.cidr));
 }
 
+std::int64_t free_vni(Transaction& tx) {
+    constexpr std::uint64_t kVnis = 1 << 24;
+    std::set<std::int64_t> taken = {0};
+    for (const auto& [id, object] : tx.world().all(Kind::network))
+        taken.insert(static_cast<const NetworkObject&>(*object).status.vni);
+    for (;;) {
+        const auto vni = static_cast<std::int64_t>(tx.random().next() % kVnis);
+        if (!taken.contains(vni)) return vni;
+    }
+}
+
 std::string random_mac(Transaction& tx) {
     const std::uint64_t r = tx.random().next();
     return fmt::format("52:54:00:{:02x}:{:02x}:{:02x}", r & 255, r >> 8 & 255, r >> 16 & 255);
@@ -71,6 +87,8 @@ std::string random_mac(Transaction& tx) {
 
 Result<> admit_network(Admission& a, NetworkObject& network, const NetworkObject* before) {
     NetworkSpec& spec = network.spec;
+    if (!spec.mtu && before != nullptr) spec.mtu = before->spec.mtu;
+    if (!spec.mtu) spec.mtu = spec.type == NetworkType::nat ? kNatMtu : kPlainMtu;
     if (spec.type == NetworkType::nat) {
         admit_nat(a, network, before);
     } else {
@@ -86,6 +104,7 @@ Result<> admit_network(Admission& a, NetworkObject& network, const NetworkObject
         network.status = {};
         network.status.gateway_mac = random_mac(a.tx);
     }
+    if (spec.type == NetworkType::nat && network.status.vni == 0) network.status.vni = free_vni(a.tx);
     return {};
 }
 

@@ -43,7 +43,14 @@ void complete_volume(Admission& a, VolumeSpec& spec, const std::string& at, std:
 }
 
 Result<> admit_volume(Admission& a, Volume& volume, const Volume* before) {
-    if (before != nullptr) return {};
+    if (before != nullptr) {
+        if (volume.spec.size == 0) volume.spec.size = before->spec.size;
+        if (volume.spec.size < before->spec.size)
+            a.refuse("/spec/size", "out-of-range",
+                     fmt::format("is {}, the disk has {}: a disk is never made smaller", format_bytes(volume.spec.size),
+                                 format_bytes(before->spec.size)));
+        return {};
+    }
     complete_volume(a, volume.spec, "/spec", std::nullopt);
     volume.status = {};
     return {};

@@ -76,13 +76,32 @@ void use_volume(Admission& a, const Vm& vm, const std::string& name, const VmDis
     a.tx.update_status<Volume>(volume->meta.id, [&](Volume& v) { v.status.attached_to = {vm.meta.id, vm.meta.name}; });
 }
 
+// A larger size in the VM makes the volume larger. One that was not touched says nothing: the volume may have grown
+// by itself.
+void grow_volume(Admission& a, const Vm* before, const std::string& name, const VmDisk& disk) {
+    const Volume* volume = a.tx.world().find<Volume>(disk.volume.id);
+    if (!disk.size || volume->spec.size == 0 || *disk.size == volume->spec.size) return;
+    if (before != nullptr) {
+        const auto was = before->spec.disks.find(name);
+        if (was != before->spec.disks.end() && was->second.volume == disk.volume && was->second.size == disk.size)
+            return;
+    }
+    if (*disk.size < volume->spec.size)
+        return a.refuse("/spec/disks/" + name + "/size", "out-of-range",
+                        fmt::format("is {}, volume {} has {}: a disk is never made smaller", format_bytes(*disk.size),
+                                    volume->meta.name, format_bytes(volume->spec.size)));
+    a.tx.update_spec<Volume>(volume->meta.id, [&](Volume& v) { v.spec.size = *disk.size; });
+}
+
 void admit_disks(Admission& a, Vm& vm, const Vm* before) {
     std::set<Uuid> seen;
     for (auto& [name, disk] : vm.spec.disks) {
         if (!disk.volume)
             make_volume(a, vm, name, disk);
-        else
+        else {
             use_volume(a, vm, name, disk);
+            grow_volume(a, before, name, disk);
+        }
         if (disk.volume.id && !seen.insert(disk.volume.id).second)
             a.refuse("/spec/disks/" + name, "conflict", fmt::format("volume {} stands there twice", disk.volume.name));
     }
@@ -191,7 +210,7 @@ void admit_nics(Admission& a, Vm& vm, const Vm* before) {
         const auto was = before != nullptr ? before->spec.nics.find(name) : vm.spec.nics.end();
         const bool moved =
             before != nullptr && was != before->spec.nics.end() && was->second.network.id != nic.network.id;
-        if (moved) vm.status.nics[name].address.clear();
+        if (moved) vm.status.nics[name] = {.slot = vm.status.nics[name].slot};  // another card in the same place
         admit_nic(a, vm, name, nic, own);
     }
     std::erase_if(vm.status.nics, [&](const auto& entry) { return !vm.spec.nics.contains(entry.first); });

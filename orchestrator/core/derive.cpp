@@ -5,6 +5,7 @@
 
 #include "common/base/digest.hpp"
 #include "common/model/format.hpp"
+#include "orchestrator/core/peers.hpp"
 
 namespace axle {
 namespace {
@@ -48,11 +49,11 @@ VmDocument vm_document(const World& world, const Vm& vm, const DeriveContext& co
     d.on_guest_shutdown = vm.spec.on_guest_shutdown;
     d.on_crash = vm.spec.on_crash;
     d.priority = vm.spec.priority;
-    std::int64_t order = 1;
+    // The guest boots from root, else from the first. Only what takes no part in the boot comes and goes while it runs.
     const auto add_disk = [&](const std::string& name, const VmDisk& disk) {
         const Volume* volume = world.find<Volume>(disk.volume.id);
         if (volume == nullptr) return;
-        VmDocumentDisk out{.name = name, .format = volume->spec.format, .boot_order = order++};
+        VmDocumentDisk out{.name = name, .format = volume->spec.format, .boot_order = d.disks.empty() ? 1 : 0};
         out.volume = VolumeId{volume->meta.id};
         out.pool = PoolId{volume->spec.pool.id};
         const auto slot = vm.status.disk_slots.find(name);
@@ -120,10 +121,11 @@ NetworkDocument network_document(const World& world, const NetworkObject& networ
                       .gateway_mac = network.status.gateway_mac,
                       .dns = spec.dns,
                       .domain = spec.domain,
-                      .mtu = spec.mtu};
+                      .mtu = spec.mtu.value_or(1500)};
     d.id = NetworkId{network.meta.id};
     if (spec.type == NetworkType::nat) d.bridge = "axb" + short_hash(network.meta.id);
     each_vm_on(world, host, [&](const Vm& vm) { add_forwards(world, vm, network.meta.id, d.forwards); });
+    add_peers(world, network, host, d);
     std::ranges::sort(d.forwards, {}, [](const Forward& f) { return std::pair(f.host_port, f.listen); });
     return d;
 }
@@ -365,6 +367,9 @@ std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const 
     };
     if (before != nullptr) of(*before);
     if (after != nullptr) of(*after);
+    for (const Uuid& network : networks_seen_elsewhere(world, before, after)) {
+        for (const Uuid& host : hosts_of(world, network)) out.push_back({host, {DocumentKind::network, network}});
+    }
     return out;
 }
 

@@ -151,6 +151,7 @@ void Controllers::volume_status(const Uuid& host, const Status& status) {
             v.status.gone = v.meta.deletion && v.meta.deletion->final;
             return;
         }
+        v.status.size = report->size;
         v.status.allocated = report->allocated;
         v.status.made = v.status.made || report->state == VolumeState::ready;
         v.status.conditions = std::move(report->conditions);

@@ -40,7 +40,8 @@ void settle_vm_task(Transaction& tx, const Task& task, const Vm& vm) {
 
 void settle_volume_task(Transaction& tx, const Task& task, const Volume& volume) {
     const bool deletion = task.spec.goal == TaskGoal::volume_deleted;
-    if (deletion ? volume.is_deleted() : volume.status.phase == VolumePhase::ready)
+    const bool grows = volume.status.size > 0 && volume.status.size < volume.spec.size;
+    if (deletion ? volume.is_deleted() : volume.status.phase == VolumePhase::ready && !grows)
         return move_task(tx, task.meta.id, TaskPhase::succeeded);
     const Condition* why = volume.status.conditions.empty() ? nullptr : &volume.status.conditions.front();
     if (!deletion && volume.status.phase == VolumePhase::failed)

@@ -16,7 +16,9 @@ FOREIGN = """<domain type='qemu'><name>foreign</name><memory unit='MiB'>32</memo
 FOREIGN_RULES = """table inet theirs {
   chain input { type filter hook input priority 10; policy accept; tcp dport 9 drop; }
 }
-table bridge theirs { chain f { type filter hook forward priority 10; policy accept; } }"""
+table bridge theirs {
+  chain f { type filter hook forward priority 10; policy accept; }
+}"""
 
 
 def others(cloud):
@@ -94,6 +96,55 @@ def _gateway(cloud):
 def names(cloud):
     said = cloud.ssh("net1", f"nslookup net2 {_gateway(cloud)}", check=False).stdout
     check(cloud.address("net2") in said, f"nslookup net2: {said}")
+
+
+@case("a flush of all rules by somebody else is undone at once")
+def flushed_rules(cloud):
+    def tables():
+        return cloud.host.run("nft", "list", "tables").stdout
+
+    theirs = cloud.host.run("nft", "-s", "list", "ruleset").stdout
+    cloud.host.run("nft", "flush", "ruleset")
+    wait_for("our tables are back", 15, lambda: "inet axle" in tables() and "bridge axle" in tables())
+    check_equal(cloud.http(cloud.address("net2")), "hello from net2", "the page of a guest")
+    cloud.host.run("nft", "-f", "-", input=FOREIGN_RULES)
+    check("table inet theirs" in theirs, "the others' rules were there before")
+
+
+@case("a bridge of ours that somebody deletes is made again at once, and its guests answer")
+def deleted_bridge(cloud):
+    links = cloud.host.run("ip", "-br", "link").stdout.splitlines()
+    bridge = next(line.split()[0] for line in links if line.startswith("axb"))
+    cloud.host.run("ip", "link", "del", bridge)
+    wait_for("the guest answers again", 20, lambda: cloud.http(cloud.address("net1")) == "hello from net1")
+
+
+@case("a NIC comes to a running guest, gets its address there, and leaves it again")
+def nic_hot_plug(cloud):
+    cloud.axle("network", "create", "second", "--type", "nat")
+    pid = cloud.qemu_pid("net1")
+    cloud.axle("vm", "set", "net1", "nics.extra.network=second", timeout=60)
+
+    def cards():
+        return cloud.ssh("net1", "ls /sys/class/net", check=False).stdout.split()
+
+    wait_for("the guest has a second card", 20, lambda: "eth1" in cards())
+    address = cloud.get("vm", "net1")["status"]["nics"]["extra"]["address"]
+    cloud.ssh("net1", "ip link set eth1 up; udhcpc -i eth1 -s /bin/dhcp-hook -t 8 -T 1 -n -q >/dev/null 2>&1",
+              check=False)
+    check(f" {address}/" in cloud.ssh("net1", "ip -4 addr show dev eth1").stdout, f"eth1 has {address}")
+    check_equal(cloud.http(address), "hello from net1", "the page at the new address")
+    check(not cloud.get("vm", "net1")["status"].get("needsReboot"), "it needs no reboot")
+    taps = len(_taps(cloud))
+    cloud.axle("vm", "set", "net1", "nics.extra=", timeout=60)
+    wait_for("the card has left the guest", 30, lambda: "eth1" not in cards())
+    wait_for("its tap is gone", 20, lambda: len(_taps(cloud)) == taps - 1)
+    check_equal(cloud.qemu_pid("net1"), pid, "process of the guest")
+    cloud.axle("network", "delete", "second", timeout=60)
+
+
+def _taps(cloud):
+    return [line for line in cloud.host.run("ip", "-br", "link").stdout.splitlines() if line.startswith("axt")]
 
 
 @case("a range that the host has a route to is refused")

@@ -1,4 +1,5 @@
 """Volumes and images: made, attached, detached, deleted; what is hostile or broken is refused and leaves nothing."""
+import hashlib
 import os
 import struct
 import sys
@@ -9,6 +10,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 from cases import case, check, check_equal, run_cases
 from cloud import GUEST, lab
 from host import run, wait_for
+
+
+def held(cloud):
+    """Owner, mode and size or digest of what guests have open: (name) -> facts. Volumes change, images never."""
+    facts = {}
+    for path in (cloud.host.directory / "axle").rglob("*"):
+        if path.is_file() and path.suffix in (".qcow2", ".iso") and not path.name.endswith(".new"):
+            about = path.stat()
+            facts[path.name, path.parent.name] = (about.st_uid, about.st_gid, oct(about.st_mode))
+    return facts
 
 
 def files(cloud):
@@ -24,15 +35,49 @@ def data_disk(cloud):
     cloud.axle("sshkey", "create", "mine", "--file", cloud.host.directory / "key.pub")
     cloud.create_vm("store1", "--ssh-key", "mine")
     cloud.axle("volume", "create", "data1", "--size", "64MiB", timeout=60)
+    cloud.owners = [held(cloud)]
     cloud.axle("volume", "attach", "data1", "store1", timeout=60)
     cloud.wait_http("store1")
     device = wait_for("the disk is in the running guest", 20, lambda: _disk_of(cloud, 64 << 20))
     cloud.ssh("store1", f"echo axle-was-here | dd of=/dev/{device} conv=fsync; sync")
+    cloud.owners.append(held(cloud))
+    status = cloud.host.path(f"/proc/{cloud.qemu_pid('store1')}/status").read_text()
+    check("\nUid:\t0\t" not in status, f"QEMU runs as root: {status}")
     cloud.axle("vm", "stop", "store1", timeout=120)
+    cloud.owners.append(held(cloud))
     cloud.axle("vm", "start", "store1", timeout=120)
     cloud.wait_http("store1")
     device = wait_for("the disk is in the guest again", 20, lambda: _disk_of(cloud, 64 << 20))
     check("axle-was-here" in cloud.ssh("store1", f"head -c 13 /dev/{device}").stdout, "what was written is there")
+    cloud.owners.append(held(cloud))
+    check(not cloud.get("vm", "store1")["status"].get("needsReboot"), "it needs no reboot")
+
+
+@case("owner and mode of an image and of a disk are the same before, during and after a guest's run")
+def owners(cloud):
+    for later in cloud.owners[1:]:
+        check_equal(later, cloud.owners[0], "owners and modes")
+    digest = cloud.get("image", "tiny")["status"]["digest"]
+    copies = [path for path in (cloud.host.directory / "axle").rglob("*.qcow2") if path.stem == digest]
+    check(len(copies) == 2, f"the original and the cached image: {copies}")
+    for path in copies:
+        check_equal(hashlib.sha256(path.read_bytes()).hexdigest(), digest, f"bytes of {path}")
+        check_equal(oct(path.stat().st_mode & 0o777), "0o444", f"mode of {path}")
+
+
+@case("a disk grows in a running guest, and one that is off at its next start; none is made smaller")
+def grow(cloud):
+    cloud.axle("volume", "set", "data1", "size=96MiB", timeout=60)
+    wait_for("the guest sees its disk grow", 20, lambda: _disk_of(cloud, 96 << 20))
+    check_equal(cloud.get("volume", "data1")["status"]["size"], 96 << 20, "size that the volume tells")
+    _, said = cloud.refused("volume", "set", "data1", "size=64MiB")
+    check("smaller" in said, f"it said: {said}")
+    cloud.axle("vm", "stop", "store1", timeout=120)
+    cloud.axle("vm", "set", "store1", "disks.root.size=48MiB", timeout=60)
+    cloud.axle("vm", "start", "store1", timeout=120)
+    cloud.wait_http("store1")
+    wait_for("the root disk is larger after the start", 20, lambda: _disk_of(cloud, 48 << 20))
+    check_equal(cloud.get("volume", "store1-root")["status"]["size"], 48 << 20, "size that the root disk tells")
 
 
 def _disk_of(cloud, size):
@@ -44,7 +89,7 @@ def _disk_of(cloud, size):
 @case("a volume leaves the running guest when it is detached, and is still there")
 def detach(cloud):
     cloud.axle("volume", "detach", "data1", "store1", timeout=60)
-    wait_for("the disk has left the guest", 30, lambda: not _disk_of(cloud, 64 << 20))
+    wait_for("the disk has left the guest", 30, lambda: not _disk_of(cloud, 96 << 20))
     check("data1" in cloud.names("volume"), "the volume is gone")
 
 
@@ -86,7 +131,7 @@ def _hostile_images(directory):
 
     _qcow2(at("backing", "backing"), backing_file="/etc/shadow", backing_fmt="raw")
     _qcow2(at("datafile", "data"), data_file=directory / "datafile.raw")
-    _qcow2(at("huge", "size"))
+    _qcow2(at("huge", "at most 16 TiB"))
     with open(made["huge"][0], "r+b") as file:
         file.seek(24)
         file.write(struct.pack(">Q", 1 << 60))

@@ -108,7 +108,20 @@ TEST_CASE("a difference names the field, both values and when it takes effect") 
     CHECK(changes[0].after == "2");
     CHECK(changes[0].change == Change::reboot);
     CHECK(changes[1].pointer == "/spec/nics/eth0/network");
-    CHECK(changes[1].change == Change::reboot);
+    CHECK(changes[1].change == Change::live);
     CHECK(changes[2].pointer == "/spec/userData");
     CHECK(changes[2].after == "\"***\"");
+}
+
+TEST_CASE("what is never changed goes with its entry of a map, and only with it") {
+    VmSpec before, after;
+    before.nics["eth0"].network.name = after.nics["eth0"].network.name = "blue";
+    before.nics["eth0"].mac = "52:54:00:00:00:01";
+    auto changes = diff_values(type_of<VmSpec>(), &before, &after, "/spec");
+    REQUIRE(changes.size() == 1);
+    CHECK(changes[0].change == Change::never);
+    after.nics.clear();
+    changes = diff_values(type_of<VmSpec>(), &before, &after, "/spec");
+    REQUIRE(changes.size() == 2);
+    for (const auto& change : changes) CHECK(change.change == Change::live);
 }
