@@ -1,5 +1,6 @@
 // The addresses of one network and who holds them. Finds the lowest free one without walking over those that are held.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -29,9 +30,13 @@ class AddressBook {
         for (const std::uint32_t address : returned_) {
             if (address >= first && address < last && may(address)) return address;
         }
-        frontier_ = std::max(frontier_, first);
-        while (frontier_ < last && held_.contains(frontier_)) ++frontier_;
-        for (std::uint32_t address = frontier_; address < last; ++address) {
+        std::uint32_t from = first;
+        if (!held_.empty()) {  // an empty book may stand for any network that has none
+            frontier_ = std::max(frontier_, first);
+            while (frontier_ < last && held_.contains(frontier_)) ++frontier_;
+            from = frontier_;
+        }
+        for (std::uint32_t address = from; address < last; ++address) {
             if (!held_.contains(address) && may(address)) return address;
         }
         return std::nullopt;

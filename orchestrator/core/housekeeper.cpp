@@ -4,18 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "common/base/units.hpp"
 #include "common/model/fleet.hpp"
 
 namespace axle {
 namespace {
 
 constexpr milliseconds kEvery{60'000};
-constexpr std::int64_t kDay = INT64_C(24) * 3'600'000;
-constexpr std::int64_t kMarkEvery = 3'600'000;
-constexpr std::int64_t kMarkBytes = 64 * kMiB;
-constexpr std::int64_t kChangesFor = 7 * kDay, kEventsFor = 30 * kDay, kAuditFor = 400 * kDay;
-constexpr std::int64_t kChangesBytesMax = kGiB;
 constexpr std::int64_t kAnyBytes = std::numeric_limits<std::int64_t>::max();
 constexpr int kTasksAPass = 2000;
 constexpr std::string_view kMarks = "mark/", kMarksEnd = "mark0";
@@ -66,7 +60,7 @@ void Housekeeper::mark(Batch& batch) {
     if (!marks_.empty()) {
         const Mark& last = marks_.back();
         if (now.revision <= last.revision) return;
-        if (now.at - last.at < kMarkEvery && now.bytes - last.bytes < kMarkBytes) return;
+        if (now.at - last.at < keep_.mark_every && now.bytes - last.bytes < keep_.mark_bytes) return;
     }
     marks_.push_back(now);
     batch.writes.push_back(
@@ -83,11 +77,11 @@ Revision Housekeeper::older_than(std::int64_t ms, std::int64_t bytes) const {
 }
 
 void Housekeeper::trim(Batch& batch) {
-    trim_table(batch, Table::changes, older_than(kChangesFor, kChangesBytesMax), changes_done_);
-    const Revision old_events = older_than(kEventsFor, kAnyBytes);
+    trim_table(batch, Table::changes, older_than(keep_.changes, keep_.changes_bytes), changes_done_);
+    const Revision old_events = older_than(keep_.events, kAnyBytes);
     trim_table(batch, Table::events, old_events, events_done_);
     trim_tasks(batch, old_events);
-    const Revision old_audit = older_than(kAuditFor, kAnyBytes);
+    const Revision old_audit = older_than(keep_.audit, kAnyBytes);
     trim_table(batch, Table::audit, old_audit, audit_done_);
     while (!marks_.empty() && marks_.front().revision < old_audit) {
         batch.writes.push_back({Table::meta, mark_key(marks_.front().revision), std::nullopt});

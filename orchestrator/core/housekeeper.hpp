@@ -9,9 +9,17 @@
 
 namespace axle {
 
+// In ms of cluster time, and bytes.
+struct Retention {
+    static constexpr std::int64_t kDay = INT64_C(24) * 3'600'000;
+    std::int64_t changes = 7 * kDay, events = 30 * kDay, audit = 400 * kDay;
+    std::int64_t changes_bytes = std::int64_t{1} << 30;
+    std::int64_t mark_every = 3'600'000, mark_bytes = std::int64_t{64} << 20;
+};
+
 class Housekeeper {
   public:
-    explicit Housekeeper(Pipeline& pipeline) : pipeline_(pipeline) {}
+    explicit Housekeeper(Pipeline& pipeline, Retention keep = {}) : pipeline_(pipeline), keep_(keep) {}
 
     // At start, after the pipeline was loaded: reads the marks.
     Result<> load();
@@ -35,6 +43,7 @@ class Housekeeper {
     Revision older_than(std::int64_t ms, std::int64_t bytes) const;
 
     Pipeline& pipeline_;
+    Retention keep_;
     std::deque<Mark> marks_;  // by revision
     std::int64_t bytes_ = 0;
     Revision changes_done_ = 0, events_done_ = 0, audit_done_ = 0;  // trimmed up to here
