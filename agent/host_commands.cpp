@@ -27,7 +27,7 @@ Result<int> doctor(const Words& words, const AgentOptions& options) {
                                    .host_folder = options.host_folder,
                                    .folders = {parent_of(options.state_folder)},
                                    .accelerator = options.accelerator});
-    std::fputs((json ? as_json(findings) + "\n" : as_table(findings)).c_str(), stdout);
+    std::fputs((json ? as_json(findings) : as_table(findings)).c_str(), stdout);
     return exit_status(findings);
 }
 

@@ -109,6 +109,13 @@ std::vector<Finding> judge(const MachineFacts& m) {
     out.push_back(clock_of(m));
     for (const PortFacts& each : m.ports) out.push_back(port_of(each));
     out.push_back(resolver(m));
+    if (!m.nameless.empty())
+        out.push_back(
+            {"own name", Level::warning,
+             fmt::format("/etc/hosts does not have this machine's name: libvirt looks \"{}\" up at each start "
+                         "of a guest, and waits where no name server answers",
+                         m.nameless),
+             fmt::format("echo '127.0.1.1 {}' >>/etc/hosts", m.nameless)});
     leftovers(m, out);
     return out;
 }

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <sstream>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "agent/host/port_owner.hpp"
@@ -54,6 +56,21 @@ bool is_synchronised() {
     timex state{};
     const int answer = ::adjtimex(&state);  // no modes: asks only
     return answer >= 0 && answer != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+}
+
+// The host's own name, unless files alone tell its address.
+std::string name_without_address() {
+    utsname names{};
+    ::uname(&names);
+    const std::string name = names.nodename;
+    const auto says = [](const char* path, std::string_view word) {
+        std::istringstream words(read_file(path, 1 << 20).value_or(""));
+        for (std::string each; words >> each;) {
+            if (each == word) return true;
+        }
+        return false;
+    };
+    return says("/etc/hosts", name) || says("/etc/nsswitch.conf", "myhostname") ? "" : name;
 }
 
 std::vector<std::string> find_resolvers() {
@@ -147,6 +164,7 @@ MachineFacts gather_machine_facts(const DoctorOptions& options) {
     facts.clock_synchronised = is_synchronised();
     for (const int port : options.ports) facts.ports.push_back({port, foreign_owner_of(port)});
     facts.resolvers = find_resolvers();
+    facts.nameless = name_without_address();
     const Owners owners(options.state_folder);
     add_interfaces(owners, facts);
     add_firewalls(owners, facts);

@@ -36,6 +36,7 @@ struct MachineFacts {
     bool clock_synchronised = false;
     std::vector<PortFacts> ports;
     std::vector<std::string> resolvers;
+    std::string nameless;                // this host's own name, where only a name server could know it
     std::vector<std::string> leftovers;  // "bridge axb... of network ..."
 };
 
