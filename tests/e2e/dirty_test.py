@@ -39,7 +39,7 @@ iptables -I FORWARD -o docker0 -j DOCKER
 iptables -I FORWARD -j DOCKER-USER
 """
 # What of others may not change while Axle is there; its own rules are no rules of iptables.
-UNTOUCHED = ("links", "addresses", "routes", "tables", "domains of others")
+UNTOUCHED = ("links", "addresses", "routes", "tables", "domains")
 
 
 def quickstart(cloud, *words, **options):

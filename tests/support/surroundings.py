@@ -16,6 +16,7 @@ def surroundings(host):
     processes = host.run("ps", "-e", "-o", "args=").stdout.splitlines()
     settings = lines(host, "sysctl", "-a", "--pattern", r"^net\.(ipv4|ipv6|bridge)\.")
     rules = host.run("iptables-save").stdout.splitlines() + host.run("ip6tables-save").stdout.splitlines()
+    definitions = lines(host, "sh", "-c", "ls /etc/libvirt/qemu/*.xml /run/libvirt/qemu/*.xml 2>/dev/null")
     return {
         "links": sorted(name for name in (line.split()[0] for line in lines(host, "ip", "-br", "link"))
                         if not OURS.match(name)),
@@ -29,9 +30,8 @@ def surroundings(host):
         "processes": sorted({line.split()[0] for line in processes
                              if re.search("axle|qemu|libvirt|virtlog|dnsmasq", line)}),
         "packages": lines(host, "dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\\n"),
-        "domains": lines(host, "sh", "-c", "ls /etc/libvirt/qemu /run/libvirt/qemu/*.xml 2>/dev/null"),
-        "domains of others": [name for name in lines(host, "ls", "/etc/libvirt/qemu", "/run/libvirt/qemu")
-                              if not name.startswith("axle-")],
+        "domains": [path for path in definitions if "/axle-" not in path],
+        "guests of ours": [path for path in definitions if "/axle-" in path],
         "units": lines(host, "find", "/etc/systemd", "/usr/lib/systemd", "/lib/systemd", "-name", "*axle*"),
         "configuration": lines(host, "sh", "-c", "find /etc -xdev -type f ! -path '/etc/axle/*'"
                                                  " ! -path '/etc/libvirt/*' ! -name '*-' ! -name ld.so.cache"
@@ -39,12 +39,12 @@ def surroundings(host):
     }
 
 
-def check_same(host, before, parts=None, except_packages="none"):
-    """The same as `before`, all of it or the parts named."""
+def check_same(host, before, parts=None, but=(), except_packages="none"):
+    """The same as `before`: all of it, the parts named, or all but some."""
     wait_for("no guest's process is left but those that were there", 20,
              lambda: parts or surroundings(host)["processes"] == before["processes"])
     after = surroundings(host)
     after["packages"] = [line for line in after["packages"] if not line.startswith(except_packages)]
-    for what in parts or before:
+    for what in parts or [part for part in before if part not in but]:
         gone, new = sorted(set(before[what]) - set(after[what])), sorted(set(after[what]) - set(before[what]))
         check(after[what] == before[what], f"{what} changed: gone {gone}, new {new}")

@@ -73,6 +73,7 @@ TEST_CASE("each trouble of a machine is found, told with its cause, and mendable
         {"clock", [](MachineFacts& m) { m.clock_synchronised = false; }, Level::warning, "clock"},
         {"port 7443", [](MachineFacts& m) { m.ports[0].taken_by = "nginx (process 812)"; }, Level::failed, "nginx"},
         {"resolver", [](MachineFacts& m) { m.resolvers = {}; }, Level::warning, "resolv.conf"},
+        {"own name", [](MachineFacts& m) { m.nameless = "h1"; }, Level::warning, "\"h1\""},
         {"leftover", [](MachineFacts& m) { m.leftovers = {"interface axb2"}; }, Level::warning, "axb2"},
     };
     for (const Row& row : rows) {
