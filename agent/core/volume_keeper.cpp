@@ -98,16 +98,18 @@ void StorageKeeper::mark_made(VolumeEntry& volume, const VolumeObservation& seen
 
 // The guest that has it open does it; else the file is made larger. Meanwhile the disk is as good as it was.
 void StorageKeeper::grow(VolumeEntry& volume, const VolumeObservation& seen) {
-    const auto tell = [this, &volume, seen](std::string reason, std::string message) {
+    const auto tell = [this, &volume, seen](const std::string& trouble) {
         VolumeReport report{.state = VolumeState::ready, .size = seen.size, .allocated = seen.allocated};
-        if (!reason.empty())
-            report.conditions.push_back(
-                {.type = "Grown", .status = false, .reason = std::move(reason), .message = std::move(message)});
+        if (!trouble.empty())
+            report.conditions.push_back({.type = "GrowFailed",
+                                         .reason = "Storage",
+                                         .message = fmt::format("it is to have {} bytes and has {}: {}",
+                                                                volume.document.size, seen.size, trouble)});
         set_volume(volume, std::move(report));
     };
     const std::int64_t size = volume.document.size;
     if (std::exchange(volume.asked_to_grow, 0) == size) {
-        tell("NoEffect", "it was reported grown and is as it was; it is tried again");
+        tell("it was reported grown and is as it was; it is tried again");
         return volume.attempt->back_off();
     }
     const auto begin = [&] {
@@ -116,13 +118,13 @@ void StorageKeeper::grow(VolumeEntry& volume, const VolumeObservation& seen) {
                 volume.asked_to_grow = size;
                 return volume.attempt->kick();
             }
-            tell(name_of(grown.error().code), grown.error().message);
+            tell(grown.error().message + (grown.error().hint.empty() ? "" : "; " + grown.error().hint));
             volume.attempt->back_off();
         });
     };
     const VolumeUse use = hooks_.use_of(volume.document.id);
     const PoolEntry* pool = usable_pool(volume.document.pool);
-    tell("Growing", fmt::format("it is being made {} bytes large", size));
+    if (volume.attempt->failures() == 0) tell("");
     if (use.open) return seams_.hypervisor.grow_disk(use.open->vm, use.open->disk, size, begin());
     if (use.held || pool == nullptr) return volume.attempt->look_after(seconds{2});
     seams_.storage.grow_volume(pool->document, volume.document, begin());

@@ -110,6 +110,14 @@ std::string FakeNetwork::broken() const {
                 return fmt::format("{} is twice in network {}", mine, nic.network.str());
         }
     }
+    for (const auto& [id, network] : networks_) {
+        for (const NetworkPeer& peer : network.peers) {
+            for (const std::string& theirs : {peer.mac, peer.address}) {
+                if (!theirs.empty() && !seen[id].insert(theirs).second)
+                    return fmt::format("{} is here and on host {} in network {}", theirs, peer.host, id.str());
+            }
+        }
+    }
     for (const std::string& tap : open_) {
         if (!taps_.contains(tap)) return fmt::format("tap {} is open and was taken away", tap);
     }

@@ -43,8 +43,8 @@ VolumePhase phase_of(VolumeState state) {
 bool says_nothing_new(const Volume& volume, const VolumeReport& report) {
     const VolumeStatus& was = volume.status;
     return (volume.meta.deletion || was.phase == phase_of(report.state)) &&
-           was.made == (was.made || report.state == VolumeState::ready) && was.conditions == report.conditions &&
-           (was.allocated == 0) == (report.allocated == 0) &&
+           was.made == (was.made || report.state == VolumeState::ready) && was.size == report.size &&
+           was.conditions == report.conditions && (was.allocated == 0) == (report.allocated == 0) &&
            std::abs(was.allocated - report.allocated) < kAllocatedStep;
 }
 
