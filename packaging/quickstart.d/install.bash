@@ -9,7 +9,10 @@ install_everything() {
         installed >"$record/packages-before"
         getent group axle >/dev/null || touch "$record/group-is-ours"
     fi
-    if [[ -z $packages ]]; then
+    if [[ -n $packages ]]; then
+        step "Installing what Axle needs"
+        install_missing
+    else
         step "Installing what the build and the guests need"
         install_missing
         step "Building Axle (some minutes the first time)"
@@ -27,10 +30,20 @@ note_packages() { comm -13 "$record/packages-before" <(installed) >"$record/pack
 # apt may not write to a /tmp that isn't open to all.
 apt() { TMPDIR=/var/tmp work "$@"; }
 
+needed() {
+    "$here/list-packages" runtime
+    if [[ $image_source == tiny ]]; then "$here/list-packages" guest; fi
+    if [[ -z $packages ]]; then
+        "$here/list-packages" build
+    else
+        for file in "$packages"/axle_*.deb "$packages"/axle-cli_*.deb; do dpkg-deb -f "$file" Depends; done |
+            tr ',' '\n' | sed 's/[(|].*//; s/ //g; /^axle/d'
+    fi
+}
+
 install_missing() {
-    local lists=(runtime build) missing
-    if [[ $image_source == tiny ]]; then lists+=(guest); fi
-    missing=$(comm -13 <(installed) <(for list in "${lists[@]}"; do "$here/list-packages" "$list"; done | sort -u))
+    local missing
+    missing=$(comm -13 <(installed) <(needed | sort -u))
     if [[ -z $missing ]]; then
         fact "everything is there"
         return

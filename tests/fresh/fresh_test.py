@@ -19,6 +19,7 @@ from surroundings import check_same, surroundings
 
 TAR = sys.argv.pop(1)  # what is left are words that choose cases
 CACHE = Path(os.environ.get("CCACHE_DIR", "/nonexistent"))
+READY = os.environ.get("AXLE_READY_PACKAGES")  # a directory: these instead of the build
 COMMANDS = ("packaging/quickstart", "packaging/quickstart --remove")
 
 
@@ -35,6 +36,9 @@ class Fresh:
                  "CCACHE_NOHASHDIR=1", "sh", "-c", f"cd {self.checkout} && script -qec '{command}' /dev/null"]
         return self.host.run(*words, **options).stdout.replace("\r", "")
 
+    def quickstart(self, **options):
+        return self.shell(COMMANDS[0] + (f" --packages {READY}" if READY else ""), **options)
+
 
 @case("the README names the two commands")
 def named(_):
@@ -47,7 +51,7 @@ def named(_):
 def quickstart(fresh):
     fresh.before = surroundings(fresh.host)
     began = time.monotonic()
-    said = fresh.shell(COMMANDS[0], timeout=5400)
+    said = fresh.quickstart(timeout=5400)
     print(said, flush=True)
     print(f"   {time.monotonic() - began:.0f} s from a plain Debian to a guest that answers", flush=True)
     check("the guest answers at" in said and "Axle is up" in said, "it did not say that the guest answers")
@@ -56,7 +60,7 @@ def quickstart(fresh):
 
 @case("run again, it builds nothing anew and is harmless")
 def again(fresh):
-    said = fresh.shell(COMMANDS[0], timeout=900)
+    said = fresh.quickstart(timeout=900)
     check("everything is there" in said and "Axle is up" in said, f"it said:\n{said}")
 
 
@@ -78,7 +82,7 @@ def make_lab():
     run(["tar", "-C", root, "--exclude=./dev/*", "-xf", TAR], timeout=300)
     run(["git", "clone", "-q", ROOT, checkout])
     host = Host(directory / "h1", 1, None, libvirt=False, own_root=str(root),
-                keep_visible=[checkout, *([CACHE] if CACHE.exists() else [])])
+                keep_visible=[checkout, *(path for path in (CACHE, Path(READY or "/nonexistent")) if path.exists())])
     way_out = None
     try:
         host.start()

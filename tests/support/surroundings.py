@@ -15,7 +15,8 @@ def lines(host, *command):
 def surroundings(host):
     processes = host.run("ps", "-e", "-o", "args=").stdout.splitlines()
     settings = lines(host, "sysctl", "-a", "--pattern", r"^net\.(ipv4|ipv6|bridge)\.")
-    rules = host.run("iptables-save").stdout.splitlines() + host.run("ip6tables-save").stdout.splitlines()
+    rules = [line for family in ("iptables-save", "ip6tables-save")
+             for line in host.run(family, check=False).stdout.splitlines()]
     definitions = lines(host, "sh", "-c", "ls /etc/libvirt/qemu/*.xml /run/libvirt/qemu/*.xml 2>/dev/null")
     return {
         "links": sorted(name for name in (line.split()[0] for line in lines(host, "ip", "-br", "link"))
