@@ -122,7 +122,8 @@ unneeded_packages() {
     here_now=$(apt-mark showmanual)
     # shellcheck disable=SC2086
     apt-mark auto $came >>"$log" 2>&1
-    removable=$(apt-get -s autoremove 2>/dev/null | sed -n 's/^Remv \([^ :]*\).*/\1/p' | sort -u)
+    removable=$(apt-get -s -o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false \
+        autoremove 2>/dev/null | sed -n 's/^Remv \([^ :]*\).*/\1/p' | sort -u)
     # What only looked unneeded but had been chosen by hand, and is not ours to judge, is marked as it was.
     # shellcheck disable=SC2086
     apt-mark manual $here_now >>"$log" 2>&1

@@ -55,7 +55,7 @@ def quickstart(fresh):
     print(said, flush=True)
     print(f"   {time.monotonic() - began:.0f} s from a plain Debian to a guest that answers", flush=True)
     check("the guest answers at" in said and "Axle is up" in said, "it did not say that the guest answers")
-    check_equal(fresh.shell("axle ssh first -- hostname", timeout=60).strip(), "first", "host name by axle ssh")
+    check_equal(fresh.shell("axle ssh first -- hostname", timeout=60).split()[-1], "first", "host name by axle ssh")
 
 
 @case("run again, it builds nothing anew and is harmless")
@@ -70,7 +70,9 @@ def remove(fresh):
     check("Axle is gone" in said, f"it said:\n{said}")
     check_same(fresh.host, fresh.before, but=["configuration", "packages"])
     left = set(surroundings(fresh.host)["packages"]) - set(fresh.before["packages"])
-    check_equal(sorted(left), [], "packages left")
+    # Its log directory is a mount point in a private host, so dpkg can't purge it.
+    left = sorted(line for line in left if not line.startswith("config-files libvirt-daemon-system "))
+    check_equal(left, [], "packages left")
 
 
 @contextlib.contextmanager
