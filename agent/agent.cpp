@@ -16,14 +16,15 @@
 #include "agent/state/directory_state_files.hpp"
 #include "agent/storage/directory_storage.hpp"
 #include "common/base/file.hpp"
+#include "common/base/now.hpp"
 #include "common/loop/random.hpp"
 #include "common/loop/workers.hpp"
 
 namespace axle {
-namespace {
+namespace {}  // namespace
 
-// The host's id is made once, at the first start, and stays whatever the host's name or address becomes.
-Result<HostId> host_id(const AgentOptions& options, Random& random, WallTime now) {
+Result<HostId> host_id_of(const AgentOptions& options) {
+    SystemRandom random;
     const std::string path = options.state_folder + "/host-id";
     const auto text = read_file(path, 128);
     if (text) {
@@ -34,10 +35,12 @@ Result<HostId> host_id(const AgentOptions& options, Random& random, WallTime now
         return HostId{*id};
     }
     if (text.error().code != Code::not_found) return fail(text.error());
-    const HostId id{Uuid::make_v7(now, random)};
+    const HostId id{Uuid::make_v7(wall_now(), random)};
     TRY_VOID(write_file_durably(path, id.str() + "\n", 0644));
     return id;
 }
+
+namespace {
 
 // QEMU makes its VNC socket itself, as its own user.
 Result<> make_run_folder(const std::string& path, const std::optional<QemuUser>& user) {
@@ -89,11 +92,12 @@ Result<> Agent::Parts::build() {
         TRY_VOID(make_directories(folder, 0711));
     const auto qemu = find_qemu_user();
     TRY_VOID(make_run_folder(options.run_folder, qemu));
-    TRY(id, host_id(options, random, core_loop.wall()));
+    TRY(id, host_id_of(options));
     const AgentIdentity identity{.cluster = options.cluster,
                                  .host = id,
                                  .boot_id = read_boot_id(),
                                  .version = AXLE_VERSION,
+                                 .instance = fmt::format("{:016x}", random.next()),
                                  .log_folder = options.log_folder,
                                  .run_folder = options.run_folder};
     files = std::make_unique<DirectoryStateFiles>(
@@ -108,9 +112,9 @@ Result<> Agent::Parts::build() {
         [this](const std::string& lane, std::function<void()> job) {
             return workers.submit("storage " + lane, std::move(job));
         },
-        DirectoryStorageOptions{
-            .seeds_directory = options.seeds_folder,
-            .pool = {.guests = qemu ? std::optional(FileOwner{qemu->uid, qemu->gid}) : std::nullopt}});
+        DirectoryStorageOptions{.seeds_directory = options.seeds_folder,
+                                .pool = {.guests = qemu ? std::optional(FileOwner{qemu->uid, qemu->gid}) : std::nullopt,
+                                         .fetch = options.fetch_image}});
     network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.host_folder}, io, workers, core_loop);
     probe = std::make_unique<SerialProbe>([identity](VmId vm) { return serial_log_path(identity, vm); }, workers,
                                           core_loop);
@@ -177,6 +181,34 @@ Result<> Agent::host_going_down(milliseconds limit) {
 }
 Result<> Agent::host_stays_up() {
     return parts_->ask([this](Done done) { parts_->core->host_stays_up(std::move(done)); });
+}
+std::vector<Agent::LocalVm> Agent::local_vms() {
+    std::vector<LocalVm> out;
+    parts_->core_loop.call([&] {
+        for (const VmKeeper::Kept& vm : parts_->core->vms().kept())
+            out.push_back({vm.id.str(), vm.name, text_of(vm.state), text_of(vm.power), vm.waits, vm.cpus, vm.memory,
+                           parts_->core->console_of(vm.id)});
+    });
+    return out;
+}
+Result<> Agent::set_power(const std::string& name, Power power, bool force) {
+    return parts_->ask([=, this](Done done) { parts_->core->set_power(name, power, force, std::move(done)); });
+}
+Result<std::string> Agent::console_of(const std::string& name) {
+    Result<std::string> out;
+    parts_->core_loop.call([&] {
+        const auto vm = parts_->core->find_vm(name);
+        if (vm)
+            out = parts_->core->console_of(*vm);
+        else
+            out = fail(vm.error());
+    });
+    return out;
+}
+void Agent::set_underlay(std::string address) {
+    parts_->core_loop.post([parts = parts_.get(), address = std::move(address)] {
+        if (parts->core) parts->core->set_underlay(address);
+    });
 }
 Result<> Agent::remove_furniture() {
     return parts_->ask([this](Done done) { parts_->network->remove_all(std::move(done)); });

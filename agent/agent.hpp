@@ -3,7 +3,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "agent/storage/image_source.hpp"
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/channel/messages.hpp"
@@ -22,7 +24,11 @@ struct AgentOptions {
     std::string libvirt_definitions = "/etc/libvirt/qemu";
     std::optional<Accelerator> accelerator = {};  // the configuration's word; nullopt: what the machine has
     std::int64_t reserve_bytes = 16 << 20;
+    ImageFetcher fetch_image = {};  // of images that lie elsewhere
 };
+
+// Made once, at the first start, and durable: it stays whatever the host's name or address becomes.
+Result<HostId> host_id_of(const AgentOptions& options);
 
 // True if an agent's durable state lies there: then no new cluster is founded beside it.
 bool agent_state_is_there(const AgentOptions& options);
@@ -41,6 +47,17 @@ class Agent {
     // Any thread; blocks until the guests are off or the limit has passed.
     Result<> host_going_down(milliseconds limit);
     Result<> host_stays_up();
+    // Any thread: under which address the other hosts reach this one, as the connection to the orchestrator shows it.
+    void set_underlay(std::string address);
+    // For root on this host, any thread; each blocks shortly. See AgentCore.
+    struct LocalVm {
+        std::string id, name, state, power, waits;
+        std::int64_t cpus = 0, memory = 0;
+        std::string console;  // unix socket of its serial line
+    };
+    std::vector<LocalVm> local_vms();
+    Result<> set_power(const std::string& name, Power power, bool force);
+    Result<std::string> console_of(const std::string& name);
     // Any thread; blocks. Takes away all that bears our mark on this host's network, and restores its settings.
     Result<> remove_furniture();
 

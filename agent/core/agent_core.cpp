@@ -189,10 +189,12 @@ void AgentCore::send_hello() {
     Hello hello{.cluster = identity_.cluster,
                 .host = identity_.host,
                 .boot_id = identity_.boot_id,
+                .instance = identity_.instance,
                 .version = identity_.version,
                 .connection = connection_,
                 .highest_revision = ledger_.seen().revision,
                 .highest_incarnation = ledger_.seen().incarnation,
+                .seal = ledger_.seen().seal,
                 .facts = facts_.facts()};
     for (const auto& [key, record] : ledger_.documents()) {
         if (record.verdict == Verdict::gone) continue;
@@ -219,6 +221,31 @@ void AgentCore::on_message(const Message& message) {
     const bool stream = std::holds_alternative<StreamOpen>(message) || std::holds_alternative<StreamData>(message) ||
                         std::holds_alternative<StreamClose>(message);
     if (stream && on_stream_) on_stream_(message);
+}
+
+// ---- root on this host
+
+Result<VmId> AgentCore::find_vm(const std::string& name) const {
+    const auto id = Uuid::parse(name);
+    std::vector<VmKeeper::Kept> found = vms_.kept();
+    std::erase_if(found, [&](const VmKeeper::Kept& vm) {
+        return id ? Uuid{vm.id} != *id : vm.name != name && !vm.name.ends_with("/" + name);
+    });
+    if (found.size() == 1) return found.front().id;
+    return fail(error(found.empty() ? Code::not_found : Code::conflict, "{} guests on this host are called \"{}\"",
+                      found.size(), name)
+                    .with_hint(found.empty() ? "axle-agent vm list shows those that are here"
+                                             : "name it with its project: PROJECT/NAME"));
+}
+
+void AgentCore::set_power(const std::string& name, Power power, bool force, Done done) {
+    if (greeted_)
+        return done(
+            fail(error(Code::conflict, "the orchestrator is connected: it decides what runs here")
+                     .with_hint(fmt::format("axle vm {} {}", power == Power::running ? "start" : "stop", name))));
+    const auto vm = find_vm(name);
+    if (!vm) return done(fail(vm.error()));
+    vms_.wish(*vm, power, force, std::move(done));
 }
 
 // ---- the host goes down

@@ -50,7 +50,14 @@ class AgentCore {
     const Ledger& ledger() const { return ledger_; }
     const VmKeeper& vms() const { return vms_; }
     const HostFacts& facts() const { return facts_.facts(); }
+    void set_underlay(std::string address) { facts_.set_underlay(std::move(address)); }
     void resync();
+
+    // For root on this host (DESIGN 8): `name` is a guest's id, its name, or project/name. With an orchestrator
+    // connected nothing is changed here: it is asked for there.
+    void set_power(const std::string& name, Power power, bool force, Done done);
+    Result<VmId> find_vm(const std::string& name) const;
+    std::string console_of(VmId vm) const { return console_socket_path(identity_, vm); }
 
     static constexpr milliseconds kResync{60'000};
     static constexpr milliseconds kHeartbeat{10'000};

@@ -61,6 +61,7 @@ void FactsKeeper::ask_domains(HostFacts facts) {
 }
 
 void FactsKeeper::finish(HostFacts facts) {
+    if (!underlay_.empty()) facts.underlay = underlay_;
     for (Condition& condition : hooks_.conditions()) facts.conditions.push_back(std::move(condition));
     keep_since(facts_.conditions, facts.conditions, seams_.clock.wall());
     std::string text = to_json_text(facts);

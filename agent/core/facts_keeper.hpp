@@ -20,6 +20,10 @@ class FactsKeeper {
     FactsKeeper(const Seams& seams, const AgentIdentity& identity, Hooks hooks);
 
     void gather() { attempt_.kick(); }
+    void set_underlay(std::string address) {
+        underlay_ = std::move(address);
+        gather();
+    }
     bool known() const { return known_; }
     const HostFacts& facts() const { return facts_; }
 
@@ -32,7 +36,7 @@ class FactsKeeper {
     AgentIdentity identity_;
     Hooks hooks_;
     HostFacts facts_;
-    std::string text_;
+    std::string text_, underlay_;
     bool known_ = false;
     Attempt attempt_;
 };

@@ -50,6 +50,8 @@ void Ledger::take(const StateFile& file) {
         documents_[record->key()] = std::move(*record);
     } else if (folder == "runs") {
         read(RunRecord{}, [this](RunRecord run) { runs_[run.vm] = std::move(run); });
+    } else if (folder == "local") {
+        read(LocalRecord{}, [this](LocalRecord local) { locals_[local.vm] = std::move(local); });
     } else if (folder == "made") {
         read(Mark{}, [this](Mark mark) { made_.insert(VolumeId{mark.id}); });
     } else if (folder == "known") {
@@ -73,6 +75,11 @@ const DocumentRecord* Ledger::document(const DocumentKey& key) const {
 RunRecord Ledger::run(VmId vm) const {
     auto it = runs_.find(vm);
     return it == runs_.end() ? RunRecord{.vm = vm} : it->second;
+}
+
+const LocalRecord* Ledger::local(VmId vm) const {
+    auto it = locals_.find(vm);
+    return it == locals_.end() ? nullptr : &it->second;
 }
 
 void Ledger::write(std::string name, std::string content, std::function<void()> apply, Done done) {
@@ -118,6 +125,12 @@ void Ledger::put(RunRecord record, Done done) {
         std::move(done));
 }
 
+void Ledger::put(LocalRecord record, Done done) {
+    write(
+        "local/" + record.vm.str(), to_json_text(record), [this, record] { locals_[record.vm] = record; },
+        std::move(done));
+}
+
 void Ledger::put(TaskRecord record, Done done) {
     write(
         "tasks/" + record.id.str(), to_json_text(record), [this, record] { tasks_[record.id] = record; },
@@ -157,6 +170,10 @@ void Ledger::forget_document(const DocumentKey& key) {
 
 void Ledger::forget_run(VmId vm) {
     if (runs_.erase(vm) > 0) remove("runs/" + vm.str());
+}
+
+void Ledger::forget_local(VmId vm) {
+    if (locals_.erase(vm) > 0) remove("local/" + vm.str());
 }
 
 void Ledger::forget_made(VolumeId volume) {

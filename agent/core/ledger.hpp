@@ -26,6 +26,7 @@ class Ledger {
     const DocumentRecord* document(const DocumentKey& key) const;
     const std::map<TaskId, TaskRecord>& tasks() const { return tasks_; }
     RunRecord run(VmId vm) const;
+    const LocalRecord* local(VmId vm) const;
     const SeenRecord& seen() const { return seen_; }
     std::uint64_t connection() const { return connection_.number; }
     const std::string& going_down_boot() const { return going_down_.boot_id; }
@@ -38,6 +39,7 @@ class Ledger {
     // A write of this document is on its way: what would end it must wait and look again when it is applied.
     bool writing(const DocumentKey& key) const { return writing_.contains(key); }
     void put(RunRecord record, Done done);
+    void put(LocalRecord record, Done done);
     void put(TaskRecord record, Done done);
     void put(SeenRecord record, Done done);
     void put(ConnectionRecord record, Done done);
@@ -47,6 +49,7 @@ class Ledger {
     // What is forgotten again can be found out anew or no longer matters; the answer isn't waited for.
     void forget_document(const DocumentKey& key);
     void forget_run(VmId vm);
+    void forget_local(VmId vm);
     void forget_made(VolumeId volume);
     void forget_known(PoolId pool);
     void forget_task(TaskId task);
@@ -62,6 +65,7 @@ class Ledger {
     StateFiles& files_;
     std::map<DocumentKey, DocumentRecord> documents_;
     std::map<VmId, RunRecord> runs_;
+    std::map<VmId, LocalRecord> locals_;
     std::map<TaskId, TaskRecord> tasks_;
     std::set<VolumeId> made_;
     std::set<PoolId> known_;

@@ -2,6 +2,7 @@
 //
 //   desired/<kind>-<id>   line 1: DocumentRecord; the rest: the document as the orchestrator gave it
 //   runs/<vm>             RunRecord: how the last run of a guest stands or ended
+//   local/<vm>            LocalRecord: what a person asked of this agent itself, with the orchestrator away
 //   made/<volume>         Mark: this volume was made here once
 //   known/<pool>          Mark: this pool was usable here once
 //   tasks/<task>          TaskRecord: an action that began, and how it ended
@@ -76,6 +77,21 @@ void describe(RunRecord& v, V&& field) {
     field("stoppingUntilMs", v.stopping_until_ms, {});
 }
 
+// Laid over the document of this epoch and generation, and over no other.
+struct LocalRecord {
+    VmId vm;
+    Epoch epoch;
+    LocalWish wish;
+    bool force = false;  // a stop that asks the guest nothing
+};
+template <class V>
+void describe(LocalRecord& v, V&& field) {
+    field("vm", v.vm, {});
+    field("epoch", v.epoch, {});
+    field("wish", v.wish, {});
+    field("force", v.force, {});
+}
+
 struct Mark {
     Uuid id{};
 };
@@ -108,12 +124,14 @@ struct SeenRecord {
     std::uint64_t revision = 0;
     std::uint64_t incarnation = 0;
     std::string run_id;  // of that incarnation
+    std::string seal;    // the orchestrator's, over the two numbers: told again in hello
 };
 template <class V>
 void describe(SeenRecord& v, V&& field) {
     field("revision", v.revision, {});
     field("incarnation", v.incarnation, {});
     field("runId", v.run_id, {});
+    field("seal", v.seal, {});
 }
 
 // Number of the last connection to an orchestrator; each has a higher one.

@@ -48,8 +48,9 @@ struct AgentIdentity {
     HostId host;
     std::string boot_id;  // /proc/sys/kernel/random/boot_id
     std::string version;
-    std::string log_folder;  // serial logs
-    std::string run_folder;  // console and VNC sockets
+    std::string instance = {};  // of this run of the agent; see Hello
+    std::string log_folder;     // serial logs
+    std::string run_folder;     // console and VNC sockets
 };
 
 inline std::string serial_log_path(const AgentIdentity& agent, VmId vm) {

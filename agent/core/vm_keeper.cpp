@@ -35,6 +35,7 @@ void VmKeeper::apply(const DocumentRecord& record) {
         auto read = from_json_text<VmDocument>(record.content);
         if (!read) return seams_.log(log::Level::error, "vm document: " + read.error().message);
         document = std::move(*read);
+        if (record.verdict == Verdict::keep) lay_over(*document);
     }
     Entry& vm = make_entry(VmId{record.id});
     const bool other = !vm.document || !document || vm.document->generation != document->generation ||
@@ -375,6 +376,7 @@ void VmKeeper::update_report(Entry& vm) {
     const bool stuck = keeps && memory.stop_expired && is_on(vm.seen.state);
     report.settled = keeps && vm.looked && vm.decision.step == Step::none && !vm.trouble && !stuck;
     report.needs_reboot = needs_reboot(vm);
+    if (const LocalRecord* local = keep_.ledger.local(vm.id)) report.local = local->wish;
     if (vm.trouble) report.conditions.push_back(*vm.trouble);
     if (vm.decision.step == Step::wait) {
         const bool loop = vm.decision.reason == "CrashLoop";

@@ -43,6 +43,18 @@ class VmKeeper {
     void apply(const DocumentRecord& record);  // a durable vm document: keep or release
     void confirm(VmId vm, Epoch epoch);
     void hint(const DomainHint& hint);
+    // What a person on this host asks for. It is laid over the document until that has another generation; the rules of
+    // epochs hold as for any start. Durable before it is done. Answers when it is durable.
+    void wish(VmId vm, Power power, bool force, Done done);
+    struct Kept {
+        VmId id;
+        std::string name;  // project/name
+        DomainState state = DomainState::absent;
+        Power power = Power::running;  // as it is wished
+        std::int64_t cpus = 0, memory = 0;
+        std::string waits;  // for what, if it does
+    };
+    std::vector<Kept> kept() const;
     void kick_waiting();  // something that guests wait for may have come
     void kick_all();
     void resync();
@@ -100,6 +112,7 @@ class VmKeeper {
     };
 
     Entry& make_entry(VmId id);
+    void lay_over(VmDocument& document);
     void look(Entry& vm);
     void on_observed(Entry& vm, Result<DomainObservation> seen);
     void note(Entry& vm, DomainObservation seen);

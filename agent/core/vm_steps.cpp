@@ -290,6 +290,7 @@ void VmKeeper::erase(Entry& vm) {
     give_slot(vm);
     const VmId id = vm.id;
     keep_.ledger.forget_run(id);
+    keep_.ledger.forget_local(id);
     keep_.reporter.gone({DocumentKind::vm, id}, vm.epoch);
     std::erase_if(holders_, [&](const auto& held) { return held.second == id; });
     vms_.erase(id);

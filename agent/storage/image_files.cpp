@@ -10,6 +10,7 @@
 #include "agent/storage/pool_directory.hpp"
 #include "common/base/digest.hpp"
 #include "common/base/ensure.hpp"
+#include "common/base/file.hpp"
 #include "common/base/io.hpp"
 #include "common/base/new_file.hpp"
 #include "common/base/now.hpp"
@@ -99,6 +100,40 @@ Result<> fetch_from_path(const PoolDocument& pool, const ImageDocument& image, c
     return file.publish();
 }
 
+// What came of an image is kept until all of it is there: a connection that breaks, or an agent that is killed, costs
+// no byte twice. Before it gets its name all of it is read and compared with the digest.
+Result<> fetch_from_elsewhere(const PoolDocument& pool, const ImageDocument& image, const PoolSettings& settings,
+                              const std::function<void(std::int64_t)>& tell) {
+    if (!settings.fetch || !image.source.starts_with("orchestrator:"))
+        return fail(error(Code::unavailable, "image {}: this agent can't fetch from \"{}\"", image.digest, image.source)
+                        .with_hint("upgrade the agent"));
+    TRY(free, free_space(pool));
+    const std::string partial = partial_path(pool, image.digest);
+    struct stat st {};
+    std::int64_t have = ::stat(partial.c_str(), &st) == 0 ? st.st_size : 0;
+    if (image.size != 0 && have > image.size) have = 0;
+    if (free < image.size - have + settings.least_free)
+        return fail(no_space(pool, image.size - have, free, settings.least_free));
+    TRY_VOID(settings.fetch({.digest = image.digest, .path = partial, .have = have, .progress = tell}));
+    const Fd file(::open(partial.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) return fail(system_error("open " + partial, errno));
+    Digest digest;
+    TRY_VOID(read_through(file.get(), partial, [&](std::string_view piece) -> Result<> {
+        digest.update(piece);
+        return {};
+    }));
+    if (auto right = check_digest(image, digest.finish_hex()); !right) {
+        TRY_VOID(remove_file_durably(partial));
+        return right;
+    }
+    if (::fchmod(file.get(), 0444) != 0) return fail(system_error("protect " + partial, errno));
+    TRY_VOID(sync_file(partial));
+    KILL_POINT("image.fetched");
+    const std::string path = image_path(pool, image.digest);
+    if (::rename(partial.c_str(), path.c_str()) != 0) return fail(system_error("name " + path, errno));
+    return sync_directory(images_directory(pool));
+}
+
 // One that is there was verified before it got its name; its size tells whether somebody truncated it.
 Result<bool> is_there(const PoolDocument& pool, const ImageDocument& image) {
     const std::string path = image_path(pool, image.digest);
@@ -123,9 +158,7 @@ Result<> fetch_image_file(const PoolDocument& pool, const ImageDocument& image, 
     if (!is_digest(image.digest)) return fail(Code::invalid, "\"{}\" is no sha256 digest of an image", image.digest);
     TRY(there, is_there(pool, image));
     if (there) return {};
-    if (!image.source.starts_with('/'))
-        return fail(error(Code::unavailable, "image {}: \"{}\" is no path on this machine", image.digest, image.source)
-                        .with_hint("this agent takes images from its own machine only"));
+    if (!image.source.starts_with('/')) return fetch_from_elsewhere(pool, image, settings, tell);
     Progress progress(tell);
     auto fetched = fetch_from_path(pool, image, settings, progress);
     if (!fetched && fetched.error().code == Code::conflict) return {};  // another way was faster
@@ -144,6 +177,7 @@ Result<> remove_image_file(const PoolDocument& pool, const std::string& digest) 
         if (!header || header->backing_file.find(digest) != std::string::npos)
             return fail(Code::conflict, "image {} is in use by volume {}", digest, id.str());
     }
+    TRY_VOID(remove_file_durably(partial_path(pool, digest)));
     return remove_file_durably(image_path(pool, digest));
 }
 

@@ -18,6 +18,9 @@ std::string volumes_directory(const PoolDocument& pool) {
 std::string image_path(const PoolDocument& pool, const std::string& digest) {
     return images_directory(pool) + "/" + digest + ".qcow2";
 }
+std::string partial_path(const PoolDocument& pool, const std::string& digest) {
+    return images_directory(pool) + "/" + digest + ".partial";
+}
 std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) {
     return fmt::format("{}/{}.{}", volumes_directory(pool), volume.id.str(),
                        volume.format == DiskFormat::raw ? "raw" : "qcow2");

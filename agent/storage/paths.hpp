@@ -2,6 +2,7 @@
 //
 //   <pool>/axle-pool.json            whose pool this is: {"cluster": ..., "pool": ...}
 //   <pool>/images/<digest>.qcow2     0444, content-addressed, never changed
+//   <pool>/images/<digest>.partial   what has come of one that is being fetched; gone on with
 //   <pool>/volumes/<id>.qcow2|.raw   a volume
 //   <any of these>.<tag>.new         being made by the agent with this tag; swept at its start
 #pragma once
@@ -18,6 +19,7 @@ std::string pool_id_path(const PoolDocument& pool);
 std::string images_directory(const PoolDocument& pool);
 std::string volumes_directory(const PoolDocument& pool);
 std::string image_path(const PoolDocument& pool, const std::string& digest);
+std::string partial_path(const PoolDocument& pool, const std::string& digest);
 std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume);
 
 bool is_digest(std::string_view text);  // 64 lower-case hexadecimal digits

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/storage/image_source.hpp"
 #include "agent/storage/storage.hpp"
 
 namespace axle {
@@ -19,6 +20,7 @@ struct PoolSettings {
     std::int64_t least_free = std::int64_t{64} << 20;  // bytes of a pool that new files leave free
     // QEMU's user: has volumes and seeds from their first instant on. Nobody else changes owners (domain_xml.cpp).
     std::optional<FileOwner> guests = std::nullopt;
+    ImageFetcher fetch = {};  // of images that lie elsewhere
 };
 
 Result<PoolObservation> open_pool_directory(const PoolDocument& pool, bool known);

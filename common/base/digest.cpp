@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "common/base/ensure.hpp"
 
@@ -51,6 +52,15 @@ std::string hex(std::string_view raw) {
 
 std::string sha256_hex(std::string_view data) {
     return hex(sha256(data));
+}
+
+std::string hmac_sha256_hex(std::string_view key, std::string_view data) {
+    unsigned char raw[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    const auto* const made = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                                  reinterpret_cast<const unsigned char*>(data.data()), data.size(), raw, &size);
+    ENSURE(made != nullptr, "OpenSSL has SHA-256");
+    return hex({reinterpret_cast<const char*>(raw), size});
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {

@@ -9,6 +9,7 @@ namespace axle {
 std::string sha256(std::string_view data);      // 32 raw bytes
 std::string hex(std::string_view raw);          // lower case
 std::string sha256_hex(std::string_view data);  // 64 characters
+std::string hmac_sha256_hex(std::string_view key, std::string_view data);
 
 // A hash over data that comes in pieces. kind: "sha256" or "sha512".
 class Digest {

@@ -34,6 +34,14 @@ constexpr const char* type_name() {
         return "stream-data";
     else if constexpr (std::same_as<T, StreamClose>)
         return "stream-close";
+    else if constexpr (std::same_as<T, Welcome>)
+        return "welcome";
+    else if constexpr (std::same_as<T, CertificateRequest>)
+        return "certificate-request";
+    else if constexpr (std::same_as<T, CertificateGrant>)
+        return "certificate-grant";
+    else if constexpr (std::same_as<T, Bye>)
+        return "bye";
 }
 
 template <typename T>

@@ -84,7 +84,9 @@ struct ImageDocument {
     std::string digest;     // sha256 of the file, hex
     std::int64_t size = 0;  // bytes of the file
     std::int64_t virtual_size = 0;
-    std::string source;  // absolute path on this machine (all-in-one), or https URL on the orchestrator
+    // Absolute path on this machine (all-in-one), or "orchestrator:DIGEST": to be asked for where the agent's channel
+    // leads to.
+    std::string source;
 };
 template <class V>
 void describe(ImageDocument& v, V&& field) {

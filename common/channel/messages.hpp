@@ -19,16 +19,42 @@ struct HeldDocument {
     std::string hash;  // of the content, as the orchestrator gave it
     Epoch epoch;
 };
+// Both sides tell the oldest and the newest protocol that they speak; the newest that both know is spoken. It is raised
+// only by what the other side could not ignore; everything else is a new field, message or feature.
+constexpr std::int64_t kProtocol = 1, kProtocolOldest = 1;
 struct Hello {
+    std::int64_t protocol = 1, protocol_oldest = 1;
+    std::vector<std::string> features;  // of the agent, beyond the protocol
     std::string cluster;
     HostId host;
     std::string boot_id;
+    std::string instance;  // drawn at each start of the agent: two of them under one host id are told apart
     std::string version;
     std::uint64_t connection = 0;  // counts up on this host; tasks are taken only on the newest
     std::uint64_t highest_revision = 0;
     std::uint64_t highest_incarnation = 0;
+    std::string seal;  // that came with them: only revisions that an orchestrator of this cluster gave count
     std::vector<HeldDocument> documents;
     HostFacts facts;
+};
+// The orchestrator's answer to hello.
+struct Welcome {
+    std::int64_t protocol = 1, protocol_oldest = 1;
+    std::vector<std::string> features;
+    std::string version;
+    std::string host;  // name of the host here
+};
+// The agent's key is renewed: a signing request (PEM), answered with a certificate and its authority, or with why not.
+struct CertificateRequest {
+    std::string request;
+};
+struct CertificateGrant {
+    std::string certificate;
+    std::string error;
+};
+// Before an end closes the connection: why, at full length (a WebSocket's close frame has room for 123 bytes).
+struct Bye {
+    std::string why;
 };
 // One document to keep. content: JSON of the document struct of this kind.
 struct Put {
@@ -62,6 +88,7 @@ struct Desired {
     std::uint64_t incarnation = 0;
     std::string run_id;
     std::uint64_t revision = 0;  // what the agent has after taking this message
+    std::string seal;            // over incarnation and revision; told again in hello
     std::vector<Put> puts;
     std::vector<Release> releases;
     std::vector<Destroy> destroys;
@@ -135,8 +162,8 @@ struct StreamClose {
     std::string error;  // empty: a clean end
 };
 
-using Message =
-    std::variant<Hello, Desired, Status, Facts, Heartbeat, TaskOrder, TaskNews, StreamOpen, StreamData, StreamClose>;
+using Message = std::variant<Hello, Desired, Status, Facts, Heartbeat, TaskOrder, TaskNews, StreamOpen, StreamData,
+                             StreamClose, Welcome, CertificateRequest, CertificateGrant, Bye>;
 
 std::string encode(const Message& message);
 // nullopt: a type that this release does not know (ignored). Error: malformed or over the limits.
@@ -162,15 +189,41 @@ void describe(HeldDocument& v, V&& field) {
 }
 template <class V>
 void describe(Hello& v, V&& field) {
+    field("protocol", v.protocol, {});
+    field("protocolOldest", v.protocol_oldest, {});
+    field("features", v.features, {});
     field("cluster", v.cluster, {});
     field("host", v.host, {});
     field("bootId", v.boot_id, {});
+    field("instance", v.instance, {});
     field("version", v.version, {});
     field("connection", v.connection, {});
     field("highestRevision", v.highest_revision, {});
     field("highestIncarnation", v.highest_incarnation, {});
+    field("seal", v.seal, {});
     field("documents", v.documents, {});
     field("facts", v.facts, {});
+}
+template <class V>
+void describe(Welcome& v, V&& field) {
+    field("protocol", v.protocol, {});
+    field("protocolOldest", v.protocol_oldest, {});
+    field("features", v.features, {});
+    field("version", v.version, {});
+    field("host", v.host, {});
+}
+template <class V>
+void describe(CertificateRequest& v, V&& field) {
+    field("request", v.request, {.format = Format::multiline});
+}
+template <class V>
+void describe(CertificateGrant& v, V&& field) {
+    field("certificate", v.certificate, {.format = Format::multiline});
+    field("error", v.error, {});
+}
+template <class V>
+void describe(Bye& v, V&& field) {
+    field("why", v.why, {.format = Format::multiline});
 }
 template <class V>
 void describe(Put& v, V&& field) {
@@ -204,6 +257,7 @@ void describe(Desired& v, V&& field) {
     field("incarnation", v.incarnation, {});
     field("runId", v.run_id, {});
     field("revision", v.revision, {});
+    field("seal", v.seal, {});
     field("puts", v.puts, {});
     field("releases", v.releases, {});
     field("destroys", v.destroys, {});

@@ -1,6 +1,7 @@
 // What an agent tells of its host: facts, load, and the status of each document that it holds (DESIGN 7).
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,23 @@ constexpr EnumNames<RunEnd, 8> names(RunEnd) {
              {RunEnd::unknown, "unknown"}}};
 }
 
+// What a person asked of the agent itself, with no orchestrator there. It holds until the spec has another generation,
+// and is taken over into it where it has not.
+struct LocalWish {
+    Power power = Power::running;
+    std::int64_t generation = 0;    // of the spec that it changes
+    std::int64_t start_serial = 0;  // that it counts as
+    std::string at;                 // RFC 3339
+    bool operator==(const LocalWish&) const = default;
+};
+template <class V>
+void describe(LocalWish& v, V&& field) {
+    field("power", v.power, {.doc = "What was asked for."});
+    field("generation", v.generation, {.doc = "Generation of the spec that it changes."});
+    field("startSerial", v.start_serial, {.doc = "Serial of that start."});
+    field("at", v.at, {.doc = "When.", .unit = Unit::time});
+}
+
 struct VmReport {
     DomainState state = DomainState::absent;
     std::int64_t generation = 0;                // of the document that this answers
@@ -57,6 +75,7 @@ struct VmReport {
     bool needs_reboot = false;                  // the running guest differs from the document
     std::int64_t restarts = 0;                  // crashes since the last start by a person
     std::map<std::string, std::string> stages;  // nic -> "firmware", "kernel", "dhcp-asked", "dhcp-answered"
+    std::optional<LocalWish> local;
     std::vector<Condition> conditions;
     bool operator==(const VmReport&) const = default;
 };
@@ -70,6 +89,7 @@ void describe(VmReport& v, V&& field) {
     field("needsReboot", v.needs_reboot, {});
     field("restarts", v.restarts, {});
     field("stages", v.stages, {});
+    field("local", v.local, {});
     field("conditions", v.conditions, {});
 }
 

@@ -29,6 +29,10 @@ struct ClientOptions {
     // don't matter) or of a CA in the chain that it sends (then they do).
     std::string authority = {};
     std::string fingerprint = {};
+    // Instead of the endpoint's name, what the server's certificate must stand for (CertificateWish::uris). With
+    // `authority`, or with `fingerprint` of a CA.
+    std::string expected_uri = {};
+    bool tls13_only = false;
     std::string certificate = {}, key = {};  // PEM text of our own, for mutual TLS; empty: none
     std::string token = {};                  // sent as Authorization: Bearer
     milliseconds connect_time{10'000};

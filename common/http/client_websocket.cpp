@@ -121,7 +121,8 @@ Result<WebSocketClient> open_websocket(const ClientOptions& options, std::string
     if (answer.status != 101) {
         std::string detail =
             fmt::format("the server refused the WebSocket with {} {}", answer.status, reason_phrase(answer.status));
-        if (wire.fill(milliseconds{1000}) && !wire.in.empty()) detail += ": " + wire.in;
+        if (wire.in.empty()) (void)wire.fill(milliseconds{1000});
+        if (!wire.in.empty()) detail += ": " + wire.in;
         return fail(error(answer.status == 404 ? Code::not_found : Code::unavailable, "{}", detail)
                         .with_reason(fmt::format("http-{}", answer.status)));
     }

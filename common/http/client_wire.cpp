@@ -1,5 +1,6 @@
 #include "common/http/client_wire.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -14,6 +15,9 @@
 #include <openssl/x509v3.h>
 
 #include "common/base/digest.hpp"
+#include "common/base/now.hpp"
+#include "common/base/units.hpp"
+#include "common/http/tls.hpp"
 
 namespace axle::http {
 
@@ -98,7 +102,7 @@ static Result<Transport> open_transport(const ClientOptions& options) {
     }
     TRY(fd, connect_tcp(endpoint, options.connect_time));
     if (endpoint.kind == Endpoint::Kind::http) return Transport(std::move(fd));
-    TRY(context, client_context(options.certificate, options.key));
+    TRY(context, client_context(options.certificate, options.key, options.tls13_only));
     Transport transport(std::move(fd), context, false);
     SSL_set_tlsext_host_name(transport.ssl(), endpoint.host.c_str());
     TRY_VOID(shake_hands(transport, endpoint, options.connect_time));
@@ -189,6 +193,32 @@ static bool add_trusted(X509_STORE* store, STACK_OF(X509) * chain, const ClientO
     return true;
 }
 
+static Result<CertificateInfo> info_of(X509* x509) {
+    BIO* const bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(bio, x509);
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(bio, &text);
+    auto info = read_certificate({text, static_cast<std::size_t>(size)});
+    BIO_free(bio);
+    return info;
+}
+
+static Result<> check_uri(X509* own, const ClientOptions& options) {
+    if (options.expected_uri.empty()) return {};
+    TRY(info, info_of(own));
+    if (std::ranges::find(info.uris, options.expected_uri) != info.uris.end()) return {};
+    return fail(Code::unauthenticated, "the certificate of {} is not one for {}: it stands for \"{}\"",
+                options.endpoint.str(), options.expected_uri, fmt::join(info.uris, ", "));
+}
+
+// Most certificates that are out of date are not: the clock is.
+static std::string clock_words(int why, X509* own) {
+    const auto info = info_of(own);
+    if (!info || (why != X509_V_ERR_CERT_NOT_YET_VALID && why != X509_V_ERR_CERT_HAS_EXPIRED)) return {};
+    return fmt::format(" (valid from {} to {}; the clock here says {})", format_time(info->not_before),
+                       format_time(info->not_after), format_time(wall_now()));
+}
+
 Result<> verify_server(ssl_st* ssl, const ClientOptions& options) {
     const std::string where = options.endpoint.str();
     if (options.fingerprint.empty() && options.authority.empty())
@@ -211,13 +241,13 @@ Result<> verify_server(ssl_st* ssl, const ClientOptions& options) {
     X509_VERIFY_PARAM* const rules = X509_STORE_CTX_get0_param(check.get());
     X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_PARTIAL_CHAIN);
     X509_VERIFY_PARAM_set_purpose(rules, X509_PURPOSE_SSL_SERVER);
-    if (X509_VERIFY_PARAM_set1_ip_asc(rules, options.endpoint.host.c_str()) != 1)
+    if (options.expected_uri.empty() && X509_VERIFY_PARAM_set1_ip_asc(rules, options.endpoint.host.c_str()) != 1)
         X509_VERIFY_PARAM_set1_host(rules, options.endpoint.host.data(), options.endpoint.host.size());
-    if (X509_verify_cert(check.get()) == 1) return {};
+    if (X509_verify_cert(check.get()) == 1) return check_uri(own, options);
     const int why = X509_STORE_CTX_get_error(check.get());
     ERR_clear_error();
-    return fail(error(Code::unauthenticated, "the certificate of {} does not pass: {}", where,
-                      X509_verify_cert_error_string(why))
+    return fail(error(Code::unauthenticated, "the certificate of {} does not pass: {}{}", where,
+                      X509_verify_cert_error_string(why), clock_words(why, own))
                     .with_hint(why == X509_V_ERR_HOSTNAME_MISMATCH || why == X509_V_ERR_IP_ADDRESS_MISMATCH
                                    ? "reach it by a name or address that stands in its certificate"
                                    : "check the clock of both machines, and the pinned authority"));

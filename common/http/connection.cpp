@@ -60,6 +60,10 @@ void Connection::shake_hands() {
     const PeerCertificate shown = peer_certificate(transport_.ssl());
     peer.certificate_name = shown.name;
     peer.certificate_fingerprint = shown.fingerprint;
+    peer.certificate_uris = shown.uris;
+    peer.certificate_from_ms = shown.not_before_ms;
+    peer.certificate_problem = shown.problem;
+    peer.tls13 = is_tls13(transport_.ssl());
     peer_ = std::make_shared<Peer>(std::move(peer));
     phase_ = Phase::reading;
     ready(true);

@@ -44,9 +44,13 @@ struct Peer {
     std::uint32_t uid = ~0u, gid = ~0u;
     std::int32_t pid = 0;
     std::vector<std::uint32_t> groups;  // supplementary
+    bool tls13 = false;
     // tls: of a client certificate that verified against the listener's client authority; else empty.
-    std::string certificate_name;         // its common name
-    std::string certificate_fingerprint;  // sha256, lower case hex
+    std::string certificate_name;               // its common name
+    std::string certificate_fingerprint;        // sha256, lower case hex
+    std::vector<std::string> certificate_uris;  // what it stands for
+    std::int64_t certificate_from_ms = 0;       // wall clock: valid from
+    std::string certificate_problem;            // one was shown and is not believed: why
 };
 
 class BodyStream;

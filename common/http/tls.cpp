@@ -103,7 +103,7 @@ bool set_times(X509* x509, WallTime now, std::int64_t days) {
            X509_time_adj_ex(X509_getm_notAfter(x509), 0, 0, &to) != nullptr;
 }
 
-// "DNS:a,IP:b"; refuses what would be read as something else.
+// "DNS:a,IP:b,URI:c"; refuses what would be read as something else.
 Result<std::string> alternative_names(const CertificateWish& wish) {
     std::string text;
     for (const auto& name : wish.dns_names) {
@@ -116,6 +116,13 @@ Result<std::string> alternative_names(const CertificateWish& wish) {
         if (inet_pton(AF_INET, address.c_str(), &parsed) != 1 && inet_pton(AF_INET6, address.c_str(), &parsed) != 1)
             return fail(Code::invalid, "\"{}\" is no IPv4 or IPv6 address for a certificate", address);
         text += (text.empty() ? "IP:" : ",IP:") + address;
+    }
+    for (const auto& uri : wish.uris) {
+        if (uri.empty() ||
+            uri.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/.-_") !=
+                std::string::npos)
+            return fail(Code::invalid, "\"{}\" is no URI for a certificate of ours", uri);
+        text += (text.empty() ? "URI:" : ",URI:") + uri;
     }
     return text;
 }
@@ -162,6 +169,8 @@ void read_names(X509* x509, CertificateInfo& info) {
         char text[INET6_ADDRSTRLEN] = "";
         if (name->type == GEN_DNS)
             info.dns_names.emplace_back(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
+        else if (name->type == GEN_URI)
+            info.uris.emplace_back(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
         else if (name->type == GEN_IPADD &&
                  inet_ntop(size == 4 ? AF_INET : AF_INET6, bytes, text, sizeof text) != nullptr)
             info.addresses.emplace_back(text);
@@ -206,10 +215,11 @@ Result<SigningRequest> make_signing_request(const std::string& name) {
     return SigningRequest{text_of(bio), to_pem(key.get())};
 }
 
-Result<std::string> sign_request(const KeyPair& authority, const std::string& request, const CertificateWish& wish,
-                                 WallTime now) {
+namespace {
+
+Result<CertificateRequest> read_request(const std::string& request) {
     ERR_clear_error();
-    const CertificateRequest parsed(PEM_read_bio_X509_REQ(bio_of(request).get(), nullptr, nullptr, nullptr));
+    CertificateRequest parsed(PEM_read_bio_X509_REQ(bio_of(request).get(), nullptr, nullptr, nullptr));
     if (!parsed) return fail(Code::malformed, "{}", tls_error("this is no signing request in PEM"));
     EVP_PKEY* const key = X509_REQ_get0_pubkey(parsed.get());
     if (key == nullptr || X509_REQ_verify(parsed.get(), key) != 1)
@@ -217,8 +227,29 @@ Result<std::string> sign_request(const KeyPair& authority, const std::string& re
     if (EVP_PKEY_get_security_bits(key) < 112)
         return fail(Code::invalid, "the key of the signing request is too weak: {} bits of security, 112 are needed",
                     EVP_PKEY_get_security_bits(key));
-    TRY(certificate, sign(authority, key, wish, now));
+    return parsed;
+}
+
+}  // namespace
+
+Result<> check_request(const std::string& request) {
+    auto parsed = read_request(request);
+    return parsed ? Result<>{} : fail(std::move(parsed.error()));
+}
+
+Result<std::string> sign_request(const KeyPair& authority, const std::string& request, const CertificateWish& wish,
+                                 WallTime now) {
+    TRY(parsed, read_request(request));
+    TRY(certificate, sign(authority, X509_REQ_get0_pubkey(parsed.get()), wish, now));
     return certificate + authority.certificate;
+}
+
+Result<> check_key_pair(const KeyPair& pair) {
+    TRY(x509, read_x509(pair.certificate));
+    TRY(key, read_key(pair.key));
+    ERR_clear_error();
+    if (X509_check_private_key(x509.get(), key.get()) == 1) return {};
+    return fail(Code::invalid, "{}", tls_error("the key is not the certificate's"));
 }
 
 Result<CertificateInfo> read_certificate(std::string_view pem) {

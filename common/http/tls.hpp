@@ -19,6 +19,7 @@ struct CertificateWish {
     std::string name;                    // common name
     std::vector<std::string> dns_names;  // subject alternative names
     std::vector<std::string> addresses;  // numeric
+    std::vector<std::string> uris;       // what it stands for, in words of ours: letters, digits and :/.-_ only
     bool server = true, client = false;  // what it may be used for
     std::int64_t days = 825;
 };
@@ -27,7 +28,7 @@ struct CertificateInfo {
     std::string name, issuer;  // common names
     std::string fingerprint;   // sha256 over the DER form, lower case hex
     WallTime not_before, not_after;
-    std::vector<std::string> dns_names, addresses;
+    std::vector<std::string> dns_names, addresses, uris;
 };
 
 // A self-signed authority, valid for 10 years. Valid from an hour before `now`, for clocks that lag.
@@ -41,9 +42,12 @@ struct SigningRequest {
     std::string key;      // PEM
 };
 Result<SigningRequest> make_signing_request(const std::string& name);
+// That sign_request would take it.
+Result<> check_request(const std::string& request);
 Result<std::string> sign_request(const KeyPair& authority, const std::string& request, const CertificateWish& wish,
                                  WallTime now);
 
+Result<> check_key_pair(const KeyPair& pair);                    // that the key is the certificate's
 Result<CertificateInfo> read_certificate(std::string_view pem);  // the first in it
 Result<std::string> fingerprint_of(std::string_view pem);        // of the first in it
 

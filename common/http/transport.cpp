@@ -9,9 +9,11 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include "common/base/digest.hpp"
 #include "common/base/ensure.hpp"
+#include "common/base/now.hpp"
+#include "common/base/units.hpp"
 #include "common/http/server.hpp"
+#include "common/http/tls.hpp"
 
 namespace axle::http {
 
@@ -34,6 +36,28 @@ static TlsContext new_context(const SSL_METHOD* method) {
     return context;
 }
 
+// Where a session keeps why the peer's certificate was not believed. OpenSSL's own result may be overwritten by what is
+// checked after it.
+static int problem_slot() {
+    static const int slot = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return slot;
+}
+
+// A certificate that does not pass ends no handshake: whoever needs one says in words why it is not taken.
+static int note_problem(int passed, X509_STORE_CTX* check) {
+    if (passed == 1) return 1;
+    auto* const ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(check, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    if (SSL_get_ex_data(ssl, problem_slot()) == nullptr)
+        SSL_set_ex_data(ssl, problem_slot(),
+                        reinterpret_cast<void*>(static_cast<std::intptr_t>(X509_STORE_CTX_get_error(check))));
+    return 1;
+}
+
+static long problem_of(const SSL* ssl) {
+    const auto noted = reinterpret_cast<std::intptr_t>(SSL_get_ex_data(ssl, problem_slot()));
+    return noted != 0 ? static_cast<long>(noted) : SSL_get_verify_result(ssl);
+}
+
 Result<TlsContext> server_context(const TlsFiles& files) {
     auto context = new_context(TLS_server_method());
     SSL_CTX* const raw = context.get();
@@ -48,13 +72,18 @@ Result<TlsContext> server_context(const TlsFiles& files) {
     if (SSL_CTX_load_verify_locations(raw, files.client_authority.c_str(), nullptr) != 1)
         return fail(Code::invalid, "{}", tls_error("client authority " + files.client_authority + " can't be used"));
     // Asked for, verified when given, not demanded: the handler decides what needs one.
-    SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nullptr);
+    SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, note_problem);
+    // A resumed session would bring back a certificate without any check.
+    SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(raw, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(raw, 0);
     SSL_CTX_set_client_CA_list(raw, SSL_load_client_CA_file(files.client_authority.c_str()));
     return context;
 }
 
-Result<TlsContext> client_context(const std::string& certificate, const std::string& key) {
+Result<TlsContext> client_context(const std::string& certificate, const std::string& key, bool tls13_only) {
     auto context = new_context(TLS_client_method());
+    if (tls13_only) SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
     if (certificate.empty()) return context;
     ERR_clear_error();
     BIO* const cert_bio = BIO_new_mem_buf(certificate.data(), static_cast<int>(certificate.size()));
@@ -145,11 +174,43 @@ void Transport::end_writing() {
     shutdown(fd_.get(), SHUT_WR);
 }
 
+bool is_tls13(const ssl_st* ssl) {
+    return ssl != nullptr && SSL_version(ssl) >= TLS1_3_VERSION;
+}
+
+static std::string pem_of(X509* x509) {
+    BIO* const bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(bio, x509);
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(bio, &text);
+    std::string pem(text, static_cast<std::size_t>(size));
+    BIO_free(bio);
+    return pem;
+}
+
+static std::string problem_text(long number, const CertificateInfo& info) {
+    const std::string now = format_time(wall_now());
+    if (number == X509_V_ERR_CERT_HAS_EXPIRED)
+        return fmt::format("it ended at {}, and the clock here says {}", format_time(info.not_after), now);
+    if (number == X509_V_ERR_CERT_NOT_YET_VALID)
+        return fmt::format("it is valid from {} on, and the clock here says {}", format_time(info.not_before), now);
+    return fmt::format("{} (issued by \"{}\")", X509_verify_cert_error_string(number), info.issuer);
+}
+
 PeerCertificate peer_certificate(ssl_st* ssl) {
     PeerCertificate told;
     X509* const x509 = ssl == nullptr ? nullptr : SSL_get1_peer_certificate(ssl);
     if (x509 == nullptr) return told;
-    if (SSL_get_verify_result(ssl) == X509_V_OK) {
+    const auto info = read_certificate(pem_of(x509));
+    const long problem = problem_of(ssl);
+    if (!info) {
+        told.problem = info.error().message;
+    } else if (problem != X509_V_OK) {
+        told.problem = problem_text(problem, *info);
+    } else {
+        told.uris = info->uris;
+        told.fingerprint = info->fingerprint;
+        told.not_before_ms = info->not_before.ms;
         const int at = X509_NAME_get_index_by_NID(X509_get_subject_name(x509), NID_commonName, -1);
         if (at >= 0) {
             const ASN1_STRING* const name =
@@ -160,10 +221,6 @@ PeerCertificate peer_certificate(ssl_st* ssl) {
                 told.name.assign(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
             OPENSSL_free(text);
         }
-        unsigned char* der = nullptr;
-        if (const int size = i2d_X509(x509, &der); size > 0)
-            told.fingerprint = sha256_hex({reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
-        OPENSSL_free(der);
     }
     X509_free(x509);
     return told;

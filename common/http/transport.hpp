@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/file.hpp"
 #include "common/base/result.hpp"
@@ -19,7 +20,7 @@ struct TlsFiles;
 // A server's context: certificate with chain, optional client authority. TLS 1.2 and later.
 Result<TlsContext> server_context(const TlsFiles& files);
 // A client's, which verifies nothing by itself; certificate and key: PEM of our own, or empty.
-Result<TlsContext> client_context(const std::string& certificate, const std::string& key);
+Result<TlsContext> client_context(const std::string& certificate, const std::string& key, bool tls13_only);
 
 std::string tls_error(std::string_view subject);  // with what OpenSSL's queue says; empties it
 
@@ -50,10 +51,15 @@ class Transport {
     ssl_st* ssl_ = nullptr;
 };
 
-// Of the peer's certificate, if there is one; both empty otherwise.
+// Of the peer's certificate, if there is one; all empty otherwise.
 struct PeerCertificate {
     std::string name, fingerprint;
+    std::vector<std::string> uris;
+    std::int64_t not_before_ms = 0;
+    // Why it is not believed; then all of the above is empty. Empty as well when there is none.
+    std::string problem;
 };
 PeerCertificate peer_certificate(ssl_st* ssl);
+bool is_tls13(const ssl_st* ssl);
 
 }  // namespace axle::http

@@ -27,12 +27,17 @@ void describe(HostSpec& v, V&& field) {
 }
 struct HostStatus {
     bool connected = false;
+    std::string address;
+    std::int64_t enrolled = 0;
     HostFacts facts;
     std::vector<Condition> conditions;
 };
 template <class V>
 void describe(HostStatus& v, V&& field) {
     field("connected", v.connected, {.doc = "Its agent is connected."});
+    field("address", v.address, {.doc = "From where its agent connects."});
+    field("enrolled", v.enrolled,
+          {.doc = "When it last joined; certificates from before are not taken.", .unit = Unit::time});
     field("facts", v.facts, {.doc = "What the host is."});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
 }
@@ -91,6 +96,55 @@ template <class V>
 void describe(TokenStatus& v, V&& field) {
     field("hash", v.hash, {.internal = true});
     field("expires", v.expires, {.doc = "When it ends; 0: never.", .unit = Unit::time});
+}
+
+struct JoinTokenSpec {
+    Ref host;
+    std::int64_t uses = 1;
+    std::int64_t lifetime = INT64_C(24) * 3'600'000;
+    std::string description;
+};
+template <class V>
+void describe(JoinTokenSpec& v, V&& field) {
+    field("host", v.host,
+          {.doc = "Host that is to get a new certificate; empty: for machines that are new.",
+           .ref = "host",
+           .change = Change::never});
+    field("uses", v.uses,
+          {.doc = "How many machines may join with it.", .min = 1, .max = 10'000, .change = Change::never});
+    field("lifetime", v.lifetime,
+          {.doc = "How long it is valid.",
+           .min = 60'000,
+           .max = INT64_C(366) * 24 * 3'600'000,
+           .unit = Unit::duration,
+           .change = Change::never});
+    field("description", v.description, {.doc = "For people.", .max = 1024, .change = Change::never});
+}
+struct JoinUse {
+    Uuid host{};
+    std::string name;
+    std::string request;  // hash of the signing request: the same one may be sent again
+    std::int64_t at = 0;
+};
+template <class V>
+void describe(JoinUse& v, V&& field) {
+    field("host", v.host, {.doc = "Host that joined."});
+    field("name", v.name, {.doc = "Its name."});
+    field("request", v.request, {.internal = true});
+    field("at", v.at, {.doc = "When.", .unit = Unit::time});
+}
+struct JoinTokenStatus {
+    std::string hash;  // sha256 of the secret, hex
+    std::int64_t expires = 0;
+    std::int64_t left = 0;
+    std::vector<JoinUse> used;
+};
+template <class V>
+void describe(JoinTokenStatus& v, V&& field) {
+    field("hash", v.hash, {.internal = true});
+    field("expires", v.expires, {.doc = "When it ends.", .unit = Unit::time});
+    field("left", v.left, {.doc = "How many machines may still join with it."});
+    field("used", v.used, {.doc = "Machines that joined with it."});
 }
 
 enum class TaskPhase { queued, waiting, running, cancelling, succeeded, failed, cancelled, superseded };
@@ -204,6 +258,7 @@ void describe(TaskStatus& v, V&& field) {
 using Host = ObjectOf<Kind::host, HostSpec, HostStatus>;
 using Project = ObjectOf<Kind::project, ProjectSpec, NoStatus>;
 using Token = ObjectOf<Kind::token, TokenSpec, TokenStatus>;
+using JoinToken = ObjectOf<Kind::jointoken, JoinTokenSpec, JoinTokenStatus>;
 using Task = ObjectOf<Kind::task, TaskSpec, TaskStatus>;
 
 }  // namespace axle

@@ -48,6 +48,10 @@ const std::vector<KindInfo>& all_kinds() {
         make_info<Host>(
             {.plural = "hosts", .doc = "A machine that runs guests.", .cluster_wide = true, .dotted_names = true}),
         make_info<Token>({.plural = "tokens", .doc = "A secret that gives access to the API.", .cluster_wide = true}),
+        make_info<JoinToken>({.plural = "jointokens",
+                              .doc = "A secret with which a machine may join as a host.",
+                              .cluster_wide = true,
+                              .dotted_names = true}),
         make_info<Task>(
             {.plural = "tasks", .doc = "Work that somebody asked for.", .cluster_wide = true, .dotted_names = true}),
     };

@@ -26,9 +26,10 @@ enum class Kind : std::uint8_t {
     portforward,
     host,
     token,
+    jointoken,
     task
 };
-constexpr std::size_t kKinds = 12;
+constexpr std::size_t kKinds = 13;
 constexpr EnumNames<Kind, kKinds> names(Kind) {
     return {{{Kind::project, "project"},
              {Kind::flavor, "flavor"},
@@ -41,6 +42,7 @@ constexpr EnumNames<Kind, kKinds> names(Kind) {
              {Kind::portforward, "portforward"},
              {Kind::host, "host"},
              {Kind::token, "token"},
+             {Kind::jointoken, "jointoken"},
              {Kind::task, "task"}}};
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "agent/host_commands.hpp"
+#include "agent/main/agent_service.hpp"
 #include "orchestrator/allinone/service.hpp"
 
 namespace {

@@ -1,6 +1,7 @@
 // The public HTTP API: from requests to the core's commands and back. Give handle() to an http::Server.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,10 +17,11 @@ class Workers;
 namespace axle::api {
 
 struct ApiOptions {
-    std::int64_t admin_gid = -1;        // group whose members are administrators on the unix socket
-    std::string upload_directory;       // for images that are being uploaded; must exist. Empty: uploads are refused
-    std::string authority;              // PEM text of the CA, served at /v1/ca.pem; empty: 404
-    double requests_a_second = 10'000;  // for each token; 0: no limit. The unix socket has none
+    std::int64_t admin_gid = -1;   // group whose members are administrators on the unix socket
+    std::string upload_directory;  // for images that are being uploaded; must exist. Empty: uploads are refused
+    std::string authority;         // PEM text of the CA, served at /v1/ca.pem; empty: 404
+    std::function<std::string()> join_info = {};  // JSON for /v1/join-info, from a worker; empty: 404
+    double requests_a_second = 10'000;            // for each token; 0: no limit. The unix socket has none
     double request_burst = 20'000;
     double strangers_a_second = 20;  // requests without a valid login, for each address
     std::size_t streams_max = 1000;  // watches, consoles, tunnels that one caller may have open

@@ -198,6 +198,7 @@ void add_fixed(json& paths) {
          query_parameter("filter", "Only what matches; what ceases to is told as gone.")});
     get("/v1/explain/{path}", "explain", "What a field is, such as vm.spec.nics",
         {path_parameter("path", "Dotted path, beginning with a kind.")});
+    get("/v1/join-info", "join_info", "Where a new host finds this cloud, beside a join token's secret");
     get("/healthz", "healthz", "Whether the process answers");
     get("/readyz", "readyz", "Whether it takes changes");
     json apply = operation("apply", "Apply many documents", "cluster", {{"200", answer("What became of each.", any)}});

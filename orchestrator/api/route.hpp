@@ -34,6 +34,7 @@ enum class Op {
     version,
     authority,
     accept_loss,
+    join_info,
     healthz,
     readyz,
     metrics,

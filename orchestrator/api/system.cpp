@@ -96,6 +96,17 @@ void answer_authority(Exchange& x) {
     x.answer(std::move(response));
 }
 
+// Where a new host finds this cloud. No secret is in it; it is for who may make a join token.
+void answer_join_info(Exchange& x) {
+    if (x.who().role != Role::admin || !x.who().all_projects)
+        return x.refuse(error(Code::forbidden, "{} may not let hosts in", x.who().name)
+                            .with_hint("ask for a token with role admin"));
+    if (!x.context().options.join_info)
+        return x.refuse(error(Code::not_found, "no host can join this server: it has no port for agents")
+                            .with_hint("set listen in /etc/axle/axle.yaml"));
+    x.answer(json_response(200, x.context().options.join_info()));
+}
+
 }  // namespace
 
 void handle_system(const ExchangePtr& x) {
@@ -116,6 +127,8 @@ void handle_system(const ExchangePtr& x) {
             return answer_explain(*x);
         case Op::authority:
             return answer_authority(*x);
+        case Op::join_info:
+            return answer_join_info(*x);
         case Op::status:
             return x->on_core([](Exchange& core_side) {
                 core_side.service().overview(core_side.who(), answered_by<Overview>(core_side, overview_json));

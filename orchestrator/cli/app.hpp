@@ -36,6 +36,7 @@ void add_vm_commands(Build& build);
 void add_create_commands(Build& build);
 void add_connect_commands(Build& build);
 void add_login_commands(Build& build);
+void add_join_commands(Build& build);
 void add_doctor_command(Build& build);
 void add_completion_commands(Build& build);
 

@@ -273,7 +273,8 @@ void add_kind_commands(Build& build) {
         if (kind.kind == Kind::task) continue;
         add_delete(build, noun, kind);
         add_label(build, noun, kind);
-        if (kind.kind != Kind::token && kind.kind != Kind::sshkey) add_set(build, noun, kind);
+        if (kind.kind != Kind::token && kind.kind != Kind::jointoken && kind.kind != Kind::sshkey)
+            add_set(build, noun, kind);
         if (kind.soft_delete) add_restore(build, kind);
     }
     add_action(build, info_of(Kind::host), "cordon", "Place no new VMs there", "takes no new VMs");

@@ -14,6 +14,7 @@ bool in_project(const Principal& who, const Uuid& project) {
 bool may_read(const Principal& who, Kind kind, const Uuid& project) {
     switch (kind) {
         case Kind::token:
+        case Kind::jointoken:
             return who.role == Role::admin && who.all_projects;
         case Kind::host:
             return who.all_projects;

@@ -220,14 +220,7 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
         return fail(name_taken(*other));
     if (m.verb == Verb::apply) object->meta.applied[m.apply_set] = fields_named(*m.body);
     Mutated done{.created = true};
-    if (m.target.kind == Kind::token) {
-        auto& token = static_cast<Token&>(*object);
-        std::string secret = "axle_";
-        for (int i = 0; i < 4; ++i) secret += fmt::format("{:016x}", pipeline_.random().next());
-        token.status.hash = sha256_hex(secret);
-        token.status.expires = token.spec.lifetime > 0 ? pipeline_.wall().ms + token.spec.lifetime : 0;
-        done.secret = std::move(secret);
-    }
+    give_secret(*object, done);
     Admission admission{.tx = tx, .by_administrator = m.who.role == Role::admin && m.who.all_projects};
     TRY_VOID(admit(admission, *object, nullptr));
     if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
@@ -241,8 +234,24 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
     return done;
 }
 
+// Tokens get a secret, which only the answer tells: kept is its hash.
+void Commands::give_secret(Object& object, Mutated& done) {
+    if (object.kind() != Kind::token && object.kind() != Kind::jointoken) return;
+    done.secret = object.kind() == Kind::token ? "axle_" : "axlejoin_";
+    for (int i = 0; i < 4; ++i) done.secret += fmt::format("{:016x}", pipeline_.random().next());
+    const std::int64_t now = pipeline_.wall().ms;
+    if (object.kind() == Kind::token) {
+        auto& token = static_cast<Token&>(object);
+        token.status.hash = sha256_hex(done.secret);
+        token.status.expires = token.spec.lifetime > 0 ? now + token.spec.lifetime : 0;
+        return;
+    }
+    auto& token = static_cast<JoinToken&>(object);
+    token.status = {.hash = sha256_hex(done.secret), .expires = now + token.spec.lifetime, .left = token.spec.uses};
+}
+
 Result<Mutated> Commands::change(Transaction& tx, const Mutation& m, const ObjectPtr& before) {
-    if (m.target.kind == Kind::task || m.target.kind == Kind::token)
+    if (m.target.kind == Kind::task || m.target.kind == Kind::token || m.target.kind == Kind::jointoken)
         return fail(Code::invalid, "a {} can't be changed", text_of(m.target.kind));
     std::unique_ptr<Object> after = before->clone();
     if (m.verb == Verb::patch) {

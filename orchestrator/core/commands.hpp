@@ -30,6 +30,7 @@ class Commands {
     Result<Mutated> perform(const Mutation& m);
     Result<Mutated> run(Transaction& tx, const Mutation& m);
     Result<Mutated> create(Transaction& tx, const Mutation& m, const Ref& project);
+    void give_secret(Object& object, Mutated& done);
     Result<Mutated> change(Transaction& tx, const Mutation& m, const ObjectPtr& before);
     Result<Mutated> apply(Transaction& tx, const Mutation& m, const Ref& project);
     Result<Mutated> finish_change(Transaction& tx, const Mutation& m, const ObjectPtr& before,

@@ -21,7 +21,7 @@ class Controllers {
     void changed(const ChangeEvent& event);  // enqueues what it concerns
 
     // What hosts tell.
-    void host_said_hello(const Hello& hello);
+    void host_said_hello(const Hello& hello, const LinkPeer& peer);
     void host_facts(const Uuid& host, const HostFacts& facts);
     void host_lost(const Uuid& host);
     void host_status(const Uuid& host, const Status& status);

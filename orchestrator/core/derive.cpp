@@ -130,14 +130,6 @@ NetworkDocument network_document(const World& world, const NetworkObject& networ
     return d;
 }
 
-bool network_is_on(const World& world, const Uuid& network, const Uuid& host) {
-    return std::ranges::any_of(world.referrers(host), [&](const Key& key) {
-        const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
-        return vm != nullptr && is_on(*vm, host) &&
-               std::ranges::any_of(vm->spec.nics, [&](const auto& nic) { return nic.second.network.id == network; });
-    });
-}
-
 // The volume that needs an image there, or null. Linear in the host's volumes.
 const Volume* volume_needing(const World& world, const Uuid& host, const Uuid& image_document) {
     for (const Key& key : world.referrers(host)) {
@@ -179,6 +171,22 @@ Uuid image_document_id(const Uuid& pool, const std::string& digest) {
     Uuid id;
     for (std::size_t i = 0; i < id.bytes.size(); ++i) id.bytes[i] = static_cast<std::uint8_t>(raw[i]);
     return id;
+}
+
+bool network_is_on(const World& world, const Uuid& network, const Uuid& host) {
+    return std::ranges::any_of(world.referrers(host), [&](const Key& key) {
+        const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
+        return vm != nullptr && is_on(*vm, host) &&
+               std::ranges::any_of(vm->spec.nics, [&](const auto& nic) { return nic.second.network.id == network; });
+    });
+}
+
+bool image_is_on(const World& world, const std::string& digest, const Uuid& host) {
+    return std::ranges::any_of(world.referrers(host), [&](const Key& key) {
+        if (key.kind != Kind::volume) return false;
+        const Volume* volume = world.find<Volume>(key.id);
+        return is_on(*volume, host) && volume->spec.image_digest == digest;
+    });
 }
 
 bool pool_is_on(const Pool& pool, const Host& host) {

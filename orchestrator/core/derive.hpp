@@ -18,7 +18,7 @@ struct DocumentRef {
 
 struct DeriveContext {
     std::string cluster;
-    std::function<std::string(const std::string& digest)> image_source;  // path or URL that agents fetch it from
+    std::function<std::string(const std::string& digest)> image_source;  // see ImageDocument::source
     Revision head = 0;
 };
 
@@ -42,5 +42,7 @@ std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const 
 
 Uuid image_document_id(const Uuid& pool, const std::string& digest);
 bool pool_is_on(const Pool& pool, const Host& host);
+bool network_is_on(const World& world, const Uuid& network, const Uuid& host);      // a VM there is in it
+bool image_is_on(const World& world, const std::string& digest, const Uuid& host);  // a volume there is made from it
 
 }  // namespace axle

@@ -117,6 +117,7 @@ void tell(Telling& t, const Image& image) {
 void tell(Telling& t, const Host& host) {
     const Host fresh;
     const Host& was = t.before != nullptr ? *t.former<Host>() : fresh;
+    if (host.status.enrolled != was.status.enrolled) t.normal("Joined", "has joined");
     if (host.status.connected && !was.status.connected) t.normal("Connected", "is connected");
     if (!host.status.connected && was.status.connected) t.warn("Disconnected", "has no connection");
     if (host.spec.unschedulable != was.spec.unschedulable)

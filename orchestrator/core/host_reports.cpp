@@ -50,7 +50,24 @@ bool says_nothing_new(const Volume& volume, const VolumeReport& report) {
 
 }  // namespace
 
-void Controllers::host_said_hello(const Hello& hello) {
+namespace {
+
+// What a person asked of the host itself while we were away becomes the spec, if nobody has changed that since.
+void take_over_local_wish(Transaction& tx, const Vm& vm) {
+    constexpr std::int64_t kStartsMax = 1'000'000;
+    const auto& local = vm.status.report.local;
+    if (!local || vm.is_deleted() || local->generation != vm.meta.generation) return;
+    if (local->start_serial < vm.spec.start_serial || local->start_serial - vm.spec.start_serial > kStartsMax) return;
+    tx.update_spec<Vm>(vm.meta.id, [](Vm& v) {
+        v.spec.power = v.status.report.local->power;
+        v.spec.start_serial = v.status.report.local->start_serial;
+        ++v.meta.generation;
+    });
+}
+
+}  // namespace
+
+void Controllers::host_said_hello(const Hello& hello, const LinkPeer& peer) {
     Transaction tx = pipeline_.begin();
     if (tx.world().find<Host>(hello.host) == nullptr) {
         auto host = std::make_unique<Host>();
@@ -62,6 +79,7 @@ void Controllers::host_said_hello(const Hello& hello) {
     }
     tx.update_status<Host>(hello.host, [&](Host& h) {
         h.status.connected = true;
+        h.status.address = peer.address;
         h.status.facts = hello.facts;
     });
     pipeline_.commit(tx);
@@ -133,6 +151,7 @@ void Controllers::vm_status(const Uuid& host, const Status& status) {
         v.status.report = std::move(*report);
         v.status.phase = phase_of(v);
     });
+    take_over_local_wish(tx, *tx.world().find<Vm>(status.id));
     settle_tasks(tx, *tx.world().find<Vm>(status.id));
     pipeline_.commit(tx);
 }
@@ -164,7 +183,7 @@ void Controllers::volume_status(const Uuid& host, const Status& status) {
 
 void Controllers::pool_status(const Host& host, const Status& status) {
     const Pool* pool = pipeline_.world().find<Pool>(status.id);
-    if (pool == nullptr) return;
+    if (pool == nullptr || (!status.gone && !pool_is_on(*pool, host))) return;
     const std::string name = host.meta.name;
     std::optional<SimpleReport> report;
     if (!status.gone && !(report = content_of<SimpleReport>(status))) return;
@@ -187,7 +206,7 @@ void Controllers::pool_status(const Host& host, const Status& status) {
 
 void Controllers::network_status(const Host& host, const Status& status) {
     const auto* network = pipeline_.world().find<NetworkObject>(status.id);
-    if (network == nullptr) return;
+    if (network == nullptr || (!status.gone && !network_is_on(pipeline_.world(), status.id, host.meta.id))) return;
     const std::string name = host.meta.name;
     std::optional<SimpleReport> report;
     if (!status.gone && !(report = content_of<SimpleReport>(status))) return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/digest.hpp"
 #include "common/base/log.hpp"
 
 namespace axle {
@@ -22,22 +23,24 @@ struct HostLinks::Link {
     bool confirm = false;  // while a hello is answered
     HostLoad load;
     std::function<void()> ended;
+    LinkPeer peer;
 };
 
-HostLinks::HostLinks(Pipeline& pipeline, Executor& core, std::string cluster,
-                     std::function<std::string(const std::string&)> image_source, LinkEvents events)
-    : pipeline_(pipeline),
-      core_(core),
-      cluster_(std::move(cluster)),
-      image_source_(std::move(image_source)),
-      events_(std::move(events)) {}
+HostLinks::HostLinks(Pipeline& pipeline, Executor& core, Settings settings, LinkEvents events)
+    : pipeline_(pipeline), core_(core), settings_(std::move(settings)), events_(std::move(events)) {}
 HostLinks::~HostLinks() = default;
 
-void HostLinks::attach(std::unique_ptr<Channel> channel, std::function<void()> ended) {
+std::string HostLinks::seal(std::uint64_t incarnation, std::uint64_t revision) const {
+    if (settings_.seal_key.empty()) return {};
+    return hmac_sha256_hex(settings_.seal_key, fmt::format("seen {}.{}", incarnation, revision));
+}
+
+void HostLinks::attach(std::unique_ptr<Channel> channel, std::function<void()> ended, LinkPeer peer) {
     auto link = std::make_shared<Link>();
     link->id = ++last_link_;
     link->channel = std::move(channel);
     link->ended = std::move(ended);
+    link->peer = std::move(peer);
     links_[link->id] = link;
     link->channel->on_message([this, weak = std::weak_ptr(link)](Message message) {
         if (const auto alive = weak.lock()) received(*alive, std::move(message));
@@ -57,8 +60,8 @@ void HostLinks::received(Link& link, Message message) {
     if (const auto* facts = std::get_if<Facts>(&message)) return events_.facts(link.host, facts->facts);
     if (const auto* beat = std::get_if<Heartbeat>(&message)) link.load = beat->load;
     if (const auto* news = std::get_if<TaskNews>(&message)) return events_.task(link.host, *news);
-    if (const auto* data = std::get_if<StreamData>(&message)) return events_.stream_data(*data);
-    if (const auto* end = std::get_if<StreamClose>(&message)) return events_.stream_closed(*end);
+    if (const auto* data = std::get_if<StreamData>(&message)) return events_.stream_data(link.host, *data);
+    if (const auto* end = std::get_if<StreamClose>(&message)) return events_.stream_closed(link.host, *end);
 }
 
 // Only what was asked to leave has left: a put may have followed the release that is confirmed here.
@@ -67,15 +70,68 @@ void HostLinks::forget_held(Link& link, const Status& gone) {
     if (held != link.held.end() && held->second.leaving && held->second.epoch <= gone.epoch) link.held.erase(held);
 }
 
-void HostLinks::said_hello(Link& link, const Hello& hello) {
-    // The end of the old connection is told before the beginning of the new one.
-    if (const auto other = by_host_.find(hello.host); other != by_host_.end() && other->second != &link) {
-        Link& old = *other->second;
-        if (old.connection > hello.connection) return link.channel->close("a newer connection of this host is there");
-        old.channel->close("a newer connection of this host came");
-        closed(old);
+Result<> HostLinks::check_hello(const Link& link, const Hello& hello) {
+    if (link.peer.host && link.peer.host != hello.host)
+        return fail(Code::forbidden, "the certificate is for host {}, the hello is of host {}", link.peer.host.str(),
+                    hello.host.str());
+    if (hello.protocol < kProtocolOldest || hello.protocol_oldest > kProtocol)
+        return fail(error(Code::conflict,
+                          "agent {} speaks the protocols {} to {}, orchestrator " AXLE_VERSION " speaks {} to {}",
+                          hello.version, hello.protocol_oldest, hello.protocol, kProtocolOldest, kProtocol)
+                        .with_hint("upgrade the older of the two"));
+    return {};
+}
+
+// One host id, two agents: a copied disk, or a restored one beside its original. An agent that comes back after another
+// had its place, or speaks under a lower number while the higher one is there, is proof of two.
+void HostLinks::watch_twins(const Link& link, const Hello& hello, bool elder_is_newer) {
+    if (hello.instance.empty()) return;
+    Instances& known = instances_[hello.host];
+    const bool other = !known.last.empty() && known.last != hello.instance;
+    std::string twins;
+    if (other && (elder_is_newer || known.before == hello.instance))
+        twins = link.peer.address == known.address ? known.address
+                                                   : fmt::format("{} and {}", known.address, link.peer.address);
+    events_.twin(hello.host, twins);
+    if (elder_is_newer) return;
+    if (other) known.before = known.last;
+    known.last = hello.instance;
+    known.address = link.peer.address;
+}
+
+// The newest connection of a host wins. false: this is not the newest.
+bool HostLinks::replaces_elder(Link& link, const Hello& hello) {
+    const auto other = by_host_.find(hello.host);
+    const bool elder_is_newer =
+        other != by_host_.end() && other->second != &link && other->second->connection > hello.connection;
+    watch_twins(link, hello, elder_is_newer);
+    if (elder_is_newer) {
+        link.channel->close("a newer connection of this host is there");
+        return false;
     }
-    if (auto taken = events_.hello(hello); !taken) {
+    if (other == by_host_.end() || other->second == &link) return true;
+    // The end of the old connection is told before the beginning of the new one.
+    Link& old = *other->second;
+    old.channel->close("a newer connection of this host came");
+    closed(old);
+    return true;
+}
+
+void HostLinks::disconnect(const Uuid& host, const std::string& why) {
+    const auto found = by_host_.find(host);
+    if (found == by_host_.end()) return;
+    Link& link = *found->second;
+    link.channel->close(why);
+    closed(link);
+}
+
+void HostLinks::said_hello(Link& link, const Hello& hello) {
+    if (auto fits = check_hello(link, hello); !fits) {
+        log::warning(fits.error().message, {{"HOST", hello.host.str()}});
+        return link.channel->close(fits.error().message);
+    }
+    if (!replaces_elder(link, hello)) return;
+    if (auto taken = events_.hello(hello, link.peer); !taken) {
         log::warning(taken.error().message, {{"HOST", hello.facts.hostname}});
         return link.channel->close(taken.error().message);
     }
@@ -83,6 +139,11 @@ void HostLinks::said_hello(Link& link, const Hello& hello) {
     link.connection = hello.connection;
     link.held.clear();
     by_host_[link.host] = &link;
+    const Host* host = pipeline_.world().find<Host>(link.host);
+    send(link.host, Welcome{.protocol = std::min(kProtocol, hello.protocol),
+                            .protocol_oldest = kProtocolOldest,
+                            .version = AXLE_VERSION,
+                            .host = host != nullptr ? host->meta.name : ""});
     for (const HeldDocument& document : hello.documents) {
         link.held[{document.kind, document.id}] = {document.hash, document.epoch};
         link.dirty.insert({document.kind, document.id});
@@ -127,8 +188,16 @@ void HostLinks::send(const Uuid& host, Message message) {
 }
 
 void HostLinks::changed(const ChangeEvent& event) {
+    if (event.kind == Kind::host && !event.object) return removed(event.before->meta.id);
     for (const auto& [host, key] : affected_by(pipeline_.world(), event.before.get(), event.object.get()))
         mark(host, key);
+}
+
+// Nobody speaks for a host that is gone; the agent in our own process says hello again and is a new one.
+void HostLinks::removed(const Uuid& host) {
+    const auto found = by_host_.find(host);
+    if (found == by_host_.end() || found->second->peer.local) return;
+    core_.post([this, host] { disconnect(host, "this host was removed from the cloud"); });
 }
 
 void HostLinks::mark(const Uuid& host, const DocumentRef& key) {
@@ -143,14 +212,18 @@ void HostLinks::mark(const Uuid& host, const DocumentRef& key) {
     });
 }
 
-DeriveContext HostLinks::context() const {
-    return {.cluster = cluster_, .image_source = image_source_, .head = pipeline_.head()};
+DeriveContext HostLinks::context(const Link& link) const {
+    DeriveContext context{
+        .cluster = settings_.cluster, .image_source = settings_.image_source, .head = pipeline_.head()};
+    if (!link.peer.local)
+        context.image_source = [](const std::string& digest) { return kImageFromOrchestrator + digest; };
+    return context;
 }
 
 // Adds what the host lacks of one document. false: nothing.
 bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desired) {
     const auto held = link.held.find(key);
-    if (auto put = derive(pipeline_.world(), link.host, key, context())) {
+    if (auto put = derive(pipeline_.world(), link.host, key, context(link))) {
         if (held != link.held.end() && held->second.hash == put->hash && held->second.epoch == put->epoch &&
             !held->second.leaving) {
             if (!link.confirm || key.kind != DocumentKind::vm) return false;
@@ -175,15 +248,19 @@ bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desire
 
 void HostLinks::flush(Link& link) {
     link.flushing = false;
-    Desired desired{.cluster = cluster_,
-                    .incarnation = pipeline_.store_state().incarnation,
+    const std::uint64_t incarnation = pipeline_.store_state().incarnation;
+    Desired desired{.cluster = settings_.cluster,
+                    .incarnation = incarnation,
                     .run_id = pipeline_.store_state().run_id,
-                    .revision = pipeline_.head()};
-    std::size_t count = 0;
-    while (!link.dirty.empty() && count < kDocumentsAtOnce) {
+                    .revision = pipeline_.head(),
+                    .seal = seal(incarnation, pipeline_.head())};
+    std::size_t count = 0, bytes = 0;
+    while (!link.dirty.empty() && count < kDocumentsAtOnce && bytes < kBytesAtOnce) {
         const DocumentRef key = *link.dirty.begin();
         link.dirty.erase(link.dirty.begin());
+        const std::size_t puts = desired.puts.size();
         if (describe_one(link, key, desired)) ++count;
+        if (desired.puts.size() > puts) bytes += desired.puts.back().content.size();
     }
     if (count > 0) send(link.host, std::move(desired));
     if (link.dirty.empty()) return;

@@ -11,28 +11,48 @@
 
 namespace axle {
 
+// Who is at the other end of a channel, as its certificate says; the default is the agent in our own process.
+struct LinkPeer {
+    Uuid host{};          // zero: what its hello says
+    std::string address;  // from where it connects
+    bool local = true;    // shares our file system: images are told as paths
+};
+
 // What links tell the rest of the core.
 struct LinkEvents {
     // A host said hello. Refusal ends the connection with the reason.
-    std::function<Result<>(const Hello&)> hello;
+    std::function<Result<>(const Hello&, const LinkPeer&)> hello;
+    // Two agents run under this host's id; twin: from where the other one speaks. Empty: no more.
+    std::function<void(const Uuid& host, const std::string& twin)> twin;
     std::function<void(const Uuid& host)> lost;
     std::function<void(const Uuid& host, const Status&)> status;
     std::function<void(const Uuid& host, const HostFacts&)> facts;
     std::function<void(const Uuid& host, const TaskNews&)> task;
-    std::function<void(const StreamData&)> stream_data;
-    std::function<void(const StreamClose&)> stream_closed;
+    std::function<void(const Uuid& host, const StreamData&)> stream_data;
+    std::function<void(const Uuid& host, const StreamClose&)> stream_closed;
 };
+
+// The source of an image for agents elsewhere: they ask the orchestrator that they are connected to for the digest.
+constexpr const char* kImageFromOrchestrator = "orchestrator:";
 
 class HostLinks {
   public:
-    static constexpr std::size_t kDocumentsAtOnce = 200;
+    static constexpr std::size_t kDocumentsAtOnce = 200, kBytesAtOnce = 1 << 20;
 
-    HostLinks(Pipeline& pipeline, Executor& core, std::string cluster,
-              std::function<std::string(const std::string&)> image_source, LinkEvents events);
+    struct Settings {
+        std::string cluster;
+        std::function<std::string(const std::string&)> image_source;
+        std::string seal_key;  // of the revisions that agents are given; empty: they are not sealed
+    };
+    HostLinks(Pipeline& pipeline, Executor& core, Settings settings, LinkEvents events);
     ~HostLinks();
 
     // Takes a connection over; it says hello first. ended: told once, on the core thread, when it is over.
-    void attach(std::unique_ptr<Channel> channel, std::function<void()> ended = {});
+    void attach(std::unique_ptr<Channel> channel, std::function<void()> ended = {}, LinkPeer peer = {});
+    // Ends the connection of a host, if there is one.
+    void disconnect(const Uuid& host, const std::string& why);
+    // Over incarnation and revision, so that a host can't claim to have seen more than we gave.
+    std::string seal(std::uint64_t incarnation, std::uint64_t revision) const;
     bool is_connected(const Uuid& host) const { return by_host_.contains(host); }
     std::uint64_t connection_of(const Uuid& host) const;
     const HostLoad* load_of(const Uuid& host) const;
@@ -45,18 +65,27 @@ class HostLinks {
     struct Link;
     void received(Link& link, Message message);
     void said_hello(Link& link, const Hello& hello);
+    Result<> check_hello(const Link& link, const Hello& hello);
+    bool replaces_elder(Link& link, const Hello& hello);
+    void watch_twins(const Link& link, const Hello& hello, bool elder_is_newer);
     void closed(Link& link);
+    void removed(const Uuid& host);
     void forget_held(Link& link, const Status& gone);
     void mark(const Uuid& host, const DocumentRef& key);
     void flush(Link& link);
     bool describe_one(Link& link, const DocumentRef& key, Desired& desired);
-    DeriveContext context() const;
+    DeriveContext context(const Link& link) const;
 
     Pipeline& pipeline_;
     Executor& core_;
-    std::string cluster_;
-    std::function<std::string(const std::string&)> image_source_;
+    const Settings settings_;
     LinkEvents events_;
+    // Agents that spoke under one host id, this one and the one before it.
+    struct Instances {
+        std::string last, before;
+        std::string address;
+    };
+    std::map<Uuid, Instances> instances_;
     std::map<std::uint64_t, std::shared_ptr<Link>> links_;
     std::map<Uuid, Link*> by_host_;
     std::uint64_t last_link_ = 0;

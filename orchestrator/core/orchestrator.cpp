@@ -4,6 +4,7 @@
 
 #include "common/base/digest.hpp"
 #include "common/base/log.hpp"
+#include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
 namespace {
@@ -15,8 +16,10 @@ constexpr std::size_t kEndedTasksInMemory = 1000;
 Orchestrator::Orchestrator(Seams seams)
     : core_(seams.core),
       pipeline_(seams.store, seams.clock, seams.random, std::move(seams.secrets)),
+      image_source_(std::move(seams.image_source)),
       commands_(pipeline_),
-      links_(pipeline_, seams.core, seams.store.state().cluster.str(), std::move(seams.image_source), link_events()),
+      links_(pipeline_, seams.core, {seams.store.state().cluster.str(), image_source_, std::move(seams.seal_key)},
+             link_events()),
       controllers_(pipeline_, seams.core, links_, seams.importer),
       housekeeper_(pipeline_),
       access_(std::make_shared<const AccessSnapshot>()) {}
@@ -24,11 +27,14 @@ Orchestrator::~Orchestrator() = default;
 
 LinkEvents Orchestrator::link_events() {
     return {
-        .hello = [this](const Hello& hello) -> Result<> {
+        .hello = [this](const Hello& hello, const LinkPeer& peer) -> Result<> {
             TRY_VOID(check_hello(hello));
-            controllers_.host_said_hello(hello);
+            if (!peer.local && pipeline_.world().find<Host>(hello.host) == nullptr)
+                return fail(unknown_host(hello.host));
+            controllers_.host_said_hello(hello, peer);
             return {};
         },
+        .twin = [this](const Uuid& host, const std::string& twin) { note_twin(host, twin); },
         .lost =
             [this](const Uuid& host) {
                 controllers_.host_lost(host);
@@ -38,13 +44,17 @@ LinkEvents Orchestrator::link_events() {
         .facts = [this](const Uuid& host, const HostFacts& facts) { controllers_.host_facts(host, facts); },
         .task = [this](const Uuid& host, const TaskNews& news) { controllers_.host_task(host, news); },
         .stream_data =
-            [this](const StreamData& data) {
-                if (const auto s = streams_.find(data.stream); s != streams_.end())
+            [this](const Uuid& host, const StreamData& data) {
+                if (const auto s = streams_.find(data.stream); s != streams_.end() && s->second.host == host)
                     s->second.handlers.on_data(data.bytes);
             },
         .stream_closed =
-            [this](const StreamClose& end) {
-                if (auto s = streams_.extract(end.stream)) s.mapped().handlers.on_closed(end.error);
+            [this](const Uuid& host, const StreamClose& end) {
+                const auto found = streams_.find(end.stream);
+                if (found == streams_.end() || found->second.host != host) return;
+                const auto closed = std::move(found->second.handlers.on_closed);
+                streams_.erase(found);
+                closed(end.error);
             },
     };
 }
@@ -55,10 +65,22 @@ Result<> Orchestrator::check_hello(const Hello& hello) {
     if (!hello.cluster.empty() && hello.cluster != state.cluster.str())
         return fail(Code::conflict, "host {} belongs to cluster {}, this is {}", hello.facts.hostname, hello.cluster,
                     state.cluster.str());
-    seen_by_hosts_.revision = std::max(seen_by_hosts_.revision, hello.highest_revision);
-    seen_by_hosts_.incarnation = std::max(seen_by_hosts_.incarnation, hello.highest_incarnation);
+    const std::string seal = links_.seal(hello.highest_incarnation, hello.highest_revision);
+    const bool seen_more = hello.highest_revision > pipeline_.head() || hello.highest_incarnation > state.incarnation;
+    const bool sealed = seal.empty() || equal_in_constant_time(seal, hello.seal);
+    // Nobody's word but our own makes this store doubtful.
+    if (!sealed && seen_more)
+        return fail(error(Code::forbidden,
+                          "host {} claims to have seen revision {} of incarnation {}, and can't show that this cluster "
+                          "told it so",
+                          hello.facts.hostname, hello.highest_revision, hello.highest_incarnation)
+                        .with_hint("its state was damaged or made up: set the host up anew"));
+    if (sealed) {
+        seen_by_hosts_.revision = std::max(seen_by_hosts_.revision, hello.highest_revision);
+        seen_by_hosts_.incarnation = std::max(seen_by_hosts_.incarnation, hello.highest_incarnation);
+    }
     if (state.read_only) return fail(Code::unavailable, "the store is read-only: {}", state.read_only->why);
-    if (hello.highest_revision > pipeline_.head() || hello.highest_incarnation > state.incarnation) {
+    if (seen_more) {
         pipeline_.turn_read_only("lost-tail",
                                  fmt::format("host {} has seen revision {} of incarnation {}, the store is at {} of {}",
                                              hello.facts.hostname, hello.highest_revision, hello.highest_incarnation,
@@ -67,6 +89,28 @@ Result<> Orchestrator::check_hello(const Hello& hello) {
         return fail(Code::unavailable, "host {} has seen more than the store holds", hello.facts.hostname);
     }
     return {};
+}
+
+void Orchestrator::note_twin(const Uuid& id, const std::string& twin) {
+    const Host* host = pipeline_.world().find<Host>(id);
+    if (host == nullptr || pipeline_.store_state().read_only) return;
+    if (twin.empty() && find_condition(host->status.conditions, "ConnectedTwice") == nullptr) return;
+    Transaction tx = pipeline_.begin();
+    tx.update_status<Host>(id, [&](Host& h) {
+        if (twin.empty()) {
+            drop_condition(h.status.conditions, "ConnectedTwice");
+            return;
+        }
+        set_condition(h.status.conditions,
+                      {.type = "ConnectedTwice",
+                       .reason = "SameHostId",
+                       .message = fmt::format("two agents connect as this host, from {}: a disk was copied or restored "
+                                              "beside its original. Stop one, and give it a new life: remove "
+                                              "/var/lib/axle/agent there and join it anew",
+                                              twin),
+                       .since = pipeline_.now_text()});
+    });
+    pipeline_.commit(tx);
 }
 
 Result<> Orchestrator::load() {

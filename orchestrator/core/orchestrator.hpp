@@ -7,6 +7,7 @@
 
 #include "orchestrator/core/commands.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/enrol.hpp"
 #include "orchestrator/core/housekeeper.hpp"
 
 namespace axle {
@@ -20,7 +21,9 @@ class Orchestrator final : public Service {
         Executor& core;
         Importer& importer;
         SecretCodec secrets;
-        std::function<std::string(const std::string& digest)> image_source;  // where agents get an image from
+        // Where an agent in our own process gets an image from; others ask for it over their channel's connection.
+        std::function<std::string(const std::string& digest)> image_source;
+        std::string seal_key = {};  // of what agents are told to remember; empty: nothing is sealed
     };
 
     explicit Orchestrator(Seams seams);
@@ -34,9 +37,15 @@ class Orchestrator final : public Service {
     void start();
 
     // An agent's connection.
-    void attach(std::unique_ptr<Channel> channel, std::function<void()> ended = {}) {
-        links_.attach(std::move(channel), std::move(ended));
+    void attach(std::unique_ptr<Channel> channel, std::function<void()> ended = {}, LinkPeer peer = {}) {
+        links_.attach(std::move(channel), std::move(ended), std::move(peer));
     }
+    // Machines that join, and hosts that show a certificate. What orchestrator/hosts asks; core thread, answered
+    // durably.
+    void enrol(Enrolment request, Answered<Enrolled> answer);
+    void admit_host(const HostCertificate& shown, Answered<Enrolled> answer);
+    // The file of an image that something placed on this host refers to.
+    void image_for_host(const HostCertificate& shown, const std::string& digest, Answered<std::string> answer);
     const World& world() const { return pipeline_.world(); }
     Pipeline& pipeline() { return pipeline_; }
 
@@ -74,6 +83,7 @@ class Orchestrator final : public Service {
 
     LinkEvents link_events();
     Result<> check_hello(const Hello& hello);
+    void note_twin(const Uuid& host, const std::string& twin);
     void changed(const ChangeEvent& event);
     void answer_waiters(const Uuid& task, const ObjectPtr& object);
     Result<ObjectPtr> find(const Principal& who, const Locator& what) const;
@@ -90,6 +100,7 @@ class Orchestrator final : public Service {
 
     Executor& core_;
     Pipeline pipeline_;
+    const std::function<std::string(const std::string& digest)> image_source_;
     Commands commands_;
     HostLinks links_;
     Controllers controllers_;

@@ -79,6 +79,9 @@ void Orchestrator::add_problems(Overview& o) const {
         const auto& host = static_cast<const Host&>(*object);
         if (!links_.is_connected(id))
             add("HostAway", fmt::format("the agent of host {} is not connected", host.meta.name));
+        for (const Condition& c : host.status.conditions) {
+            if (is_trouble(c)) add(c.type.c_str(), fmt::format("host {}: {}", host.meta.name, c.message));
+        }
         for (const Condition& c : host.status.facts.conditions) {
             if (is_trouble(c)) add(c.type.c_str(), fmt::format("host {}: {}", host.meta.name, c.message));
         }

@@ -48,6 +48,8 @@ struct CloudOptions {
     int workers = 2;
     bool skip_sync = false;
     std::string directory;  // empty: a new one
+    std::string seal_key;
+    std::string images = "/images";  // where the files of images lie
 };
 
 class CloudServer {
@@ -60,7 +62,7 @@ class CloudServer {
         core_thread_ = std::thread([this] { core_.run(); });
         io_thread_ = std::thread([this] { io_.run(); });
         open_store(options.skip_sync);
-        core_.call([this] {
+        core_.call([this, &options] {
             orchestrator_ = std::make_unique<Orchestrator>(Orchestrator::Seams{
                 .store = *store_,
                 .clock = core_,
@@ -70,7 +72,8 @@ class CloudServer {
                 .secrets = {
                     .seal = [](std::string_view s, std::string_view) { return std::string(s); },
                     .open = [](std::string_view s, std::string_view) -> Result<std::string> { return std::string(s); }},
-                .image_source = [](const std::string& digest) { return "/images/" + digest; }});
+                .image_source = [folder = options.images](const std::string& digest) { return folder + "/" + digest; },
+                .seal_key = options.seal_key});
             auto loaded = orchestrator_->load();
             ENSURE(loaded.has_value(), "a store that was just made can be read");
             orchestrator_->bootstrap(kAdmin);

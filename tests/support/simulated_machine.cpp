@@ -142,13 +142,29 @@ void SimulatedMachine::check_file(const std::string& name, const std::string& co
     highest = std::max(highest, record->epoch);
 }
 
-// A guest is ended only by what is durable: a release, or a document that says stopped.
+// The document with what was asked of the agent itself, as far as both are durable.
+std::optional<VmDocument> SimulatedMachine::wished(VmId vm) const {
+    const auto* file = durable("desired/vm-" + vm.str());
+    if (file == nullptr) return std::nullopt;
+    auto document = from_json_text<VmDocument>(file->substr(file->find('\n') + 1));
+    if (!document) return std::nullopt;
+    const auto* local_file = durable("local/" + vm.str());
+    const auto local = local_file != nullptr ? from_json_text<LocalRecord>(*local_file)
+                                             : Result<LocalRecord>(fail(Code::not_found, "none"));
+    if (local && local->epoch == document->epoch && local->wish.generation == document->generation) {
+        document->power = local->wish.power;
+        document->start_serial = std::max(document->start_serial, local->wish.start_serial);
+    }
+    return *document;
+}
+
+// A guest is ended only by what is durable: a release, or a wish that says stopped.
 void SimulatedMachine::may_touch(VmId vm, bool power_off) {
     const auto* file = durable("desired/vm-" + vm.str());
     if (file == nullptr) return violate("a guest without a durable document was touched");
     const auto record = from_json_text<DocumentRecord>(file->substr(0, file->find('\n')));
     if (!record || !power_off || record->verdict != Verdict::keep) return;
-    const auto document = from_json_text<VmDocument>(file->substr(file->find('\n') + 1));
+    const auto document = wished(vm);
     const bool crashed = domains[vm].state == DomainState::crashed;
     if (document && document->power != Power::stopped && is_on(domains[vm].state) && !crashed)
         violate("a guest that should run was powered off");
@@ -166,7 +182,7 @@ void SimulatedMachine::may_start(VmId vm) {
     const auto* file = durable("desired/vm-" + vm.str());
     if (file == nullptr) return violate("a guest without a durable document was started");
     const auto record = from_json_text<DocumentRecord>(file->substr(0, file->find('\n')));
-    const auto document = from_json_text<VmDocument>(file->substr(file->find('\n') + 1));
+    const auto document = wished(vm);
     if (!record || !document) return violate("a guest was started from a document that can't be read");
     if (auto held = held_.find(vm); held != held_.end() && document->start_serial == held->second &&
                                     document->power == Power::running && record->verdict == Verdict::keep)

@@ -97,6 +97,7 @@ class SimulatedMachine {
     const std::string* durable(const std::string& name) const;
     void forget_unrecorded_ends();
     void may_start(VmId vm);
+    std::optional<VmDocument> wished(VmId vm) const;
     // by_living: asked by the process that lives; a call that outlived its process is stopped by QEMU's lock instead.
     Result<> start_domain(VmId vm, bool paused, bool by_living);
     DomainObservation observation(VmId id, const Domain& domain) const;

@@ -30,10 +30,11 @@ ClientOptions options_for(int port) {
 
 void tell_peer(const Request& request, Reply reply) {
     const Peer& peer = *request.peer;
-    reply.send(
-        {200,
-         {},
-         peer.certificate_name + "/" + peer.certificate_fingerprint + (peer.kind == Peer::Kind::tls ? "/tls" : "")});
+    reply.send({200,
+                {},
+                peer.certificate_name + "/" + peer.certificate_fingerprint +
+                    (peer.kind == Peer::Kind::tls ? "/tls" : "") +
+                    (peer.certificate_problem.empty() ? "" : " " + peer.certificate_problem)});
 }
 
 }  // namespace
@@ -122,7 +123,7 @@ TEST_CASE("a certificate for another name, or for clients only, does not pass fo
     }
 }
 
-TEST_CASE("a client certificate is told to the handler; a foreign one is refused") {
+TEST_CASE("a client certificate is told to the handler; of one that does not pass only why") {
     const TempDirectory directory;
     const Authority authority(directory);
     TestServer server(tell_peer);
@@ -141,7 +142,39 @@ TEST_CASE("a client certificate is told to the handler; a foreign one is refused
     const auto theirs = *issue_certificate(foreign, {.name = "host-7", .server = false, .client = true}, authority.now);
     options.certificate = theirs.certificate;
     options.key = theirs.key;
-    CHECK_FALSE(Client(options).request("GET", "/").has_value());
+    const auto refused = Client(options).request("GET", "/");
+    REQUIRE(refused.has_value());
+    CHECK(refused->body.starts_with("//tls"));
+    CHECK(refused->body.find("issued by \"foreign\"") != std::string::npos);
+
+    const WallTime long_ago{authority.now.ms - INT64_C(400) * 24 * 3'600'000};
+    const auto old =
+        *issue_certificate(authority.pair, {.name = "host-7", .server = false, .client = true, .days = 30}, long_ago);
+    options.certificate = old.certificate;
+    options.key = old.key;
+    const auto late = Client(options).request("GET", "/");
+    REQUIRE(late.has_value());
+    CHECK(late->body.find("//tls it ended at") == 0);
+    CHECK(late->body.find("the clock here says") != std::string::npos);
+}
+
+TEST_CASE("a server may be asked for what its certificate stands for, instead of its name") {
+    const TempDirectory directory;
+    const Authority authority(directory);
+    TestServer server(tell_peer);
+    const auto port = server.server.listen_tls("127.0.0.1", 0,
+                                               authority.server_files({.name = "axle", .uris = {"axle:orchestrator"}}));
+    REQUIRE(port.has_value());
+    ClientOptions options = options_for(*port);
+    options.fingerprint = *fingerprint_of(authority.pair.certificate);
+    options.tls13_only = true;
+    CHECK_FALSE(Client(options).request("GET", "/").has_value());  // no such name in it
+    options.expected_uri = "axle:orchestrator";
+    CHECK(Client(options).request("GET", "/").has_value());
+    options.expected_uri = "axle:host:h7";
+    const auto other = Client(options).request("GET", "/");
+    REQUIRE_FALSE(other.has_value());
+    CHECK(other.error().message.find("is not one for axle:host:h7") != std::string::npos);
 }
 
 TEST_CASE("new certificate files are used after a reload, bad ones leave the old in use") {

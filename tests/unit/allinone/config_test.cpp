@@ -1,13 +1,13 @@
 // The configuration, and the example that is installed as /etc/axle/axle.yaml.
-#include "orchestrator/allinone/config.hpp"
+#include "common/config/config.hpp"
 
 #include <fstream>
 #include <sstream>
 
 #include <doctest/doctest.h>
 
+#include "agent/main/agent_service.hpp"
 #include "common/base/file.hpp"
-#include "orchestrator/allinone/service.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/test_file.hpp"
 

@@ -14,7 +14,10 @@ struct ServiceConfig {
     std::string log_directory = "/var/log/axle";
     std::string run_directory = "/run/axle";
     std::string listen = "[::]:7443";  // "none": the unix socket only
-    std::string group = "axle";        // its members are administrators on the unix socket
+    // Names and addresses under which other machines reach the port; empty: the addresses of this machine.
+    std::vector<std::string> advertise;
+    std::string packages = "/usr/share/axle/packages";  // given to new hosts
+    std::string group = "axle";                         // its members are administrators on the unix socket
     std::string libvirt_uri = "qemu:///system";
     std::string libvirt_definitions = "/etc/libvirt/qemu";
     WantedAccelerator accelerator = WantedAccelerator::automatic;  // kvm, qemu: whatever this machine seems to have
@@ -32,6 +35,7 @@ struct ListenAddress {
     std::string address;  // numeric
     int port = 0;
 };
-Result<ListenAddress> parse_listen(const std::string& text);  // "[::]:7443", "127.0.0.1:7443", ":7443"
+Result<ListenAddress> parse_listen(const std::string& text);      // "[::]:7443", "127.0.0.1:7443", ":7443"
+Result<ListenAddress> parse_advertised(const std::string& text);  // "cloud.example", "192.0.2.1:7443", "[2001:db8::1]"
 
 }  // namespace axle

@@ -1,5 +1,6 @@
-#include "orchestrator/allinone/config.hpp"
+#include "common/config/config.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <nlohmann/json.hpp>
@@ -31,6 +32,8 @@ void describe(ServiceConfig& v, V&& field) {
     field("logDirectory", v.log_directory, {.max = 80, .format = Format::path});
     field("runDirectory", v.run_directory, {.max = 60, .format = Format::path});  // sockets' paths are short
     field("listen", v.listen, {});
+    field("advertise", v.advertise, {.max = 16});
+    field("packages", v.packages, {.format = Format::path});
     field("group", v.group, {.max = 32});
     field("libvirtUri", v.libvirt_uri, {});
     field("libvirtDefinitions", v.libvirt_definitions, {});
@@ -51,6 +54,22 @@ Result<ListenAddress> parse_listen(const std::string& text) {
     return out;
 }
 
+Result<ListenAddress> parse_advertised(const std::string& text) {
+    const bool bare_six = std::ranges::count(text, ':') > 1 && !text.starts_with('[');
+    const auto close = text.find(']');
+    const auto colon = bare_six ? std::string::npos : text.find(':', close == std::string::npos ? 0 : close);
+    ListenAddress out{.address = text.substr(0, colon), .port = 7443};
+    if (colon != std::string::npos) {
+        TRY(with_port, parse_listen(text));
+        out = with_port;
+    } else if (out.address.starts_with('[') && out.address.ends_with(']')) {
+        out.address = out.address.substr(1, out.address.size() - 2);
+    }
+    if (out.address.empty() || out.address.find_first_of(" ,/\\") != std::string::npos)
+        return fail(Code::invalid, "\"{}\" is no name or address such as cloud.example:7443", text);
+    return out;
+}
+
 namespace {
 
 Result<> read_into(ServiceConfig& config, const std::string& path, bool must_exist) {
@@ -67,6 +86,10 @@ Result<> read_into(ServiceConfig& config, const std::string& path, bool must_exi
     if (mistakes.empty() && config.listen != "none") {
         if (auto listen = parse_listen(config.listen); !listen)
             mistakes.push_back({"/listen", "malformed", listen.error().message});
+    }
+    for (const std::string& name : config.advertise) {
+        if (const auto at = parse_advertised(name); mistakes.empty() && !at)
+            mistakes.push_back({"/advertise", "malformed", at.error().message});
     }
     if (mistakes.empty()) return {};
     const std::string field = dotted(mistakes.front().pointer);

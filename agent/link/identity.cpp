@@ -1,0 +1,141 @@
+#include "agent/link/identity.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/file.hpp"
+#include "common/base/log.hpp"
+#include "common/base/now.hpp"
+#include "common/base/units.hpp"
+#include "common/http/tls.hpp"
+#include "common/model/codec.hpp"
+
+namespace axle {
+namespace {
+
+std::string detail_of(const http::Response& response) {
+    const auto body = parse_json(response.body);
+    if (!body || !body->is_object()) return fmt::format("status {}", response.status);
+    return body->value("detail", fmt::format("status {}", response.status));
+}
+
+Error refusal_of(const http::Response& response) {
+    const auto body = parse_json(response.body);
+    Error e = error(Code::forbidden, "the orchestrator refuses: {}", detail_of(response));
+    if (body && body->is_object()) {
+        e.hint = body->value("hint", "");
+        e.reason = body->value("code", "");
+    }
+    return e;
+}
+
+// The signing request that was sent before and got no answer, or a new one.
+Result<http::SigningRequest> pending_request(const std::string& path, const HostId& host) {
+    const auto text = read_file(path, 1 << 16);
+    if (text) {
+        const auto parsed = parse_json(*text);
+        if (parsed && parsed->is_object() && parsed->value("host", "") == host.str())
+            return http::SigningRequest{parsed->value("request", ""), parsed->value("key", "")};
+    }
+    TRY(made, http::make_signing_request(host.str()));
+    const nlohmann::json out = {{"host", host.str()}, {"request", made.request}, {"key", made.key}};
+    TRY_VOID(write_file_durably(path, out.dump(), 0600));
+    return made;
+}
+
+// Unavailable: nobody answered there; every other error is the orchestrator's word.
+Result<HostIdentity> ask(const JoinString& join, const std::string& endpoint_text, const HostId& host,
+                         const std::string& hostname, const http::SigningRequest& request) {
+    TRY(endpoint, http::Endpoint::parse(endpoint_text));
+    http::Client client({.endpoint = endpoint,
+                         .fingerprint = join.authority,
+                         .expected_uri = kOrchestratorUri,
+                         .tls13_only = true,
+                         .timeout = milliseconds{30'000}});
+    const nlohmann::json body = {
+        {"secret", join.secret}, {"host", host.str()}, {"hostname", hostname}, {"request", request.request}};
+    TRY(answer, client.request("POST", kEnrolPath, {{"Content-Type", "application/json"}}, body.dump()));
+    if (answer.status != 200) return fail(refusal_of(answer));
+    const auto given = parse_json(answer.body);
+    if (!given || !given->is_object())
+        return fail(Code::malformed, "{} answers with something that is no certificate", endpoint_text);
+    HostIdentity identity{.host = host,
+                          .cluster = given->value("cluster", ""),
+                          .endpoints = join.endpoints,
+                          .authority = given->value("authority", ""),
+                          .certificate = given->value("certificate", ""),
+                          .key = request.key};
+    // The connection was recognised by its fingerprint; so is what it says of itself.
+    if (http::fingerprint_of(identity.authority).value_or("") != join.authority)
+        return fail(Code::unauthenticated, "{} sends another authority than the join string names", endpoint_text);
+    return identity;
+}
+
+Result<> check_clock(const HostIdentity& identity) {
+    TRY(info, http::read_certificate(identity.certificate));
+    const WallTime now = wall_now();
+    if (info.not_before <= now && now < info.not_after) return {};
+    return fail(error(Code::conflict, "the clock of this machine says {}, and the certificate is valid from {} to {}",
+                      format_time(now), format_time(info.not_before), format_time(info.not_after))
+                    .with_hint("set the clock of this machine or of the orchestrator, and join with a new token"));
+}
+
+}  // namespace
+
+template <class V>
+void describe(HostIdentity& v, V&& field) {
+    field("host", v.host, {});
+    field("cluster", v.cluster, {});
+    field("endpoints", v.endpoints, {});
+    field("authority", v.authority, {.format = Format::multiline});
+    field("certificate", v.certificate, {.format = Format::multiline});
+    field("key", v.key, {.format = Format::multiline});
+}
+
+Result<std::optional<HostIdentity>> read_host_identity(const std::string& path) {
+    const auto text = read_file(path, 1 << 20);
+    if (!text && text.error().code == Code::not_found) return std::optional<HostIdentity>{};
+    if (!text) return fail(text.error());
+    auto identity = from_json_text<HostIdentity>(*text);
+    if (!identity || identity->key.empty())
+        return fail(error(Code::corrupt, "{} holds no identity of a host", path)
+                        .with_hint("axle host token create --host NAME, then `axle-agent join STRING`: no guest is "
+                                   "touched"));
+    return std::optional(std::move(*identity));
+}
+
+Result<> write_host_identity(const std::string& path, const HostIdentity& identity) {
+    return write_file_durably(path, to_json_text(identity) + "\n", 0600);
+}
+
+http::ClientOptions client_options(const HostIdentity& identity, const http::Endpoint& endpoint) {
+    return {.endpoint = endpoint,
+            .authority = identity.authority,
+            .expected_uri = kOrchestratorUri,
+            .tls13_only = true,
+            .certificate = identity.certificate,
+            .key = identity.key};
+}
+
+Result<HostIdentity> join_cluster(const JoinString& join, const HostId& host, const std::string& hostname,
+                                  const std::optional<HostIdentity>& before, const std::string& pending_path) {
+    if (before && before->cluster != join.cluster)
+        return fail(error(Code::conflict, "this host belongs to cluster {}, the join string is of {}", before->cluster,
+                          join.cluster)
+                        .with_hint("a host changes its cluster only empty: move its guests away, purge axle-agent with "
+                                   "its /var/lib/axle/agent, and join again"));
+    TRY(request, pending_request(pending_path, host));
+    Error nobody = error(Code::unavailable, "the join string names no orchestrator");
+    for (const std::string& endpoint : join.endpoints) {
+        auto identity = ask(join, endpoint, host, hostname, request);
+        if (identity) {
+            TRY_VOID(check_clock(*identity));
+            return identity;
+        }
+        if (identity.error().code != Code::unavailable && identity.error().code != Code::timeout)
+            return fail(std::move(identity.error()));
+        nobody = std::move(identity.error());
+    }
+    return fail(std::move(nobody));
+}
+
+}  // namespace axle

@@ -1,0 +1,119 @@
+// The agent's own link at the orchestrator's door: it dials, comes back, says why it can't, and renews its certificate.
+#include <doctest/doctest.h>
+
+#include "agent/link/orchestrator_link.hpp"
+#include "common/loop/random.hpp"
+#include "tests/contract/hosts/door_fixture.hpp"
+#include "tests/support/waiting_executor.hpp"
+
+using namespace axle;
+using namespace axle::test;
+
+namespace {
+
+struct Agent {
+    Agent(DoorServer& server, HostIdentity identity) : path(server.folder / "identity.json") {
+        hello.host = identity.host;
+        hello.facts.hostname = "h1";
+        REQUIRE(write_host_identity(path, identity).has_value());
+        thread = std::thread([this] { io.run(); });
+        link = std::make_unique<OrchestratorLink>(
+            OrchestratorLink::Seams{.io = io,
+                                    .workers = workers,
+                                    .core = core,
+                                    .random = random,
+                                    .connected = [this](std::unique_ptr<Channel> made) { take(std::move(made)); },
+                                    .local_address = [this](const std::string& address) { local = address; }},
+            std::move(identity), path, LinkTimes{.first_retry = milliseconds{20}, .retry_max = milliseconds{100}});
+        link->start();
+    }
+    ~Agent() {
+        link->stop();
+        core.run();
+        channel.reset();
+        eventually([&] { return !link->state().connected; });
+        workers.stop();
+        io.stop();
+        thread.join();
+    }
+    void take(std::unique_ptr<Channel> made) {
+        ++connections;
+        channel = std::move(made);
+        channel->on_closed([this](const std::string& why) { closed = why; });
+        hello.connection = connections;
+        channel->send(hello);
+    }
+    bool until(const std::function<bool()>& done) { return core.run_until(done); }
+
+    const std::string path;
+    Hello hello;
+    WaitingExecutor core;
+    SystemRandom random;
+    Loop io{"agent io"};
+    Workers workers{"agent link", {.threads = 1}};
+    std::thread thread;
+    std::unique_ptr<OrchestratorLink> link;
+    std::unique_ptr<Channel> channel;
+    std::uint64_t connections = 0;
+    std::string closed, local;
+};
+
+HostIdentity aged(const DoorServer& server, HostIdentity identity, std::int64_t days_ago) {
+    const auto pair = *http::issue_certificate(
+        *http::read_key_pair(server.folders.identity + "/ca.pem", server.folders.identity + "/ca.key"),
+        {.name = identity.host.str(),
+         .uris = {kHostUriPrefix + identity.host.str()},
+         .server = true,
+         .client = true,
+         .days = kHostCertificateDays},
+        WallTime{wall_now().ms - days_ago * 24 * 3'600'000});
+    identity.certificate = pair.certificate;
+    identity.key = pair.key;
+    return identity;
+}
+
+}  // namespace
+
+TEST_CASE("an agent connects, comes back when it is cut off, and knows its own address") {
+    DoorServer server;
+    Agent agent(server, server.joined(1));
+    REQUIRE(agent.until([&] { return agent.link->state().host == "h1"; }));
+    CHECK(agent.local == "127.0.0.1");
+    CHECK(agent.link->state().connected);
+    agent.channel->close("a test");
+    REQUIRE(agent.until([&] { return agent.connections == 2 && agent.link->state().connected; }));
+    CHECK(agent.closed == "a test");
+}
+
+TEST_CASE("a certificate in its second half is renewed: written down, and shown on the next connection") {
+    DoorServer server;
+    // A host that joined long ago.
+    const HostIdentity fresh = server.joined(1);
+    server.cloud.core().call([&] {
+        Pipeline& pipeline = server.cloud.orchestrator().pipeline();
+        Transaction tx = pipeline.begin();
+        tx.update_status<Host>(fresh.host, [](Host& h) { h.status.enrolled = 0; });
+        pipeline.commit(tx);
+    });
+    const HostIdentity old = aged(server, fresh, 20);
+    Agent agent(server, old);
+    REQUIRE(agent.until([&] { return agent.link->identity().certificate != old.certificate; }));
+    const auto kept = read_host_identity(agent.path);
+    REQUIRE((kept.has_value() && kept->has_value()));
+    CHECK((*kept)->certificate == agent.link->identity().certificate);
+    CHECK((*kept)->key != old.key);
+    CHECK(http::check_key_pair({(*kept)->certificate, (*kept)->key}).has_value());
+    CHECK(http::read_certificate((*kept)->certificate)->not_after > http::read_certificate(old.certificate)->not_after);
+    agent.channel->close("again");
+    REQUIRE(agent.until([&] { return agent.connections == 2; }));
+}
+
+TEST_CASE("an agent that is refused goes on asking, and its state says why") {
+    DoorServer server;
+    HostIdentity ended = aged(server, server.joined(1), 400);
+    Agent agent(server, ended);
+    REQUIRE(agent.until([&] { return agent.link->state().last_error.find("it ended at") != std::string::npos; }));
+    CHECK(agent.link->state().last_error.find("axle host token create --host") != std::string::npos);
+    CHECK_FALSE(agent.link->state().connected);
+    CHECK(agent.connections == 0);
+}

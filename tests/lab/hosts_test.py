@@ -1,0 +1,174 @@
+"""Many hosts: an orchestrator and agents as programs on machines of their own, real guests, and what goes wrong between
+them."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+# pylint: disable=wrong-import-position
+from cases import case, check, check_equal, run_cases
+from cloud import BINARIES
+from host import wait_for
+from hosts import Agent, cluster
+
+
+@case("the orchestrator links no libvirt, the agent no RocksDB")
+def programs_apart(_):
+    def libraries(name):
+        return subprocess.run(["ldd", BINARIES / name], capture_output=True, text=True, check=True).stdout
+    check("libvirt" not in libraries("axle-orchestrator"), "axle-orchestrator links libvirt")
+    check("rocksdb" not in libraries("axle-agent"), "axle-agent links RocksDB")
+
+
+@case("two machines join by a token each, and are hosts with their facts")
+def join(lab):
+    lab.axle("pool", "create", "main", "--path", "/var/lib/axle/pools/main", "--default", check=False)
+    for number, agent in lab.agents.items():
+        lab.join(number)
+        host = lab.get("host", agent.host.name)
+        check_equal(host["status"]["address"], agent.host.address, "address of the host")
+        check_equal(host["status"]["facts"]["underlay"], agent.host.address, "underlay of the host")
+        check(host["status"]["facts"]["guestMachine"].startswith("pc-"), "facts of libvirt")
+        state = agent.status()
+        check(state["connected"], f"the agent says: {state}")
+        check_equal(state["host"]["name"], agent.host.name, "the name that the agent was told")
+
+
+@case("a used token, a changed one and one for another host are refused in words")
+def refused_tokens(lab):
+    agent = lab.agents[1]
+    token = lab.token()
+    for string, words in ((token[:60], "no join string"), ("axle1:" + "A" * 80, "no join string"),
+                          (token, "this machine is host h2 already"),
+                          (lab.token("--host", "h3"), "is for host h3")):
+        result = agent.run("join", string, check=False)
+        check(result.returncode == 1 and words in result.stderr, f"{words!r} is not in {result.stderr!r}")
+    check(lab.agents[1].status()["connected"], "a refused join changes nothing")
+
+
+@case("a guest is created on each host, from an image that the hosts fetch from the orchestrator")
+def guests(lab):
+    lab.import_tiny()
+    lab.axle("network", "create", "default", "--type", "nat")
+    for name, other in (("web1", "h3"), ("web2", "h2")):
+        lab.axle("host", "cordon", other)
+        lab.create_vm(name)
+        lab.axle("host", "uncordon", other)
+    for name in ("web1", "web2"):
+        lab.wait_phase(name, "running")
+        agent = lab.agent_of(name)
+        lab.wait_boot(name, 1)
+        address = lab.address(name)
+        wait_for(f"{name} answers", 60, lambda a=agent, at=address: lab.http(at, source=a.host), 0.3)
+    check_equal({lab.agent_of("web1").host.name, lab.agent_of("web2").host.name}, {"h2", "h3"}, "hosts of the guests")
+
+
+def check_undisturbed(lab, name, pid):
+    check_equal(guest_pid(lab, name), pid, f"process of {name}")
+
+
+def guest_pid(lab, name):
+    agent = lab.agent_of(name)
+    return agent.host.path(f"/run/libvirt/qemu/{lab.domain_of(name)}.pid").read_text().strip()
+
+
+@case("the orchestrator is killed and comes back: agents connect again, guests notice nothing")
+def orchestrator_killed(lab):
+    pids = {name: guest_pid(lab, name) for name in ("web1", "web2")}
+    lab.kill()
+    wait_for("the agent notices", 60, lambda: not lab.agents[1].status()["connected"])
+    lab.start()
+    for agent in lab.agents.values():
+        lab.wait_connected(agent.host.name, seconds=90)
+    for name, pid in pids.items():
+        check_undisturbed(lab, name, pid)
+        check_equal(lab.phase(name), "running", f"phase of {name}")
+
+
+@case("an agent is killed and comes back: it finds its guest, and takes orders again")
+def agent_killed(lab):
+    pid = guest_pid(lab, "web1")
+    agent = lab.agent_of("web1")
+    agent.kill()
+    lab.wait_connected(agent.host.name, wanted=False)
+    check_undisturbed(lab, "web1", pid)
+    lab.axle("vm", "stop", "web1", "--force", "--no-wait")
+    agent.start()
+    lab.wait_connected(agent.host.name)
+    lab.wait_phase("web1", "stopped")
+    lab.axle("vm", "start", "web1", timeout=120)
+    lab.wait_phase("web1", "running")
+
+
+@case("a line that is cut without a word is noticed on both ends, and heals by itself")
+def link_cut(lab):
+    agent = lab.agent_of("web2")
+    pid = guest_pid(lab, "web2")
+    lab.cut(agent.host)
+    lab.wait_connected(agent.host.name, wanted=False, seconds=120)
+    wait_for("the agent notices", 120, lambda: not agent.status()["connected"])
+    lab.axle("vm", "stop", "web2", "--force", "--no-wait")
+    check_undisturbed(lab, "web2", pid)
+    lab.heal(agent.host)
+    lab.wait_connected(agent.host.name, seconds=120)
+    lab.wait_phase("web2", "stopped")
+    lab.axle("vm", "start", "web2", timeout=120)
+    lab.wait_phase("web2", "running")
+
+
+@case("a lost certificate is mended by a new token; the guest notices nothing")
+def certificate_lost(lab):
+    agent = lab.agent_of("web1")
+    name, pid = agent.host.name, guest_pid(lab, "web1")
+    agent.stop()
+    agent.host.path("/var/lib/axle/agent/identity.json").unlink()
+    agent.start()
+    check(not agent.status()["joined"], "an agent without a certificate says so")
+    lab.join(agent.host.number - 1, "--host", name)
+    lab.wait_phase("web1", "running")
+    check_undisturbed(lab, "web1", pid)
+    check("conditions" not in lab.get("host", name)["status"], "no trouble is left on the host")
+
+
+@case("another orchestrator gets nothing from a host of this one")
+def second_orchestrator(lab):
+    agent = lab.agents[2]
+    other = Agent(agent.host)
+    settings = agent.host.path("/etc/axle/other.yaml")
+    settings.write_text("stateDirectory: /var/lib/axle/other\nlogDirectory: /var/log/axle/other\n"
+                        "runDirectory: /run/other\nlisten: \"127.0.0.1:7500\"\n")
+    with open(agent.host.directory / "other.log", "ab") as log:
+        service = agent.host.spawn(BINARIES / "axle-orchestrator", "--config", "/etc/axle/other.yaml", stdout=log,
+                                   stderr=log)
+    try:
+        def axle(*words, check=True):
+            return agent.host.run(lab.program, "--endpoint", "unix:/run/other/api.sock", *words, check=check)
+        wait_for("the other orchestrator answers", 60,
+                 lambda: axle("project", "list", check=False).returncode == 0)
+        string = json.loads(axle("host", "token", "create", "-o", "json").stdout)["joinString"]
+        result = other.run("join", string, check=False)
+        check(result.returncode == 1 and "belongs to cluster" in result.stderr, f"it says {result.stderr!r}")
+    finally:
+        service.terminate()
+        service.wait(timeout=30)
+    check(agent.status()["connected"], "the host stays with its own orchestrator")
+
+
+@case("a host that was switched off comes back by itself, with its guest, also without the orchestrator")
+def power_cut(lab):
+    agent = lab.agent_of("web2")
+    boots = max(lab.boots("web2"))
+    lab.stop()
+    agent.host.crash()
+    agent.host.start()
+    agent.start()
+    wait_for("the guest runs again", 90, lambda: agent.host.run("virsh", "-q", "list", "--name").stdout.strip())
+    lab.start()
+    lab.wait_connected(agent.host.name, seconds=120)
+    lab.wait_boot("web2", boots + 1)
+    lab.wait_phase("web2", "running")
+
+
+if __name__ == "__main__":
+    run_cases(cluster)

@@ -1,0 +1,150 @@
+"""Several private hosts as a cloud: an orchestrator on one, agents on the others, and faults of the line between them.
+
+    with cluster(hosts=2) as cluster:
+        cluster.axle("vm", "list")             # on the orchestrator's host
+        cluster.join(1)                        # by a token
+        cluster.agents[1].kill()
+"""
+import contextlib
+import json
+import os
+import re
+import signal
+import tempfile
+from pathlib import Path
+
+from cloud import BINARIES, Cloud
+from host import ROOT, Host, TestFailure, World, wait_for
+
+
+class Agent:
+    """axle-agent on a private host."""
+
+    program = BINARIES / "axle-agent"
+
+    def __init__(self, host):
+        self.host = host
+        self.process = None
+
+    def start(self):
+        with open(self.host.directory / "agent.log", "ab") as log:
+            command = f"echo $$ >/run/axle-agent.pid; exec {self.program}"
+            self.process = self.host.spawn("sh", "-c", command, stdout=log, stderr=log)
+        wait_for(f"the agent of {self.host.name} answers", 30, self._answers)
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            raise TestFailure(f"axle-agent ended with {self.process.returncode}:\n{self.log_tail()}")
+        return self.run("status", "-o", "json", check=False).returncode == 0
+
+    def run(self, *words, **options):
+        return self.host.run(self.program, *words, **options)
+
+    def status(self):
+        return json.loads(self.run("status", "-o", "json").stdout)
+
+    def _signal(self, number):
+        pid = self.host.path("/run/axle-agent.pid").read_text().strip()
+        self.host.run("kill", f"-{number}", pid, check=False)
+        self.process.wait(timeout=60)
+
+    def kill(self):
+        self._signal(int(signal.SIGKILL))
+
+    def stop(self):
+        self._signal(int(signal.SIGTERM))
+
+    def log(self):
+        path = self.host.directory / "agent.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def log_tail(self, lines=30):
+        return "\n".join(self.log().splitlines()[-lines:])
+
+
+class Cluster(Cloud):
+    """An orchestrator on host 1 (without an agent), agents on the hosts 2, 3, ..."""
+
+    def __init__(self, world, hosts):
+        super().__init__(hosts[0], world)
+        self.agents = {number: Agent(host) for number, host in enumerate(hosts[1:], start=1)}
+
+    def start_without_api(self):
+        with open(self.host.directory / "axle.log", "ab") as log:
+            command = f"echo $$ >/run/axle.pid; exec {BINARIES}/axle-orchestrator"
+            self.service = self.host.spawn("sh", "-c", command, stdout=log, stderr=log)
+
+    def _answers(self):
+        if self.service.poll() is not None:
+            raise TestFailure(f"axle-orchestrator ended with {self.service.returncode}:\n{self.log_tail()}")
+        return self.axle("project", "list", "-o", "name", check=False).returncode == 0
+
+    def token(self, *words):
+        """The word that a new host is given."""
+        return json.loads(self.axle("host", "token", "create", *words, "-o", "json").stdout)["joinString"]
+
+    def join(self, number, *words):
+        agent = self.agents[number]
+        agent.run("join", self.token(*words))
+        if agent.process is None or agent.process.poll() is not None:
+            agent.start()
+        self.wait_connected(agent.host.name)
+
+    def connected(self, name):
+        return self.exists("host", name) and self.get("host", name)["status"].get("connected", False)
+
+    def wait_connected(self, name, wanted=True, seconds=60):
+        wait_for(f"host {name} is {'' if wanted else 'not '}connected", seconds,
+                 lambda: self.connected(name) == wanted or None)
+
+    def agent_of(self, vm):
+        """The agent on whose host a VM is placed."""
+        name = self.get("vm", vm)["status"]["placement"]["host"]
+        return next(agent for agent in self.agents.values() if agent.host.name == name)
+
+    # The line between a host and all others: cut without a word to anybody, as by a pulled cable.
+    def cut(self, host):
+        self.world.run("ip", "link", "set", f"h{host.number}", "down")
+
+    def heal(self, host):
+        self.world.run("ip", "link", "set", f"h{host.number}", "up")
+
+    def beats(self, agent, vm):
+        """How often the tiny guest has told that it is alive: it goes on whatever happens to us."""
+        path = agent.host.path(f"/var/log/axle/guests/{self.get('vm', vm)['id']}.log")
+        return len(re.findall(r"AXLE-GUEST", path.read_text(errors="replace")))
+
+    def describe(self):
+        parts = [("axle status", self.axle("status", check=False).stdout),
+                 ("hosts", self.axle("host", "list", "-o", "wide", check=False).stdout),
+                 ("vms", self.axle("vm", "list", "-o", "wide", check=False).stdout),
+                 ("orchestrator's log", self.log_tail())]
+        for agent in self.agents.values():
+            parts.append((f"virsh list on {agent.host.name}",
+                          agent.host.run("virsh", "-q", "list", "--all", check=False).stdout))
+            parts.append((f"agent of {agent.host.name}", agent.log_tail()))
+        return "\n".join(f"--- {title}\n{text.strip()}" for title, text in parts)
+
+
+@contextlib.contextmanager
+def cluster(hosts=2, start=True):
+    """All of it goes at the end, but for AXLE_KEEP=1 after a failure."""
+    directory = tempfile.mkdtemp(prefix="axle-lab-")
+    world = World()
+    made = [Host(Path(directory) / f"h{n}", n, world, libvirt=n > 1, keep_visible=[ROOT, directory])
+            for n in range(1, hosts + 2)]
+    try:
+        for host in made:
+            host.start()
+        lab = Cluster(world, made)
+        yield lab.start() if start else lab
+    finally:
+        keep = bool(os.environ.get("AXLE_KEEP"))
+        if keep:
+            print(f"kept: {directory}; the hosts' processes end with this program", flush=True)
+        for host in reversed(made):
+            if host.process is not None:
+                host.stop(remove=not keep)
+        world.stop()
+        if not keep:
+            os.rmdir(directory)
