@@ -60,7 +60,6 @@ class CloudServer {
         : directory_(options.directory.empty() ? temporary_.path() : options.directory),
           workers_("api", {.threads = options.workers}) {
         core_thread_ = std::thread([this] { core_.run(); });
-        io_thread_ = std::thread([this] { io_.run(); });
         open_store(options.skip_sync);
         core_.call([this, &options] {
             orchestrator_ = std::make_unique<Orchestrator>(Orchestrator::Seams{
@@ -90,6 +89,7 @@ class CloudServer {
         auto listening = server_->listen_unix(socket());
         ENSURE(listening.has_value(), "a new directory takes a socket");
         port_ = *server_->listen_plain("127.0.0.1", 0);
+        io_thread_ = std::thread([this] { io_.run(); });  // last: before it runs, the loop is this thread's
     }
     ~CloudServer() { stop(); }
 

@@ -34,11 +34,11 @@ class DoorServer {
         door = std::make_unique<AgentDoor>(
             AgentDoor::Seams{cloud.orchestrator(), cloud.core(), io, workers, *authority, cluster()},
             std::move(options));
-        thread = std::thread([this] { io.run(); });
         server = std::make_unique<http::Server>(io, workers, [this](http::Request request, http::Reply reply) {
             door->handle(std::move(request), std::move(reply));
         });
         port = *server->listen_tls("127.0.0.1", 0, {files.certificate_path, files.key_path, files.authority_path});
+        thread = std::thread([this] { io.run(); });  // last: before it runs, the loop is this thread's
     }
     ~DoorServer() {
         door->stop();

@@ -67,10 +67,10 @@ struct TlsServer {
         const auto own = *http::issue_certificate(authority, {.name = "axle", .uris = {kOrchestratorUri}}, wall_now());
         REQUIRE(http::write_key_pair(own, folder / "server.pem", folder / "server.key"));
         REQUIRE(write_file_durably(folder / "ca.pem", authority.certificate));
-        thread = std::thread([this] { io.run(); });
         server = std::make_unique<http::Server>(
             io, workers, [this](const http::Request& request, http::Reply reply) { take(request, std::move(reply)); });
         port = *server->listen_tls("127.0.0.1", 0, {folder / "server.pem", folder / "server.key", folder / "ca.pem"});
+        thread = std::thread([this] { io.run(); });  // last: before it runs, the loop is this thread's
     }
     ~TlsServer() {
         channels.clear();
