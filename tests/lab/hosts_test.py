@@ -117,6 +117,34 @@ def link_cut(lab):
     lab.wait_phase("web2", "running")
 
 
+@case("with the orchestrator away root on the host stops and starts guests, and the spec follows when it is back")
+def orchestrator_away(lab):
+    agent = lab.agent_of("web1")
+    refused = agent.run("vm", "stop", "web1", check=False)
+    check(refused.returncode == 1 and "axle vm stop web1" in refused.stderr, f"it says {refused.stderr!r}")
+    lab.stop()
+    wait_for("the agent notices", 60, lambda: not agent.status()["connected"])
+
+    def state():
+        vms = json.loads(agent.run("vm", "list", "-o", "json").stdout)
+        return next(vm["state"] for vm in vms if vm["name"] == "default/web1")
+    agent.run("vm", "stop", "web1", "--force")
+    wait_for("the guest is off", 60, lambda: state() == "shut-off")
+    agent.kill()
+    agent.start()
+    wait_for("the agent looks again", 60, lambda: state() == "shut-off")
+    agent.run("vm", "start", "web1")
+    wait_for("the guest runs", 60, lambda: state() == "running")
+    agent.run("vm", "stop", "web1", "--force")
+    wait_for("the guest is off", 60, lambda: state() == "shut-off")
+    lab.start()
+    lab.wait_connected(agent.host.name, seconds=90)
+    wait_for("the spec says so", 60, lambda: lab.get("vm", "web1")["spec"].get("power") == "stopped")
+    lab.wait_phase("web1", "stopped")
+    lab.axle("vm", "start", "web1", timeout=120)
+    lab.wait_phase("web1", "running")
+
+
 @case("a lost certificate is mended by a new token; the guest notices nothing")
 def certificate_lost(lab):
     agent = lab.agent_of("web1")
