@@ -100,7 +100,7 @@ Result<> AgentRun::start(Program& program) {
                                                  .joined =
                                                      [this, &program] {
                                                          again_ = true;
-                                                         program.end();
+                                                         program.end(false);
                                                      }}));
     if (identity_) make_link();
     TRY_VOID(service_->listen());

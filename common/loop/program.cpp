@@ -28,11 +28,13 @@ void Program::tell_ready() {
 
 void Program::wait() {
     end_wanted_.get_future().wait();
-    tell_stopping();
+    if (for_good_) tell_stopping();
 }
 
-void Program::end() {
-    if (!ending_.exchange(true)) end_wanted_.set_value();
+void Program::end(bool for_good) {
+    if (ending_.exchange(true)) return;
+    for_good_ = for_good;
+    end_wanted_.set_value();
 }
 
 void Program::stop_loop(Loop& loop) {

@@ -21,7 +21,8 @@ class Program {
     void start();
     void tell_ready();
     void wait();  // until a signal, or end()
-    void end();   // any thread
+    // Any thread. for_good: false: the process begins anew by itself, and the service manager is not told that it ends.
+    void end(bool for_good = true);
     bool is_ending() const { return ending_; }
     // Stops one loop and joins its thread; idempotent. io stops last, in the destructor.
     void stop_loop(Loop& loop);
@@ -31,7 +32,7 @@ class Program {
 
     Loop& io_;
     std::vector<Loop*> others_;
-    std::atomic<bool> ending_ = false;
+    std::atomic<bool> ending_ = false, for_good_ = true;
     std::promise<void> end_wanted_;
     struct Running {
         Loop* loop;
