@@ -45,7 +45,7 @@ tell_api() {
 
 # As "axle login" shows it.
 authority_fingerprint() {
-    openssl x509 -in "$state/tls/ca.pem" -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//' || echo "(see $state/tls/ca.pem)"
+    openssl x509 -in "$state/identity/ca.pem" -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//' || echo "(see $state/identity/ca.pem)"
 }
 
 tell_guest() {
