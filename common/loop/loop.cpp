@@ -90,8 +90,9 @@ Loop::~Loop() {
 void Loop::run() {
     Impl& in = *impl_;
     {
-        const std::lock_guard lock(in.mutex);
+        std::unique_lock lock(in.mutex);
         ENSURE(!in.running, "one thread runs a loop");
+        in.in_place_over.wait(lock, [&] { return in.in_place == 0; });
         in.running = true;
         in.thread = std::this_thread::get_id();
     }
@@ -134,8 +135,12 @@ void Loop::call(const std::function<void()>& job) {
     {
         std::unique_lock lock(impl_->mutex);
         if (!impl_->running) {
+            ++impl_->in_place;
             lock.unlock();
-            return job();
+            job();
+            lock.lock();
+            if (--impl_->in_place == 0) impl_->in_place_over.notify_all();
+            return;
         }
         impl_->posted.emplace_back([&] {  // run() returns only when the queue is empty, so this runs
             job();

@@ -1,6 +1,7 @@
 // Inside of Loop, shared with its watches. Only sources of this folder include it.
 #pragma once
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -38,10 +39,12 @@ struct Loop::Impl {
     std::atomic<std::thread::id> thread{};  // inside run()
     std::atomic<std::uint64_t> slow = 0;
 
-    std::mutex mutex;  // guards the three below
+    std::mutex mutex;  // guards the four below
     std::vector<std::function<void()>> posted;
     bool running = false;
     bool stopping = false;
+    int in_place = 0;  // call()s that other threads carry out themselves, because nothing runs the loop: run() waits
+    std::condition_variable in_place_over;
 
     TimerId last_timer = 0;
     std::unordered_map<TimerId, std::unique_ptr<Timer>> timers;

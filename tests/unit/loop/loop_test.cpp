@@ -95,6 +95,24 @@ TEST_CASE("call waits for its job, on the loop's thread while it runs, in place 
     loop.call([&] { CHECK_FALSE(loop.on_own_thread()); });
 }
 
+TEST_CASE("a call while the loop starts runs before it or inside it, never beside it") {
+    for (int round = 0; round < 500; ++round) {
+        Loop loop("test");
+        int owned = 0;  // by the loop: no lock
+        loop.post([&] { ++owned; });
+        std::thread runner([&] { loop.run(); });
+        loop.call([&] {
+            ++owned;
+            const TimerId timer = loop.after(milliseconds{1}, [] {});  // ensures whose thread it is
+            if (round % 2 == 0) sched_yield();
+            loop.cancel(timer);
+        });
+        loop.stop();
+        runner.join();
+        REQUIRE(owned == 2);
+    }
+}
+
 TEST_CASE("stop before run returns at once after what was posted, and a loop may run again") {
     Loop loop("test");
     int ran = 0;
