@@ -10,6 +10,24 @@ namespace axle {
 namespace {
 
 constexpr std::size_t kEndedTasksInMemory = 1000;
+constexpr std::string_view kFounded = "founded";
+
+void make_first_objects(Transaction& tx, const std::string& admin_secret, const std::string& pool_path) {
+    auto project = std::make_unique<Project>();
+    project->meta.name = "default";
+    project->spec.description = "made at first start";
+    tx.create(std::move(project));
+    auto token = std::make_unique<Token>();
+    token->meta.name = "admin";
+    token->spec = {.role = Role::admin, .description = "made at first start"};
+    token->status.hash = sha256_hex(admin_secret);
+    tx.create(std::move(token));
+    if (pool_path.empty()) return;
+    auto pool = std::make_unique<Pool>();
+    pool->meta.name = "main";
+    pool->spec = {.path = pool_path, .is_default = true};
+    tx.create(std::move(pool));
+}
 
 }  // namespace
 
@@ -117,34 +135,21 @@ Result<> Orchestrator::load() {
     TRY_VOID(pipeline_.load());
     TRY_VOID(commands_.load());
     TRY_VOID(housekeeper_.load());
+    TRY(founded, pipeline_.store().get(Table::meta, kFounded));
+    founded_ = founded.has_value();
     publish_access();
     pipeline_.on_committed([this](const ChangeEvent& event) { changed(event); });
     return {};
 }
 
 void Orchestrator::bootstrap(const std::string& admin_secret, const std::string& pool_path) {
-    if (pipeline_.store_state().read_only) return;
+    if (founded_ || pipeline_.store_state().read_only) return;
     Transaction tx = pipeline_.begin();
-    if (pipeline_.world().names_of(Kind::project).empty()) {
-        auto project = std::make_unique<Project>();
-        project->meta.name = "default";
-        project->spec.description = "made at first start";
-        tx.create(std::move(project));
-        if (!pool_path.empty()) {
-            auto pool = std::make_unique<Pool>();
-            pool->meta.name = "main";
-            pool->spec = {.path = pool_path, .is_default = true};
-            tx.create(std::move(pool));
-        }
-    }
-    if (pipeline_.world().names_of(Kind::token).empty()) {
-        auto token = std::make_unique<Token>();
-        token->meta.name = "admin";
-        token->spec = {.role = Role::admin, .description = "made at first start"};
-        token->status.hash = sha256_hex(admin_secret);
-        tx.create(std::move(token));
-    }
+    if (pipeline_.world().names_of(Kind::project).empty() && pipeline_.world().names_of(Kind::token).empty())
+        make_first_objects(tx, admin_secret, pool_path);
+    tx.write({Table::meta, std::string(kFounded), "1"});
     pipeline_.commit(tx);
+    founded_ = true;
 }
 
 void Orchestrator::start() {

@@ -32,7 +32,8 @@ class Orchestrator final : public Service {
     // Reads the store. On the core thread (or before it runs). An error: don't start; it says what to do.
     Result<> load();
     // First start: project "default", token "admin" with this secret, and a default pool at this path (empty: none).
-    // Harmless to repeat; what a user has deleted is not made again.
+    // Harmless to repeat: what a user has deleted since is not made again, by this start or a later one.
+    bool is_founded() const { return founded_; }  // that has been done once: this store's admin token may be gone
     void bootstrap(const std::string& admin_secret, const std::string& pool_path = "");
     void start();
 
@@ -105,6 +106,7 @@ class Orchestrator final : public Service {
     HostLinks links_;
     Controllers controllers_;
     Housekeeper housekeeper_;
+    bool founded_ = false;  // bootstrap() was done on this store
     std::atomic<std::shared_ptr<const AccessSnapshot>> access_;
     std::map<std::uint64_t, Waiter> waiters_;
     std::uint64_t last_waiter_ = 0;

@@ -5,6 +5,8 @@
 namespace axle {
 namespace {
 
+constexpr std::int64_t kFirstGeneration = 1;  // that of a create
+
 bool run_is_over(const Vm& vm) {
     const VmReport& r = vm.status.report;
     return r.start_serial >= vm.spec.start_serial && r.last_end != RunEnd::none && r.state != DomainState::running &&
@@ -49,8 +51,7 @@ VmPhase phase_of(const Vm& vm) {
             break;
     }
     if (vm.spec.power == Power::stopped)
-        return r.settled || vm.status.observed_generation == 0 ? (r.settled ? VmPhase::stopped : VmPhase::creating)
-                                                               : VmPhase::stopped;
+        return r.settled || vm.status.observed_generation > 0 ? VmPhase::stopped : VmPhase::creating;
     if (run_is_over(vm))
         return r.last_end == RunEnd::crashed || r.last_end == RunEnd::failed ? VmPhase::crashed : VmPhase::stopped;
     return r.state == DomainState::absent ? VmPhase::creating : VmPhase::starting;
@@ -60,6 +61,8 @@ GoalState goal_of(const Task& task, const Vm& vm) {
     const VmReport& r = vm.status.report;
     const bool seen = vm.status.observed_generation >= task.spec.generation;
     const bool off = r.state == DomainState::shut_off || r.state == DomainState::absent;
+    // A wish for a VM that still waits for a place: no host has anything to do for it.
+    const bool nowhere = !vm.status.placement && task.spec.generation > kFirstGeneration;
     switch (task.spec.goal) {
         case TaskGoal::vm_running:
             if (seen && (r.state == DomainState::running || r.state == DomainState::paused)) return reached();
@@ -69,7 +72,7 @@ GoalState goal_of(const Task& task, const Vm& vm) {
             if (seen && r.state == DomainState::paused) return reached();
             return open(what_is_in_the_way(vm));
         case TaskGoal::vm_stopped: {
-            if (seen && off && r.settled) return reached();
+            if (nowhere || (seen && off && r.settled)) return reached();
             const Condition* late = find_condition(r.conditions, "StopTimedOut");
             if (seen && late != nullptr && late->status)
                 return {.state = GoalState::failed,
@@ -78,7 +81,7 @@ GoalState goal_of(const Task& task, const Vm& vm) {
             return open(what_is_in_the_way(vm));
         }
         case TaskGoal::vm_changed:
-            return seen && r.settled ? reached() : open(what_is_in_the_way(vm));
+            return nowhere || (seen && r.settled) ? reached() : open(what_is_in_the_way(vm));
         case TaskGoal::vm_deleted:
             return vm.meta.deletion && (!vm.status.placement || (off && seen))
                        ? reached()

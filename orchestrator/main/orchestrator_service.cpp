@@ -135,8 +135,10 @@ Result<> OrchestratorService::Parts::build_core(const std::string& first_pool) {
         Orchestrator::Seams{*store, core, random, core, *images, codec,
                             [this](const std::string& digest) { return images->path(digest); }, seal_key});
     TRY_VOID(orchestrator->load());
-    TRY(secret, admin_secret(config.state_directory + "/admin.token", random));
-    orchestrator->bootstrap(secret, first_pool);
+    if (!orchestrator->is_founded()) {
+        TRY(secret, admin_secret(config.state_directory + "/admin.token", random));
+        orchestrator->bootstrap(secret, first_pool);
+    }
     core.post([this] { orchestrator->start(); });
     return {};
 }

@@ -46,6 +46,21 @@ TEST_CASE("roles hold in their projects and nowhere else") {
         CHECK(ask(nobody, "GET", closed).status == 401);
 }
 
+TEST_CASE("the first project and the first token, once deleted, don't come back with a restart") {
+    const TempDir keep;
+    for (int start = 0; start < 3; ++start) {
+        CloudServer cloud({.directory = keep.path()});
+        auto root = cloud.client();
+        auto first = cloud.tcp_client(CloudServer::kAdmin);
+        CHECK(ask(first, "GET", "/v1/projects").status == (start == 0 ? 200 : 401));
+        CHECK(ask(root, "GET", "/v1/projects").body["items"].size() == (start == 0 ? 1 : 0));
+        CHECK(ask(root, "GET", "/v1/tokens").body["items"].size() == (start == 0 ? 1 : 0));
+        if (start > 0) continue;
+        CHECK(ask(root, "DELETE", "/v1/projects/default").status == 200);
+        CHECK(ask(root, "DELETE", "/v1/tokens/admin").status == 200);
+    }
+}
+
 TEST_CASE("a token's secret is shown once and works until it is deleted") {
     CloudServer cloud;
     auto admin = cloud.client();

@@ -110,6 +110,31 @@ TEST_CASE("who waits for room gets it when there is some") {
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a VM that waits for room takes a stop, a change and a start; with room it is what was asked last") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("one", R"(,"memory":"5GiB")") == "ok");
+    REQUIRE(cloud.makes_vm("two", R"(,"memory":"6GiB")") == "ok");
+    REQUIRE(cloud.run_until([&] { return cloud.vm("two")->status.phase == VmPhase::waiting; }));
+    const auto ends_well = [&](const std::string& said) {
+        CHECK(said == "ok");
+        ObjectPtr ended;
+        cloud.orchestrator().wait_task(Cloud::admin(), cloud.last.result->task, minutes{5},
+                                       [&](Result<ObjectPtr> task) { ended = *task; });
+        return cloud.run_until([&] { return ended != nullptr; }) &&
+               static_cast<const Task&>(*ended).status.phase == TaskPhase::succeeded;
+    };
+    CHECK(ends_well(cloud.acts("two", "stop")));
+    CHECK(cloud.vm("two")->status.phase == VmPhase::waiting);
+    CHECK(ends_well(cloud.does(Cloud::patch(Kind::vm, "default", "two", R"({"spec":{"memory":"4GiB"}})"))));
+    REQUIRE(cloud.deletes("one") == "ok");
+    CHECK(cloud.settles());
+    CHECK(!cloud.is_running("two"));
+    CHECK(cloud.vm("two")->status.phase == VmPhase::stopped);
+    CHECK(ends_well(cloud.acts("two", "start")));
+    CHECK(cloud.is_running("two"));
+    CHECK(cloud.violation() == "");
+}
+
 TEST_CASE("a deleted guest whose host was filled since is not restored, with the numbers") {
     Furnished cloud({.hosts = 1});
     REQUIRE(cloud.makes_vm("one", R"(,"memory":"5GiB")") == "ok");
