@@ -15,6 +15,7 @@
 #include "agent/network/linux_network.hpp"
 #include "agent/state/directory_state_files.hpp"
 #include "agent/storage/directory_storage.hpp"
+#include "common/base/addresses.hpp"
 #include "common/base/file.hpp"
 #include "common/base/now.hpp"
 #include "common/loop/random.hpp"
@@ -126,7 +127,12 @@ Result<> Agent::Parts::build() {
                                     identity);
     GuestPaths paths{.console = [identity](VmId vm) { return console_socket_path(identity, vm); },
                      .vnc = [identity](VmId vm) { return vnc_socket_path(identity, vm); },
-                     .log = [identity](VmId vm) { return serial_log_path(identity, vm); }};
+                     .log = [identity](VmId vm) { return serial_log_path(identity, vm); },
+                     .device = [this](VmId vm, const std::string& address) -> Result<std::string> {
+                         if (is_machine_address(address))
+                             return fail(Code::forbidden, "{} is an address of the host itself", address);
+                         return core->bridge_to(vm, address);
+                     }};
     streams = std::make_unique<GuestStreams>(
         io, core_loop, std::move(paths), [this](Message&& m) { core->send_stream(std::move(m)); },
         [this](VmId vm, Answer<std::string> png) { hypervisor->screenshot(vm, std::move(png)); });

@@ -214,6 +214,12 @@ void AgentCore::send_stream(Message message) {
     send(std::move(message));
 }
 
+Result<std::string> AgentCore::bridge_to(VmId vm, const std::string& address) const {
+    std::string bridge = network_.bridge_to(vm, address);
+    if (bridge.empty()) return fail(Code::forbidden, "{} is no address of this guest on this host", address);
+    return bridge;
+}
+
 void AgentCore::on_message(const Message& message) {
     if (!greeted_) return;  // nothing is due before our hello
     if (const auto* desired = std::get_if<Desired>(&message)) return intake_.take(*desired);

@@ -38,6 +38,8 @@ class AgentCore {
     // without a connection.
     void on_stream(std::function<void(std::optional<Message>)> told) { on_stream_ = std::move(told); }
     void send_stream(Message message);
+    // The bridge behind which this guest has this address. Code::forbidden: none, it is not an address of this guest.
+    Result<std::string> bridge_to(VmId vm, const std::string& address) const;
 
     // The host shuts down: from now on no guest is started in this boot, ends of guests are not their own wish, and all
     // are asked to shut down together. Durable before the first is asked. Answers when none is on or after the limit.

@@ -134,6 +134,15 @@ bool NetworkKeeper::without(VmId vm) const {
     return applied_once_ && !maybe_.contains(vm);
 }
 
+std::string NetworkKeeper::bridge_to(VmId vm, const std::string& address) const {
+    for (const auto& [tap, nic] : usable_) {
+        if (nic.vm != vm || nic.address.empty() || nic.address != address) continue;
+        const auto network = networks_.find(nic.network);
+        if (network != networks_.end()) return network->second.document.bridge;
+    }
+    return {};
+}
+
 bool NetworkKeeper::is_nat(NetworkId network) const {
     auto it = networks_.find(network);
     return it != networks_.end() && it->second.document.type == NetworkType::nat;

@@ -33,6 +33,8 @@ class NetworkKeeper {
     std::string missing(const VmDocument& vm) const;
     // No tap of this guest is in what was applied last.
     bool without(VmId vm) const;
+    // The bridge behind which a NIC of this guest has this address; empty: it has no such NIC, or none that stands.
+    std::string bridge_to(VmId vm, const std::string& address) const;
     bool is_nat(NetworkId network) const;
     std::int64_t mtu(NetworkId network) const;
 

@@ -23,9 +23,14 @@ constexpr std::size_t kFromGuestMax = 1 << 20;  // bytes that the core hasn't ta
 constexpr std::size_t kPiece = 16384;
 constexpr milliseconds kFollow{250};
 
-Result<Fd> connect_to(const sockaddr* address, socklen_t size, const std::string& what) {
+// device: the only one that may be used; empty: any.
+Result<Fd> connect_to(const sockaddr* address, socklen_t size, const std::string& what,
+                      const std::string& device = "") {
     Fd fd(::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd) return fail(system_error("open a socket", errno));
+    if (!device.empty() &&
+        ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device.c_str(), static_cast<socklen_t>(device.size())) != 0)
+        return fail(system_error("connect over " + device, errno));
     if (::connect(fd.get(), address, size) != 0 && errno != EINPROGRESS)
         return fail(system_error("connect to " + what, errno));
     return fd;
@@ -40,13 +45,15 @@ Result<Fd> connect_unix(const std::string& path) {
     return connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof address, path);
 }
 
-Result<Fd> connect_tcp(const std::string& host, std::int64_t port) {
+// Over the guest's own network and nothing else: the host stands in networks that a tenant must not reach.
+Result<Fd> connect_tcp(const std::string& host, std::int64_t port, const std::string& device) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     if (port < 1 || port > 65535 || ::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1)
         return fail(Code::invalid, "{}:{} is no address", host, port);
-    auto fd = connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof address, fmt::format("{}:{}", host, port));
+    auto fd = connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof address, fmt::format("{}:{}", host, port),
+                         device);
     if (!fd) return fd;
     int one = 1;
     ::setsockopt(fd->get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -207,17 +214,22 @@ void GuestStreams::open(const StreamOpen& wish) {
         });
         return;
     }
-    std::string path;
-    if (wish.kind == StreamKind::console) path = paths_.console(wish.vm);
-    if (wish.kind == StreamKind::vnc) path = paths_.vnc(wish.vm);
-    if (wish.kind == StreamKind::log) path = paths_.log(wish.vm);
-    pipes_->io.post([pipes = pipes_, wish, path = std::move(path)] {
+    std::string where;  // a path, or a network device
+    if (wish.kind == StreamKind::console) where = paths_.console(wish.vm);
+    if (wish.kind == StreamKind::vnc) where = paths_.vnc(wish.vm);
+    if (wish.kind == StreamKind::log) where = paths_.log(wish.vm);
+    if (wish.kind == StreamKind::tcp) {
+        auto device = paths_.device(wish.vm, wish.address);
+        if (!device) return send_(StreamClose{wish.stream, device.error().message});
+        where = std::move(*device);
+    }
+    pipes_->io.post([pipes = pipes_, wish, where = std::move(where)] {
         if (wish.kind == StreamKind::log)
-            pipes->add_log(wish, path);
+            pipes->add_log(wish, where);
         else if (wish.kind == StreamKind::tcp)
-            pipes->add_socket(wish.stream, connect_tcp(wish.address, wish.port));
+            pipes->add_socket(wish.stream, connect_tcp(wish.address, wish.port, where));
         else
-            pipes->add_socket(wish.stream, connect_unix(path));
+            pipes->add_socket(wish.stream, connect_unix(where));
     });
 }
 

@@ -15,6 +15,8 @@ namespace axle {
 
 struct GuestPaths {
     std::function<std::string(VmId)> console, vnc, log;
+    // The device behind which this guest has this address; an error: it has no such address, nobody is connected.
+    std::function<Result<std::string>(VmId, const std::string& address)> device;
 };
 
 class GuestStreams {

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <cerrno>
 #include <ifaddrs.h>
 #include <netdb.h>
-#include <string_view>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 
 #include "common/base/file.hpp"
+#include "common/base/result.hpp"
 
 namespace axle {
 
@@ -35,25 +36,48 @@ std::string machine_name() {
     return names.nodename;
 }
 
-std::vector<std::string> machine_addresses() {
-    std::vector<std::string> four, six;
+namespace {
+
+struct InterfaceAddress {
+    std::string interface, address;
+    bool is_four = false;
+};
+
+Result<std::vector<InterfaceAddress>> interface_addresses() {
     ifaddrs* first = nullptr;
-    if (::getifaddrs(&first) != 0) return {};
+    if (::getifaddrs(&first) != 0) return fail(system_error("list the addresses of this machine", errno));
+    std::vector<InterfaceAddress> out;
     for (const ifaddrs* a = first; a != nullptr; a = a->ifa_next) {
         if (a->ifa_addr == nullptr || (a->ifa_addr->sa_family != AF_INET && a->ifa_addr->sa_family != AF_INET6))
             continue;
-        if (std::string_view(a->ifa_name).starts_with("axb")) continue;
         char text[NI_MAXHOST];
         const bool is_four = a->ifa_addr->sa_family == AF_INET;
         const socklen_t size = is_four ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
         if (::getnameinfo(a->ifa_addr, size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0) continue;
-        const std::string address(text);
+        out.push_back({a->ifa_name, text, is_four});
+    }
+    ::freeifaddrs(first);
+    return out;
+}
+
+}  // namespace
+
+bool is_machine_address(const std::string& numeric) {
+    const auto all = interface_addresses();
+    return !all || std::ranges::find(*all, numeric, &InterfaceAddress::address) != all->end();
+}
+
+std::vector<std::string> machine_addresses() {
+    std::vector<std::string> four, six;
+    const auto all = interface_addresses();
+    if (!all) return {};
+    for (const auto& [interface, address, is_four] : *all) {
+        if (interface.starts_with("axb")) continue;
         if (address.find('%') != std::string::npos) continue;  // link-local
         if (address.starts_with("127.") || address == "::1") continue;
         auto& to = is_four ? four : six;
         if (std::ranges::find(to, address) == to.end()) to.push_back(address);
     }
-    ::freeifaddrs(first);
     std::ranges::sort(four);
     std::ranges::sort(six);
     const auto outward = std::ranges::find(four, outward_address());

@@ -60,15 +60,15 @@ int WebSocketClient::close_code() const {
 
 Result<std::optional<WebSocketMessage>> WebSocketClient::read(milliseconds wait) {
     Impl& in = *impl_;
+    // What came with the answer to the handshake.
+    if (!in.wire.in.empty() && !in.take_bytes() && in.close_code == 0) in.close_code = 1006;
     if (in.messages.empty() && in.close_code == 0) {
         // At most one wait: a ping that comes ends it early.
         const bool ready = in.wire.is_readable() || (wait.count() > 0 && wait_for(fd(), POLLIN, wait));
-        if (!ready && in.wire.in.empty()) return std::nullopt;
-        if (ready) {
-            const auto filled = in.wire.fill(milliseconds{1});
-            if (!filled && filled.error().code == Code::timeout) return std::nullopt;  // part of a TLS record
-            if (!filled || !*filled) in.close_code = 1006;
-        }
+        if (!ready) return std::nullopt;
+        const auto filled = in.wire.fill(milliseconds{1});
+        if (!filled && filled.error().code == Code::timeout) return std::nullopt;  // part of a TLS record
+        if (!filled || !*filled) in.close_code = 1006;
         if (!in.take_bytes() && in.close_code == 0) in.close_code = 1006;
     }
     if (in.messages.empty()) {

@@ -98,7 +98,7 @@ Api::Context::Context(ApiDeps d, ApiOptions o)
       request_prefix(prefix_of_run(deps.store)) {}
 
 Api::Api(ApiDeps deps, ApiOptions options) : context_(std::make_shared<Context>(deps, std::move(options))) {
-    context_->deps.core.post([context = context_] { start_bookmarks(context); });
+    context_->deps.core.post([context = context_] { start_ticks(context); });
 }
 
 Api::~Api() {

@@ -23,10 +23,10 @@ struct ApiOptions {
     std::function<std::string()> join_info = {};  // JSON for /v1/join-info, from a worker; empty: 404
     double requests_a_second = 10'000;            // for each token; 0: no limit. The unix socket has none
     double request_burst = 20'000;
-    double strangers_a_second = 20;  // requests without a valid login, for each address
-    std::size_t streams_max = 1000;  // watches, consoles, tunnels that one caller may have open
-    milliseconds bookmark_every{15'000};
-    bool access_log = false;  // one line a request; failures of ours are logged in any case
+    double strangers_a_second = 20;       // requests without a valid login, for each address
+    std::size_t streams_max = 1000;       // watches, consoles, tunnels that one caller may have open
+    milliseconds bookmark_every{15'000};  // and looks whether the login of an open stream still holds
+    bool access_log = false;              // one line a request; failures of ours are logged in any case
 };
 
 // What it works with; all must outlive it.

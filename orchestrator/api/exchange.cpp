@@ -96,4 +96,18 @@ void Exchange::refuse(const Error& error) {
     answer(std::move(response));
 }
 
+void start_ticks(const std::shared_ptr<Api::Context>& context) {
+    std::weak_ptr<Api::Context> weak = context;
+    context->tick_timer = context->deps.core_clock.after(context->options.bookmark_every, [weak] {
+        const auto again = weak.lock();
+        if (again == nullptr) return;
+        std::erase_if(again->open_streams, [](const std::weak_ptr<OpenStream>& s) { return s.expired(); });
+        const auto streams = again->open_streams;  // a tick may end one
+        for (const auto& entry : streams) {
+            if (const auto stream = entry.lock()) stream->tick();
+        }
+        start_ticks(again);
+    });
+}
+
 }  // namespace axle::api

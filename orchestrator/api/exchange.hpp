@@ -22,7 +22,11 @@
 
 namespace axle::api {
 
-class Watch;
+// What a caller holds open. Core thread.
+struct OpenStream {
+    virtual ~OpenStream() = default;
+    virtual void tick() = 0;  // now and then: it ends itself when its login holds no longer
+};
 
 struct Api::Context {
     Context(ApiDeps d, ApiOptions o);
@@ -37,8 +41,8 @@ struct Api::Context {
     const std::string request_prefix;  // of this process
 
     // Core thread.
-    std::vector<std::weak_ptr<Watch>> watches;
-    TimerId bookmark_timer = 0;
+    std::vector<std::weak_ptr<OpenStream>> open_streams;
+    TimerId tick_timer = 0;
 
     std::string history() const { return deps.store.state().history; }
 };
@@ -91,6 +95,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     std::int64_t began_ms_;
 };
 using ExchangePtr = std::shared_ptr<Exchange>;
+
+void start_ticks(const std::shared_ptr<Api::Context>& context);  // core thread
 
 // The handlers, by what they are about. Each answers its exchange, at once or later.
 void handle_list(const ExchangePtr& x);

@@ -14,10 +14,11 @@ Error error_of(const std::string& why) {
 }
 
 // One open stream. Core thread, but for the callbacks of the caller's side, which post.
-struct Tunnel : std::enable_shared_from_this<Tunnel> {
-    explicit Tunnel(ExchangePtr exchange) : x(std::move(exchange)) {}
+struct Tunnel : OpenStream, std::enable_shared_from_this<Tunnel> {
+    explicit Tunnel(ExchangePtr exchange) : x(std::move(exchange)), login(x->login) {}
 
     ExchangePtr x;  // until the caller's side stands
+    const Login login;
     std::shared_ptr<Api::Context> context = x->shared_context();
     Places::Ticket place;
     StreamQuery query;
@@ -33,6 +34,7 @@ struct Tunnel : std::enable_shared_from_this<Tunnel> {
     void on_closed(std::string why);
     void stand();  // the core has opened it: now the caller's side
     void close_core_side();
+    void tick() override;
 };
 using TunnelPtr = std::shared_ptr<Tunnel>;
 
@@ -75,8 +77,15 @@ void Tunnel::close_core_side() {
     place = nullptr;
 }
 
+void Tunnel::tick() {
+    if (!open || closed || still_holds(login, *context->deps.service.access(), wall_now())) return;
+    context->deps.service.stream_close(stream);
+    on_closed("the token that opened this has ended");
+}
+
 void Tunnel::stand() {
     open = true;
+    context->open_streams.push_back(weak_from_this());
     const auto self = shared_from_this();
     if (query.kind == StreamKind::screenshot) return;
     const ExchangePtr exchange = std::exchange(x, nullptr);

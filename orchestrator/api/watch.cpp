@@ -127,18 +127,4 @@ void Watch::tick() {
     stream_.write(bookmark_text(last, history));
 }
 
-void start_bookmarks(const std::shared_ptr<Api::Context>& context) {
-    std::weak_ptr<Api::Context> weak = context;
-    context->bookmark_timer = context->deps.core_clock.after(context->options.bookmark_every, [weak] {
-        const auto again = weak.lock();
-        if (again == nullptr) return;
-        std::erase_if(again->watches, [](const std::weak_ptr<Watch>& w) { return w.expired(); });
-        const auto watches = again->watches;  // a tick may end one
-        for (const auto& entry : watches) {
-            if (const auto watch = entry.lock()) watch->tick();
-        }
-        start_bookmarks(again);
-    });
-}
-
 }  // namespace axle::api

@@ -39,7 +39,7 @@ std::string bookmark_text(Revision revision, std::string_view history);
 Result<Revision> parse_watch_id(std::string_view text, std::string_view history);
 
 // One open watch. Core thread, unless said otherwise.
-class Watch final : public ChangeSink, public std::enable_shared_from_this<Watch> {
+class Watch final : public ChangeSink, public OpenStream, public std::enable_shared_from_this<Watch> {
   public:
     Watch(std::shared_ptr<Api::Context> context, Login login, Selection selection, Revision since,
           Places::Ticket place);
@@ -49,7 +49,7 @@ class Watch final : public ChangeSink, public std::enable_shared_from_this<Watch
 
     // Begins to write; what came before is written now.
     void open(http::Stream stream);
-    void tick();  // bookmark; the end, when the login holds no longer
+    void tick() override;  // bookmark, or the end
     bool is_open() const { return stream_.is_open(); }
 
     SubscriptionId subscription = 0;
@@ -67,7 +67,5 @@ class Watch final : public ChangeSink, public std::enable_shared_from_this<Watch
     std::string waiting_;  // until open()
     bool opened_ = false;
 };
-
-void start_bookmarks(const std::shared_ptr<Api::Context>& context);  // core thread
 
 }  // namespace axle::api

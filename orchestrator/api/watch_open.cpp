@@ -152,7 +152,7 @@ void subscribe(Exchange& x, const OpeningPtr& opening) {  // core thread
     }
     watch->subscription = *subscribed;
     begin_stream(x, *opening);
-    x.context().watches.push_back(watch);
+    x.context().open_streams.push_back(watch);
     opening->stream.on_closed([context = x.shared_context(), watch](const std::string&) {
         context->deps.core.post([context, watch] { context->deps.service.unsubscribe(watch->subscription); });
     });

@@ -4,6 +4,22 @@
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
+namespace {
+
+// A nat network is the host's own: it surely reaches that. A bridged one only where the host has an address in it.
+std::string address_to_reach(const World& world, const Vm& vm) {
+    std::string other;
+    for (const auto& [name, nic] : vm.spec.nics) {
+        const auto given = vm.status.nics.find(name);
+        if (given == vm.status.nics.end() || given->second.address.empty()) continue;
+        const auto* network = world.find<NetworkObject>(nic.network.id);
+        if (network != nullptr && network->spec.type == NetworkType::nat) return given->second.address;
+        if (other.empty()) other = given->second.address;
+    }
+    return other;
+}
+
+}  // namespace
 
 void Orchestrator::open_stream(StreamQuery query, StreamHandlers handlers, Answered<StreamId> answer) {
     auto found = find(query.who, query.vm);
@@ -26,13 +42,18 @@ void Orchestrator::open_stream(StreamQuery query, StreamHandlers handlers, Answe
     if (!links_.is_connected(host))
         return answer_durably<StreamId>(
             std::move(answer), fail(Code::unavailable, "host {} is not connected", vm.status.placement->host.name));
-    if (query.kind == StreamKind::tcp && vm.status.addresses.empty())
-        return answer_durably<StreamId>(std::move(answer), fail(Code::conflict, "VM {} has no address", vm.meta.name));
+    std::string address = query.kind == StreamKind::tcp ? address_to_reach(pipeline_.world(), vm) : "";
+    if (query.kind == StreamKind::tcp && address.empty())
+        return answer_durably<StreamId>(
+            std::move(answer),
+            fail(error(Code::conflict, "VM {} has no address that is known here", vm.meta.name)
+                     .with_hint(
+                         "give a NIC of it an address, or put it into a nat network: axle explain vm.spec.nics")));
     const StreamId id = ++last_stream_;
     streams_[id] = {host, std::move(handlers)};
     StreamOpen open{.stream = id,
                     .kind = query.kind,
-                    .address = query.kind == StreamKind::tcp ? vm.status.addresses.front() : "",
+                    .address = std::move(address),
                     .port = query.port,
                     .follow = query.follow,
                     .tail = query.tail};

@@ -13,6 +13,14 @@ std::string read_message(http::WebSocketClient& socket) {
     if (!message || !*message) return message ? "nothing came" : message.error().message;
     return (*message)->data;
 }
+// Why it was closed.
+std::string read_end(http::WebSocketClient& socket) {
+    for (int i = 0; i < 100; ++i) {
+        const auto message = socket.read(milliseconds{10'000});
+        if (!message) return message.error().message;
+    }
+    return "it is open";
+}
 }  // namespace
 
 TEST_CASE("console and tunnel carry bytes both ways, log and screenshot one way") {
@@ -44,6 +52,30 @@ TEST_CASE("console and tunnel carry bytes both ways, log and screenshot one way"
         return followed.find('\n') == std::string::npos;
     });
     CHECK(followed == "hello from the guest\n");
+}
+
+TEST_CASE("a console, a tunnel and a followed log end with the token that opened them") {
+    CloudServer cloud({.api = {.bookmark_every = milliseconds{50}}});
+    auto admin = cloud.client();
+    furnish(cloud, admin);
+    const std::string vm = "/v1/projects/default/vms/a";
+    REQUIRE(ask(admin, "POST", "/v1/projects/default/vms?wait=20s", vm_document("a")).status == 201);
+    const auto token = ask(admin, "POST", "/v1/tokens", R"({"name":"leaked","spec":{"role":"editor"}})");
+    auto console = cloud.tcp_client(token.body["secret"]).websocket(vm + "/console");
+    auto tunnel = cloud.tcp_client(token.body["secret"]).websocket(vm + "/forward?port=22");
+    auto other = cloud.client().websocket(vm + "/console");
+    REQUIRE(console);
+    REQUIRE(tunnel);
+    REQUIRE(other);
+    for (auto* socket : {&*console, &*tunnel, &*other}) CHECK(read_message(*socket) == "welcome\n");
+    REQUIRE(ask(admin, "DELETE", "/v1/tokens/leaked").status == 200);
+    for (auto* socket : {&*console, &*tunnel}) {
+        CHECK(read_end(*socket).find("token") != std::string::npos);
+        socket->close();
+    }
+    CHECK(other->send("ping", true));
+    CHECK(read_message(*other) == "echo:ping");
+    other->close();
 }
 
 TEST_CASE("a stream that can't be is refused before it begins") {

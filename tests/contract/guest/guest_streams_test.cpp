@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <filesystem>
 #include <fstream>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <thread>
@@ -30,7 +31,11 @@ struct Lab {
         io, core,
         GuestPaths{.console = [this](VmId) { return dir / "console"; },
                    .vnc = [this](VmId) { return dir / "vnc"; },
-                   .log = [this](VmId) { return dir / "log"; }},
+                   .log = [this](VmId) { return dir / "log"; },
+                   .device = [](VmId, const std::string& address) -> Result<std::string> {
+                       if (address.ends_with(".9")) return fail(Code::forbidden, "{} is of somebody else", address);
+                       return address.ends_with(".8") ? "axnone" : "lo";
+                   }},
         [this](Message message) { take(std::move(message)); },
         [this](VmId, auto answer) { core.post([this, answer] { answer(picture); }); });
 
@@ -80,6 +85,10 @@ class Guest {
         const timeval limit{20, 0};
         ::setsockopt(peer_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         ::setsockopt(peer_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    }
+    bool nobody_came() const {
+        pollfd waiting{listener_.get(), POLLIN, 0};
+        return ::poll(&waiting, 1, 0) == 0;
     }
     void say(const std::string& bytes) {
         REQUIRE(::send(peer_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
@@ -157,11 +166,23 @@ TEST_CASE("what can't be reached is told with the reason, once") {
     lab.streams->handle(StreamOpen{.stream = 2, .kind = StreamKind::tcp, .address = "not-an-address", .port = 22});
     lab.streams->handle(StreamOpen{.stream = 3, .kind = StreamKind::tcp, .address = "127.0.0.1", .port = 0});
     lab.streams->handle(StreamOpen{.stream = 4, .kind = StreamKind::tcp, .address = "127.0.0.1", .port = 1});
-    CHECK(lab.until([&] { return lab.closed.size() == 4; }));
+    lab.streams->handle(StreamOpen{.stream = 5, .kind = StreamKind::tcp, .address = "127.0.0.8", .port = 22});
+    CHECK(lab.until([&] { return lab.closed.size() == 5; }));
+    CHECK(lab.closed[5].find("axnone") != std::string::npos);
     for (const auto& [stream, why] : lab.closed) {
         CAPTURE(stream);
         CHECK(why != "");
     }
+}
+
+TEST_CASE("a tunnel goes to the guest's own addresses, over the guest's own network, and nowhere else") {
+    Lab lab;
+    Guest service;
+    lab.streams->handle(
+        StreamOpen{.stream = 1, .kind = StreamKind::tcp, .address = "127.0.0.9", .port = service.port()});
+    CHECK(lab.until([&] { return lab.closed.contains(1); }));
+    CHECK(lab.closed[1] == "127.0.0.9 is of somebody else");
+    CHECK(service.nobody_came());
 }
 
 TEST_CASE("a guest that takes nothing ends its stream instead of filling memory") {
