@@ -1,13 +1,16 @@
-// PUT …/images/NAME/content: streamed to a temporary file, synced, then handed to the core's importer. What was begun
-// and not finished is removed.
+// PUT …/images/NAME/content: streamed to a temporary file, synced, given the name under which the importer finds it,
+// and only then acknowledged: a crash after the answer loses nothing. What was begun and not finished is removed.
 #include <cerrno>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "common/base/ensure.hpp"
 #include "common/base/file.hpp"
+#include "common/base/io.hpp"
 #include "orchestrator/api/exchange.hpp"
 #include "orchestrator/api/mutated.hpp"
 #include "orchestrator/api/render.hpp"
+#include "orchestrator/core/importer.hpp"
 
 namespace axle::api {
 namespace {
@@ -28,7 +31,21 @@ class TemporaryFile {
     }
     int fd() const { return fd_.get(); }
     const std::string& path() const { return path_; }
-    std::string give_away() { return std::exchange(path_, {}); }
+    // From now on it stands there, durably.
+    Result<> become(const std::string& path) {
+        KILL_POINT("upload.before-rename");
+        if (io::rename_to_new(path_.c_str(), path.c_str()) != 0) {
+            if (errno != EEXIST) return fail(system_error("keeping the upload", errno));
+            return fail(error(Code::busy, "the content of this image comes by another upload already")
+                            .with_hint("see what becomes of it: axle image show NAME"));
+        }
+        path_.clear();
+        KILL_POINT("upload.renamed");
+        auto synced = sync_directory(parent_of(path));
+        if (!synced) ::unlink(path.c_str());
+        KILL_POINT("upload.received");
+        return synced;
+    }
 
   private:
     TemporaryFile(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
@@ -46,7 +63,7 @@ Result<> write_all(const TemporaryFile& file, std::string_view bytes) {
     return {};
 }
 
-Result<std::string> receive(http::BodyStream& body, const std::string& directory) {
+Result<> receive(http::BodyStream& body, const std::string& directory, const Uuid& image) {
     TRY(file, TemporaryFile::make(directory));
     std::int64_t received = 0;
     while (true) {
@@ -59,36 +76,37 @@ Result<std::string> receive(http::BodyStream& body, const std::string& directory
         return fail(error(Code::malformed, "the upload has 0 bytes")
                         .with_hint("send the bytes of the image's file as the body of the request"));
     if (::fsync(file.fd()) != 0) return fail(system_error("syncing the upload", errno));
-    TRY_VOID(sync_directory(directory));
-    return file.give_away();
+    return file.become(directory + "/" + upload_name(image));
 }
 
-void hand_over(Exchange& x, std::string file) {
-    x.on_core([file = std::move(file)](Exchange& core_side) {
-        core_side.service().image_uploaded(core_side.who(), core_side.target(), file,
-                                           [self = core_side.shared_from_this(), file](Result<Mutated> done) {
-                                               self->on_worker([done = std::move(done), file](Exchange& then) {
-                                                   if (!done) {
-                                                       ::unlink(file.c_str());
-                                                       return then.refuse(done.error());
-                                                   }
-                                                   http::Response response =
-                                                       json_response(done->task ? 202 : 200, object_text(*done));
-                                                   if (done->task)
-                                                       response.headers.set("Location", task_location(done->task));
-                                                   then.answer(std::move(response));
-                                               });
-                                           });
+// By id: another image may have the name by now.
+void hand_over(Exchange& x, const Uuid& image) {
+    x.on_core([image](Exchange& core_side) {
+        Locator what = core_side.target();
+        what.name = image.str();
+        const std::string file = core_side.context().options.upload_directory + "/" + upload_name(image);
+        core_side.service().image_uploaded(
+            core_side.who(), std::move(what), [self = core_side.shared_from_this(), file](Result<Mutated> done) {
+                self->on_worker([done = std::move(done), file](Exchange& then) {
+                    if (!done) {
+                        ::unlink(file.c_str());
+                        return then.refuse(done.error());
+                    }
+                    http::Response response = json_response(done->task ? 202 : 200, object_text(*done));
+                    if (done->task) response.headers.set("Location", task_location(done->task));
+                    then.answer(std::move(response));
+                });
+            });
     });
 }
 
 // The image is there and may be written by this caller: now the bytes are worth reading.
-void receive_on_own_thread(Exchange& x) {
-    const bool taken = x.context().slow.submit([self = x.shared_from_this()] {
-        auto file = receive(*self->request.body_stream, self->context().options.upload_directory);
+void receive_on_own_thread(Exchange& x, const Uuid& image) {
+    const bool taken = x.context().slow.submit([self = x.shared_from_this(), image] {
+        const auto received = receive(*self->request.body_stream, self->context().options.upload_directory, image);
         self->request.body_stream = nullptr;
-        if (!file) return self->refuse(file.error());
-        hand_over(*self, std::move(*file));
+        if (!received) return self->refuse(received.error());
+        hand_over(*self, image);
     });
     if (!taken)
         x.refuse(error(Code::exhausted, "too many uploads wait already").with_hint("try again when some are through"));
@@ -104,13 +122,13 @@ void handle_upload(const ExchangePtr& x) {
         return x->refuse(error(Code::forbidden, "{} is a viewer and changes nothing", x->who().name));
     x->reply().set_deadline(milliseconds{600'000});
     x->on_core([](Exchange& core_side) {
-        core_side.service().get(core_side.who(), core_side.target(),
-                                [self = core_side.shared_from_this()](Result<Viewed> image) {
-                                    self->on_worker([image = std::move(image)](Exchange& then) {
-                                        if (!image) return then.refuse(image.error());
-                                        receive_on_own_thread(then);
-                                    });
-                                });
+        core_side.service().check_upload(core_side.who(), core_side.target(),
+                                         [self = core_side.shared_from_this()](Result<Viewed> image) {
+                                             self->on_worker([image = std::move(image)](Exchange& then) {
+                                                 if (!image) return then.refuse(image.error());
+                                                 receive_on_own_thread(then, image->object->meta.id);
+                                             });
+                                         });
     });
 }
 

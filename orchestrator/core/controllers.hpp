@@ -27,8 +27,6 @@ class Controllers {
     void host_status(const Uuid& host, const Status& status);
     void host_task(const Uuid& host, const TaskNews& news);
 
-    // An upload is complete: its file goes to the importer.
-    void import_upload(const Uuid& image, std::string file);
     // Bytes done and in all of an import that runs; {0,0}: none. Soft.
     std::pair<std::int64_t, std::int64_t> progress_of(const Uuid& image) const;
 
@@ -56,7 +54,7 @@ class Controllers {
     void place_volume(Transaction& tx, const Volume& volume);
     void place_beside(Transaction& tx, const Volume& volume, const Vm& vm);
     void reconcile_image(const Uuid& id);
-    void start_import(const Image& image, std::string file);
+    void start_import(const Image& image);
     void imported(const Uuid& image, Result<Imported> result);
     void forget_image_file(const std::string& digest);
     void reconcile_farewell(const Key& key);  // networks and pools that are being removed

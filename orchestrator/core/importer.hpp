@@ -1,6 +1,7 @@
 // The seam to whatever brings images in (orchestrator/images). Core thread; answers come on it, later, once.
 #pragma once
 #include <functional>
+#include <set>
 #include <string>
 
 #include "common/base/id.hpp"
@@ -10,8 +11,7 @@ namespace axle {
 
 struct ImportRequest {
     Uuid image;
-    std::string url;                 // http(s) URL or a name of the catalogue; empty: an uploaded file
-    std::string file;                // uploaded: temporary file, which the importer takes over
+    std::string url;                 // http(s) URL or a name of the catalogue; empty: it was uploaded
     bool from_this_machine = false;  // an administrator asked: the URL may lead to loopback, too
     std::string checksum;            // "sha256:HEX", "sha512:HEX" or empty
 };
@@ -21,14 +21,28 @@ struct Imported {
     std::string source_format;
 };
 
+// Name of an upload that came in whole, in the directory that the API and the importer share. It stays until the image
+// is known to be ready.
+inline std::string upload_name(const Uuid& image) {
+    return image.str() + ".upload";
+}
+
+// Images whose bytes are still of use, for the sweep at a start.
+struct UnfinishedImports {
+    std::set<Uuid> importing, failed;
+};
+
 class Importer {
   public:
     virtual ~Importer() = default;
     // Durable when it answers. The same image again resumes what a crash interrupted. progress: bytes done and in all
-    // (0: unknown).
+    // (0: unknown). What came is kept after a success (until forget) and where a later try can go on with it
+    // (unavailable, no_space). An upload that isn't there: not_found, reason "interrupted".
     virtual void import(ImportRequest request, std::function<void(std::int64_t done, std::int64_t all)> progress,
                         std::function<void(Result<Imported>)> done) = 0;
-    virtual void cancel(Uuid image) = 0;  // its import then answers Code::conflict with reason "cancelled"
+    // Its import then answers Code::conflict with reason "cancelled"; where none runs, what one left is removed.
+    virtual void cancel(Uuid image) = 0;
+    virtual void forget(Uuid image) = 0;  // removes what came of it; no import of it runs
     virtual void remove(std::string digest) = 0;
     virtual std::string path(const std::string& digest) const = 0;
 };

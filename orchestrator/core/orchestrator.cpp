@@ -362,29 +362,4 @@ Result<SubscriptionId> Orchestrator::subscribe(Principal who, Revision since, st
     return pipeline_.subscribe(since, std::make_shared<Sieve>(std::move(who), std::move(sink)));
 }
 
-void Orchestrator::image_uploaded(Principal who, Locator what, std::string file, Answered<Mutated> answer) {
-    auto found = find(who, what);
-    if (found && !may_change(who, Kind::image, (*found)->meta.project.id))
-        found = fail(forbidden(who, "upload", Kind::image));
-    if (const auto& why = pipeline_.store_state().read_only; found && why)
-        found = fail(error(Code::unavailable, "nothing can be changed: {}", why->why).with_hint(why->hint));
-    if (!found) return answer_durably<Mutated>(std::move(answer), fail(std::move(found.error())));
-    const Image& image = static_cast<const Image&>(**found);
-    const bool again = image.status.phase == ImagePhase::failed && image.spec.url.empty();
-    if (image.status.phase != ImagePhase::uploading && !again)
-        return answer_durably<Mutated>(std::move(answer), fail(Code::conflict, "image {} is {}, it takes no content",
-                                                               image.meta.name, text_of(image.status.phase)));
-    Mutated done{.object = *found};
-    if (again) {
-        Transaction tx = pipeline_.begin();
-        done.task = make_task(tx, TaskGoal::image_import, image, who.name);
-        pipeline_.commit(tx);
-    } else {
-        const auto& open = pipeline_.world().tasks_of(image.meta.id);
-        if (!open.empty()) done.task = *open.begin();
-    }
-    controllers_.import_upload(image.meta.id, std::move(file));
-    answer_durably<Mutated>(std::move(answer), std::move(done));
-}
-
 }  // namespace axle

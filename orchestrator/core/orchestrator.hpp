@@ -49,6 +49,8 @@ class Orchestrator final : public Service {
     void image_for_host(const HostCertificate& shown, const std::string& digest, Answered<std::string> answer);
     const World& world() const { return pipeline_.world(); }
     Pipeline& pipeline() { return pipeline_; }
+    // What load() found, for the importer's sweep at a start.
+    UnfinishedImports unfinished_imports() const;
 
     std::shared_ptr<const AccessSnapshot> access() const override;
     void mutate(Mutation mutation, Answered<Mutated> answer) override {
@@ -64,7 +66,8 @@ class Orchestrator final : public Service {
     bool may_see(const Principal& who, Kind kind, const Uuid& project) const override {
         return may_read(who, kind, project);
     }
-    void image_uploaded(Principal who, Locator image, std::string file, Answered<Mutated> answer) override;
+    void check_upload(Principal who, Locator image, Answered<Viewed> answer) override;
+    void image_uploaded(Principal who, Locator image, Answered<Mutated> answer) override;
     void open_stream(StreamQuery query, StreamHandlers handlers, Answered<StreamId> answer) override;
     void stream_write(StreamId stream, std::string bytes) override;
     void stream_close(StreamId stream) override;
@@ -88,6 +91,7 @@ class Orchestrator final : public Service {
     void changed(const ChangeEvent& event);
     void answer_waiters(const Uuid& task, const ObjectPtr& object);
     Result<ObjectPtr> find(const Principal& who, const Locator& what) const;
+    Result<ObjectPtr> find_for_upload(const Principal& who, const Locator& what) const;
     ObjectPtr with_progress(const ObjectPtr& object) const;
     ObjectPtr ended_task(const Uuid& id) const;
     void publish_access();

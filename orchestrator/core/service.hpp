@@ -165,8 +165,11 @@ class Service {
     virtual Revision oldest_change() const = 0;  // in memory; core thread
     virtual bool may_see(const Principal& who, Kind kind, const Uuid& project) const = 0;
 
-    // An image's content arrived: its temporary file is handed to the importer. See images.
-    virtual void image_uploaded(Principal who, Locator image, std::string file, Answered<Mutated> answer) = 0;
+    // Whether this caller may upload the content of this image now: asked before its bytes are read.
+    virtual void check_upload(Principal who, Locator image, Answered<Viewed> answer) = 0;
+    // The content lies whole and durable where the importer finds it (upload_name). After a refusal the file is the
+    // caller's to remove.
+    virtual void image_uploaded(Principal who, Locator image, Answered<Mutated> answer) = 0;
 
     virtual void open_stream(StreamQuery query, StreamHandlers handlers, Answered<StreamId> answer) = 0;
     virtual void stream_write(StreamId stream, std::string bytes) = 0;

@@ -167,15 +167,14 @@ void Controllers::reconcile_image(const Uuid& id) {
     }
     if (cancelling) return imported(id, fail(error(Code::conflict, "cancelled").with_reason("cancelled")));
     const bool wanted = image->status.phase == ImagePhase::pending || image->status.phase == ImagePhase::importing;
-    if (wanted && !image->spec.url.empty() && !importing_.contains(id)) start_import(*image, "");
+    if (wanted && !importing_.contains(id)) start_import(*image);
 }
 
-void Controllers::start_import(const Image& image, std::string file) {
+void Controllers::start_import(const Image& image) {
     const Uuid id = image.meta.id;
     importing_[id] = {0, 0};
     ImportRequest request{.image = id,
-                          .url = file.empty() ? image.spec.url : "",
-                          .file = std::move(file),
+                          .url = image.spec.url,
                           .from_this_machine = image.status.by_administrator,
                           .checksum = image.spec.checksum};
     Transaction tx = pipeline_.begin();
@@ -190,11 +189,6 @@ void Controllers::start_import(const Image& image, std::string file) {
         [this, id](Result<Imported> result) { imported(id, std::move(result)); });
 }
 
-void Controllers::import_upload(const Uuid& image, std::string file) {
-    if (pipeline_.store_state().read_only) return;
-    if (const Image* found = pipeline_.world().find<Image>(image)) start_import(*found, std::move(file));
-}
-
 std::pair<std::int64_t, std::int64_t> Controllers::progress_of(const Uuid& image) const {
     const auto found = importing_.find(image);
     return found == importing_.end() ? std::pair<std::int64_t, std::int64_t>{} : found->second;
@@ -206,10 +200,11 @@ void Controllers::imported(const Uuid& id, Result<Imported> result) {
     const Image* image = pipeline_.world().find<Image>(id);
     if (image == nullptr) {
         if (result) forget_image_file(result->digest);
-        return;
+        return importer_.forget(id);
     }
     Transaction tx = pipeline_.begin();
     const bool cancelled = !result && result.error().reason == "cancelled";
+    const bool interrupted = !result && result.error().reason == "interrupted";
     tx.update_status<Image>(id, [&](Image& i) {
         if (result) {
             i.status = {.phase = ImagePhase::ready,
@@ -219,9 +214,10 @@ void Controllers::imported(const Uuid& id, Result<Imported> result) {
                         .source_format = result->source_format};
             return;
         }
-        i.status.phase = cancelled && i.spec.url.empty() ? ImagePhase::uploading : ImagePhase::failed;
-        set_condition(i.status.conditions, failure("Ready", cancelled ? "Cancelled" : "ImportFailed",
-                                                   result.error().message, pipeline_.now_text()));
+        const bool again = (cancelled || interrupted) && i.spec.url.empty();
+        i.status.phase = again ? ImagePhase::uploading : ImagePhase::failed;
+        const char* reason = cancelled ? "Cancelled" : interrupted ? "Interrupted" : "ImportFailed";
+        set_condition(i.status.conditions, failure("Ready", reason, result.error().message, pipeline_.now_text()));
     });
     for (const Uuid& task : std::set<Uuid>(tx.world().tasks_of(id))) {
         if (result)
@@ -237,6 +233,8 @@ void Controllers::imported(const Uuid& id, Result<Imported> result) {
         }
     }
     pipeline_.commit(tx);
+    // Not before: a crash would leave an acknowledged upload without its bytes.
+    if (result) pipeline_.when_durable([this, id] { importer_.forget(id); });
     enqueue({Kind::image, id});
 }
 

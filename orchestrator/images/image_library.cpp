@@ -24,10 +24,13 @@ ImportProgress on_core(Executor& core, std::function<void(std::int64_t, std::int
 
 }  // namespace
 
-Result<> ImageLibrary::prepare(const ImportSettings& settings, WallTime now) {
+Result<> ImageLibrary::prepare(const ImportSettings& settings) {
     TRY_VOID(make_directories(settings.directory, 0711));
-    TRY_VOID(make_directories(incoming_directory(settings), 0700));
-    return sweep_incoming(settings, now);
+    return make_directories(incoming_directory(settings), 0700);
+}
+
+Result<> ImageLibrary::sweep(const ImportSettings& settings, const UnfinishedImports& unfinished, WallTime now) {
+    return sweep_incoming(settings, unfinished, now);
 }
 
 ImageLibrary::ImageLibrary(Executor& core, Submit submit, ImportSettings settings)
@@ -76,6 +79,10 @@ void ImageLibrary::cancel(Uuid image) {
         found->second.request_stop();
         return;
     }
+    forget(image);
+}
+
+void ImageLibrary::forget(Uuid image) {
     const bool taken = submit_(lane_of(image), [settings = settings_, image] {
         if (const auto forgotten = forget_import(settings, image); !forgotten) log::warning(forgotten.error().message);
     });

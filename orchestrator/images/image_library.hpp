@@ -16,8 +16,10 @@ namespace axle {
 class ImageLibrary final : public Importer {
   public:
     using Submit = std::function<bool(const std::string& lane, std::function<void()> job)>;
-    // Makes the directories and sweeps what a crash left; blocks, at start-up.
-    static Result<> prepare(const ImportSettings& settings, WallTime now);
+    // Makes the directories; blocks, at start-up.
+    static Result<> prepare(const ImportSettings& settings);
+    // Sweeps what a crash left; blocks, at start-up, before anything is imported or uploaded.
+    static Result<> sweep(const ImportSettings& settings, const UnfinishedImports& unfinished, WallTime now);
 
     ImageLibrary(Executor& core, Submit submit, ImportSettings settings);
     ~ImageLibrary() override;
@@ -25,6 +27,7 @@ class ImageLibrary final : public Importer {
     void import(ImportRequest request, std::function<void(std::int64_t done, std::int64_t all)> progress,
                 std::function<void(Result<Imported>)> done) override;
     void cancel(Uuid image) override;
+    void forget(Uuid image) override;
     void remove(std::string digest) override;
     std::string path(const std::string& digest) const override;
     // Where the API puts uploads; prepare() makes it.

@@ -112,11 +112,14 @@ Result<> look_up(Run& run) {
 }
 
 Result<> get_source(Run& run) {
-    if (!run.request.file.empty()) {
+    if (run.request.url.empty()) {
         TRY(checksum, parse_checksum(run.request.checksum));
         run.checksum = checksum;
-        run.source = run.request.file;
-        return {};
+        run.source = incoming_directory(run.settings) + "/" + upload_name(run.request.image);
+        if (file_exists(run.source)) return {};
+        return fail(error(Code::not_found, "the upload was interrupted: its bytes aren't there")
+                        .with_hint("upload the file again")
+                        .with_reason("interrupted"));
     }
     TRY_VOID(look_up(run));
     run.source = incoming_path(run.settings, run.request.image, "download");
@@ -183,9 +186,9 @@ Result<Imported> process(Run& run) {
     return image;
 }
 
-// Whether a later try of the same can use what stands in incoming/.
-bool keeps_source(const Result<Imported>& result, const ImportRequest& request, const ImportSettings& settings) {
-    if (result || !request.file.empty()) return false;
+// Whether what came is still of use: until the success is recorded, and for a later try of the same.
+bool keeps_source(const Result<Imported>& result, const ImportSettings& settings) {
+    if (result) return true;
     if (result.error().reason == "cancelled") return *settings.stopping;
     return result.error().code == Code::unavailable || result.error().code == Code::no_space;
 }
@@ -235,28 +238,32 @@ Result<Imported> import_image(const ImportRequest& request, const ImportSettings
         TRY_VOID(get_source(run));
         return process(run);
     }();
-    if (keeps_source(result, request, settings)) return result;
-    if (!request.file.empty()) TRY_VOID(remove_file_durably(request.file));
+    if (keeps_source(result, settings)) return result;
     TRY_VOID(forget_import(settings, request.image));
     return result;
 }
 
 Result<> forget_import(const ImportSettings& settings, const Uuid& image) {
-    for (const char* suffix : {"unpacked", "converted"})
+    for (const char* suffix : {"unpacked", "converted", "upload"})
         TRY_VOID(remove_file_durably(incoming_path(settings, image, suffix)));
     return forget_download(incoming_path(settings, image, "download"));
 }
 
-Result<> sweep_incoming(const ImportSettings& settings, WallTime now) {
+Result<> sweep_incoming(const ImportSettings& settings, const UnfinishedImports& unfinished, WallTime now) {
     const std::string directory = incoming_directory(settings);
     TRY(names, list_directory(directory));
     for (const auto& name : names) {
         const std::string path = directory + "/" + name;
         struct stat st {};
         if (::stat(path.c_str(), &st) != 0) continue;
-        const bool download = name.ends_with(".download") || name.ends_with(".download.json");
+        const auto dot = std::min(name.find('.'), name.size());
+        const std::string kind = name.substr(dot);
+        const Uuid image = Uuid::parse(name.substr(0, dot)).value_or(Uuid{});
+        const bool download = kind == ".download" || kind == ".download.json";
         const bool recent = now.ms - static_cast<std::int64_t>(st.st_mtime) * 1000 < kDownloadKeptMs;
-        if (!download || !recent) TRY_VOID(remove_file_durably(path));
+        const bool goes_on = (download || kind == ".upload") && unfinished.importing.contains(image);
+        const bool may_go_on = download && recent && unfinished.failed.contains(image);
+        if (!goes_on && !may_go_on) TRY_VOID(remove_file_durably(path));
     }
     return {};
 }

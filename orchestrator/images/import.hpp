@@ -3,6 +3,7 @@
 //   <directory>/<digest>.qcow2            an image: normalised, 0444
 //   <directory>/incoming/<id>.download    what is being downloaded, and <id>.download.json
 //   <directory>/incoming/upload-*         what the API receives
+//   <directory>/incoming/<id>.upload      an upload that is whole and was taken
 //   <directory>/incoming/<id>.unpacked    out of a compressed one
 //   <directory>/incoming/<id>.converted   becomes the image
 #pragma once
@@ -25,7 +26,7 @@ struct ImportSettings {
     std::int64_t virtual_size_max = std::int64_t{16} << 40;
     milliseconds convert_limit{2 * 3'600'000};
     unsigned confined_uid = 65534, confined_gid = 65534;
-    // True: a cancel is the end of the service, and what was downloaded is kept for its next start.
+    // True: a cancel is the end of the service, and what came is kept for its next start.
     std::shared_ptr<const std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
 };
 
@@ -37,13 +38,14 @@ std::string library_path(const ImportSettings& settings, const std::string& dige
 // Whether our own reader lets a file near QEMU, and as which format ("qcow2", "raw"). Blocks on reading its head.
 Result<std::string> accept_image(const std::string& path, const ImportSettings& settings);
 
-// Durable when it answers; the same again finds the image and makes nothing twice. After a failure nothing is left but
-// a download that can be gone on with.
+// Durable when it answers; the same again finds the image and makes nothing twice. What came is left where it succeeded
+// (until its owner has recorded that: forget_import) and where a later try can go on with it; else nothing is.
 Result<Imported> import_image(const ImportRequest& request, const ImportSettings& settings,
                               const std::stop_token& cancel, const ImportProgress& progress);
 
-// What a crash left: everything in incoming/ but downloads that were written to within the last days.
-Result<> sweep_incoming(const ImportSettings& settings, WallTime now);
+// What a crash left: everything in incoming/ but what came of images that are being imported, and downloads of failed
+// ones that were written to within the last days.
+Result<> sweep_incoming(const ImportSettings& settings, const UnfinishedImports& unfinished, WallTime now);
 Result<> forget_import(const ImportSettings& settings, const Uuid& image);
 
 }  // namespace axle

@@ -121,7 +121,7 @@ Result<> OrchestratorService::Parts::open_store(bool agent_state_is_there) {
 
 Result<> OrchestratorService::Parts::build_core(const std::string& first_pool) {
     const ImportSettings settings{.directory = config.state_directory + "/images"};
-    TRY_VOID(ImageLibrary::prepare(settings, core.wall()));
+    TRY_VOID(ImageLibrary::prepare(settings));
     images = std::make_unique<ImageLibrary>(
         core,
         [this](const std::string& lane, std::function<void()> job) {
@@ -135,6 +135,9 @@ Result<> OrchestratorService::Parts::build_core(const std::string& first_pool) {
         Orchestrator::Seams{*store, core, random, core, *images, codec,
                             [this](const std::string& digest) { return images->path(digest); }, seal_key});
     TRY_VOID(orchestrator->load());
+    // A store that has lost its tail doesn't know what came last: nothing is dropped then.
+    if (!store->state().read_only)
+        TRY_VOID(ImageLibrary::sweep(settings, orchestrator->unfinished_imports(), core.wall()));
     if (!orchestrator->is_founded()) {
         TRY(secret, admin_secret(config.state_directory + "/admin.token", random));
         orchestrator->bootstrap(secret, first_pool);

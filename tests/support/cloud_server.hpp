@@ -35,6 +35,7 @@ class EasyImporter final : public Importer {
         });
     }
     void cancel(Uuid) override {}
+    void forget(Uuid) override {}
     void remove(std::string) override {}
     std::string path(const std::string& digest) const override { return "/images/" + digest; }
     ImportRequest last;
@@ -50,6 +51,10 @@ struct CloudOptions {
     std::string directory;  // empty: a new one
     std::string seal_key;
     std::string images = "/images";  // where the files of images lie
+    std::string uploads;             // where the API puts uploads; empty: a directory of the test
+    // Instead of an EasyImporter; and what is done when the store was read, before anything is served.
+    std::function<std::unique_ptr<Importer>(Executor& core)> make_importer = {};
+    std::function<void(Orchestrator&)> loaded = {};
 };
 
 class CloudServer {
@@ -61,13 +66,14 @@ class CloudServer {
           workers_("api", {.threads = options.workers}) {
         core_thread_ = std::thread([this] { core_.run(); });
         open_store(options.skip_sync);
+        if (options.make_importer) core_.call([&] { own_importer_ = options.make_importer(core_); });
         core_.call([this, &options] {
             orchestrator_ = std::make_unique<Orchestrator>(Orchestrator::Seams{
                 .store = *store_,
                 .clock = core_,
                 .random = random_,
                 .core = core_,
-                .importer = importer_,
+                .importer = own_importer_ ? *own_importer_ : importer_,
                 .secrets = {
                     .seal = [](std::string_view s, std::string_view) { return std::string(s); },
                     .open = [](std::string_view s, std::string_view) -> Result<std::string> { return std::string(s); }},
@@ -75,10 +81,12 @@ class CloudServer {
                 .seal_key = options.seal_key});
             auto loaded = orchestrator_->load();
             ENSURE(loaded.has_value(), "a store that was just made can be read");
+            if (options.loaded) options.loaded(*orchestrator_);
             orchestrator_->bootstrap(kAdmin);
             orchestrator_->start();
         });
-        options.api.upload_directory = temporary_.path();
+        uploads_ = options.uploads.empty() ? temporary_.path() : options.uploads;
+        options.api.upload_directory = uploads_;
         api_ = std::make_unique<api::Api>(
             api::ApiDeps{
                 .service = *orchestrator_, .core = core_, .core_clock = core_, .store = *store_, .workers = workers_},
@@ -101,6 +109,7 @@ class CloudServer {
         // What workers still write needs the core and the other way round: core's answers first, then the workers.
         core_.call([] {});
         workers_.stop();
+        core_.call([this] { own_importer_ = nullptr; });
         core_.call([this] { orchestrator_ = nullptr; });
         core_.stop();
         core_thread_.join();
@@ -115,6 +124,7 @@ class CloudServer {
     int port() const { return port_; }
     const std::string& directory() const { return directory_; }
     EasyImporter& importer() { return importer_; }
+    const std::string& upload_directory() const { return uploads_; }
     RocksStore& store() { return *store_; }
     Loop& core() { return core_; }
     Orchestrator& orchestrator() { return *orchestrator_; }
@@ -151,11 +161,12 @@ class CloudServer {
     }
 
     TempDir temporary_;
-    std::string directory_;
+    std::string directory_, uploads_;
     Loop core_{"core"}, io_{"io"};
     SystemRandom random_;
     Workers workers_;
     EasyImporter importer_{core_};
+    std::unique_ptr<Importer> own_importer_;
     std::thread core_thread_, io_thread_;
     std::unique_ptr<RocksStore> store_;
     std::unique_ptr<Orchestrator> orchestrator_;

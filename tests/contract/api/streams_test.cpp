@@ -107,7 +107,7 @@ TEST_CASE("an image's content is streamed to a file and imported") {
     CHECK(task.body["status"]["phase"] == "succeeded");
     CHECK(ask(client, "GET", "/v1/projects/default/images/up").body["status"]["phase"] == "ready");
     std::string file;
-    cloud.core().call([&] { file = cloud.importer().last.file; });
+    cloud.core().call([&] { file = cloud.upload_directory() + "/" + upload_name(cloud.importer().last.image); });
     const auto arrived = read_file(file, 16 << 20);
     REQUIRE(arrived);
     CHECK(*arrived == content);

@@ -69,7 +69,10 @@ class Room {
     }
     void restart() {
         library.reset();
-        REQUIRE(ImageLibrary::prepare(settings, wall_now()));
+        REQUIRE(ImageLibrary::prepare(settings));
+        UnfinishedImports unfinished;
+        unfinished.importing.insert(image());
+        REQUIRE(ImageLibrary::sweep(settings, unfinished, wall_now()));
         library = std::make_unique<ImageLibrary>(
             core,
             [this](const std::string&, std::function<void()> job) {
@@ -79,9 +82,21 @@ class Room {
             settings);
     }
     bool by_administrator = true;  // the test's server is on loopback
+    static Uuid image() {
+        Uuid id;
+        id.bytes[0] = 7;
+        return id;
+    }
+    // As the core does it: what came is kept until the success is recorded.
     Result<Imported> import(ImportRequest request) {
+        auto result = import_and_keep(std::move(request));
+        if (result) library->forget(image());
+        core.run();
+        return result;
+    }
+    Result<Imported> import_and_keep(ImportRequest request) {
         std::optional<Result<Imported>> answer;
-        request.image.bytes[0] = 7;
+        request.image = image();
         request.from_this_machine = by_administrator;
         library->import(
             request, [&](std::int64_t done, std::int64_t) { progressed = done; },
@@ -89,11 +104,10 @@ class Room {
         REQUIRE(core.run_until([&] { return answer.has_value(); }, seconds{120}));
         return *answer;
     }
-    // A file in the place where the API puts uploads.
-    std::string upload(const std::string& from) {
-        const std::string path = library->upload_directory() + "/upload-abcdef";
-        std::filesystem::copy_file(from, path, std::filesystem::copy_options::overwrite_existing);
-        return path;
+    // A file in the place where the API puts uploads that are whole.
+    std::string upload_path() const { return library->upload_directory() + "/" + upload_name(image()); }
+    void upload(const std::string& from) {
+        std::filesystem::copy_file(from, upload_path(), std::filesystem::copy_options::overwrite_existing);
     }
     // Everything that isn't a published image.
     std::vector<std::string> leftovers() const {

@@ -80,7 +80,8 @@ TEST_CASE("a hostile or damaged upload is refused with the reason, and leaves no
     for (const Row& row : rows) {
         CAPTURE(row.name);
         row.make(room.dir / row.name);
-        const auto refused = room.import({.file = room.upload(room.dir / row.name)});
+        room.upload(room.dir / row.name);
+        const auto refused = room.import({});
         REQUIRE_FALSE(refused);
         CAPTURE(refused.error().message);
         CHECK((refused.error().code == Code::invalid || refused.error().code == Code::malformed));
@@ -95,7 +96,8 @@ TEST_CASE("a decompression bomb is stopped at the limit, and takes no room") {
     Room room;
     REQUIRE(run_checked(
         {.program = "sh", .arguments = {"-c", "head -c 1000000000 /dev/zero | gzip -1 >\"$0\"", room.dir / "bomb"}}));
-    const auto refused = room.import({.file = room.upload(room.dir / "bomb")});
+    room.upload(room.dir / "bomb");
+    const auto refused = room.import({});
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == Code::too_large);
     CHECK(refused.error().message.find("64 MiB") != std::string::npos);
@@ -107,7 +109,8 @@ TEST_CASE("a raw disk whose guest wrote a qcow2 header into a partition stays a 
     Room room;
     room.make_disk();
     patch(room.dir / "disk.raw", 2 << 20, *read_file(room.dir / "disk.qcow2", 1 << 30));
-    const auto imported = room.import({.file = room.upload(room.dir / "disk.raw")});
+    room.upload(room.dir / "disk.raw");
+    const auto imported = room.import({});
     check_imported(room, imported);
     CHECK(imported->source_format == "raw");
 }

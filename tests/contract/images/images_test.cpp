@@ -1,4 +1,6 @@
 // Images from anywhere: what is sound comes in whole, what is not what was asked for is refused in words.
+#include <algorithm>
+
 #include "tests/contract/images/fixtures.hpp"
 
 namespace axle::test {
@@ -15,7 +17,8 @@ TEST_CASE("an upload comes in, whatever way it is packed") {
          {"disk.qcow2", "disk.raw", "disk.qcow2.xz", "disk.qcow2.gz", "disk.qcow2.zst", "disk.raw.gz"}) {
         CAPTURE(name);
         const std::string file = room.dir / name;
-        const auto imported = room.import({.file = room.upload(file), .checksum = file_sum(file, "sha512")});
+        room.upload(file);
+        const auto imported = room.import({.checksum = file_sum(file, "sha512")});
         check_imported(room, imported);
         CHECK(
             imported->source_format.starts_with(std::string(name).find("raw") != std::string::npos ? "raw" : "qcow2"));
@@ -102,11 +105,7 @@ TEST_CASE("a source that isn't what was asked for is refused with the reason, an
         CHECK(refused.error().code == row.code);
         CHECK(refused.error().message.find(row.reason) != std::string::npos);
         if (row.code != Code::unavailable) CHECK(room.leftovers().empty());
-        room.library->cancel([] {
-            Uuid id;
-            id.bytes[0] = 7;
-            return id;
-        }());
+        room.library->cancel(Room::image());
         room.core.run();
         CHECK(room.leftovers().empty());
     }
@@ -147,23 +146,86 @@ TEST_CASE("a cancel ends an import in words and leaves nothing") {
     CHECK(room.leftovers().empty());
 }
 
-TEST_CASE("a start sweeps what a crash left, and keeps a download that can go on") {
+TEST_CASE("a start sweeps what a crash left, and keeps what an import can go on with") {
     Room room;
-    const std::string incoming = room.library->upload_directory();
-    for (const char* name : {"a.download", "a.download.json", "b.unpacked", "c.converted", "upload-xyz"})
-        REQUIRE(write_file_durably(incoming + "/" + name, "x"));
-    room.restart();
-    CHECK(room.leftovers().size() == 2);
-    const WallTime later{wall_now().ms + std::int64_t{4} * 24 * 3'600'000};
-    REQUIRE(ImageLibrary::prepare(room.settings, later));
+    const std::string incoming = room.library->upload_directory() + "/";
+    Uuid importing, failed, gone;
+    importing.bytes[0] = 1;
+    failed.bytes[0] = 2;
+    gone.bytes[0] = 3;
+    for (const Uuid& id : {importing, failed, gone}) {
+        for (const char* kind : {".download", ".download.json", ".upload", ".unpacked", ".converted"})
+            REQUIRE(write_file_durably(incoming + id.str() + kind, "x"));
+    }
+    REQUIRE(write_file_durably(incoming + "upload-xyz", "x"));
+    const auto sweep = [&](std::int64_t days) {
+        const WallTime later{wall_now().ms + days * 24 * 3'600'000};
+        REQUIRE(ImageLibrary::sweep(room.settings, {.importing = {importing}, .failed = {failed}}, later));
+        std::vector<std::string> left = room.leftovers();
+        std::ranges::sort(left);
+        return left;
+    };
+    const std::string a = importing.str(), b = failed.str();
+    CHECK(sweep(0) == std::vector<std::string>{a + ".download", a + ".download.json", a + ".upload", b + ".download",
+                                               b + ".download.json"});
+    CHECK(sweep(4) == std::vector<std::string>{a + ".download", a + ".download.json", a + ".upload"});
+}
+
+TEST_CASE("an upload is kept until its success is recorded, over restarts too") {
+    NEEDS_TOOLS();
+    Room room;
+    room.make_disk();
+    room.upload(room.dir / "disk.qcow2");
+    const auto first = room.import_and_keep({});
+    REQUIRE(first);
+    room.restart();  // a crash came before the success was recorded
+    CHECK(file_exists(room.upload_path()));
+    const auto again = room.import({});
+    REQUIRE(again);
+    CHECK(again->digest == first->digest);
+    check_imported(room, again);
+}
+
+TEST_CASE("an upload goes on after a stop of the service in its import; a cancel removes it") {
+    NEEDS_TOOLS();
+    Room room;
+    room.make_disk();
+    room.upload(room.dir / "disk.qcow2");
+    std::vector<std::function<void()>> jobs;
+    const auto begin = [&] {
+        room.library = std::make_unique<ImageLibrary>(
+            room.core,
+            [&jobs](const std::string&, std::function<void()> job) {
+                jobs.push_back(std::move(job));
+                return true;
+            },
+            room.settings);
+        room.library->import({.image = Room::image()}, nullptr, [](const Result<Imported>&) {});
+    };
+    begin();
+    room.library->stop();
+    for (auto& job : std::exchange(jobs, {})) job();
+    CHECK(file_exists(room.upload_path()));
+    begin();
+    room.library->cancel(Room::image());
+    for (auto& job : std::exchange(jobs, {})) job();
+    room.core.run();
     CHECK(room.leftovers().empty());
+}
+
+TEST_CASE("an import whose upload isn't there says that it was interrupted") {
+    Room room;
+    const auto refused = room.import({});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "interrupted");
 }
 
 TEST_CASE("an image that is removed is gone, and none is a success") {
     NEEDS_TOOLS();
     Room room;
     room.make_disk();
-    const auto imported = room.import({.file = room.upload(room.dir / "disk.qcow2")});
+    room.upload(room.dir / "disk.qcow2");
+    const auto imported = room.import({});
     REQUIRE(imported);
     room.library->remove(imported->digest);
     room.library->remove(imported->digest);

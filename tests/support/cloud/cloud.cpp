@@ -91,6 +91,8 @@ void Cloud::start_orchestrator() {
                             [](const std::string& digest) { return "/images/" + digest; }});
     if (auto loaded = process_->orchestrator->load(); !loaded)
         return violate("the orchestrator does not start: " + loaded.error().message);
+    const UnfinishedImports unfinished = process_->orchestrator->unfinished_imports();
+    std::erase_if(uploads, [&](const Uuid& image) { return !unfinished.importing.contains(image); });
     process_->orchestrator->bootstrap("secret");
     process_->orchestrator->start();
     eyes->orchestrator_started();
@@ -246,21 +248,49 @@ void Cloud::check_sent(std::size_t number, const Message& message) {
 
 // ---- users
 
-void Cloud::ask(Mutation mutation, std::function<void(const Reply&)> told) {
+void Cloud::ask_core(std::function<void(Orchestrator&, Answered<Mutated>)> request, Told told) {
     if (!process_) {
         if (told) told({.result = fail(Code::unavailable, "the orchestrator is not there")});
         return;
     }
     const std::uint64_t id = ++last_asked_;
     asked_[id] = std::move(told);
-    process_->clock.post([this, id, mutation = std::move(mutation)]() mutable {
-        orchestrator().mutate(std::move(mutation), [this, id](Result<Mutated> result) {
+    process_->clock.post([this, id, request = std::move(request)] {
+        request(orchestrator(), [this, id](Result<Mutated> result) {
             auto mine = asked_.extract(id);
             if (!mine) return violate("a request was answered twice");
             eyes->answered(result);
             if (mine.mapped()) mine.mapped()({.result = std::move(result)});
         });
     });
+}
+
+void Cloud::ask(Mutation mutation, Told told) {
+    ask_core([mutation = std::move(mutation)](Orchestrator& core,
+                                              Answered<Mutated> answer) { core.mutate(mutation, std::move(answer)); },
+             std::move(told));
+}
+
+Reply Cloud::upload(const std::string& image) {
+    const Principal who = admin();
+    auto reply = std::make_shared<std::optional<Reply>>();
+    ask_core(
+        [this, who, image](Orchestrator& core, Answered<Mutated> answer) {
+            const Locator name{Kind::image, "default", image};
+            core.check_upload(who, name, [this, who, answer](Result<Viewed> found) {
+                if (!found) return answer(fail(found.error()));
+                const Uuid id = (*found).object->meta.id;
+                if (!uploads.insert(id).second) return answer(fail(Code::busy, "another upload came first"));
+                orchestrator().image_uploaded(who, {Kind::image, "default", id.str()},
+                                              [this, id, answer](Result<Mutated> taken) {
+                                                  if (!taken) uploads.erase(id);
+                                                  answer(std::move(taken));
+                                              });
+            });
+        },
+        [reply](const Reply& r) { *reply = r; });
+    time.run_until([&] { return reply->has_value() || !violation().empty(); }, std::chrono::minutes{2});
+    return reply->value_or(Reply{});
 }
 
 Reply Cloud::ask_and_wait(Mutation mutation, milliseconds limit) {

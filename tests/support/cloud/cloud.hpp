@@ -55,13 +55,17 @@ class Cloud {
     };
 
     // ---- users. An answer may be lost with the orchestrator; then `told` hears so.
-    void ask(Mutation mutation, std::function<void(const Reply&)> told = {});
+    using Told = std::function<void(const Reply&)>;
+    void ask(Mutation mutation, Told told = {});
     Reply ask_and_wait(Mutation mutation, milliseconds limit = std::chrono::minutes{2});
     static Mutation create(Kind kind, const std::string& project, const std::string& document);
     static Mutation patch(Kind kind, const std::string& project, const std::string& name, const std::string& merge);
     static Mutation act(Kind kind, const std::string& project, const std::string& name, const std::string& action,
                         const std::string& arguments = "");
     static Mutation remove(Kind kind, const std::string& project, const std::string& name, bool now = false);
+
+    // Content for an image, as the API hands it over; answers when it is acknowledged.
+    Reply upload(const std::string& image);
 
     // ---- what goes wrong
     void crash_orchestrator();
@@ -103,6 +107,7 @@ class Cloud {
     CloudOptions options;
     MemoryDisk disk;
     std::set<std::string> image_files;
+    std::set<Uuid> uploads;  // whole and durable, as the API leaves them
     std::vector<HostMachine> hosts;
     WireRules wire_rules;
     std::int64_t sync_slow_ms = 20;
@@ -111,8 +116,10 @@ class Cloud {
     std::unique_ptr<Eyes> eyes;
 
   private:
+    void ask_core(std::function<void(Orchestrator&, Answered<Mutated>)> request, Told told);
     struct Process {
-        explicit Process(Cloud& cloud) : clock(cloud.time, 0), importer(cloud.image_files, clock, cloud.random) {}
+        explicit Process(Cloud& cloud)
+            : clock(cloud.time, 0), importer(cloud.image_files, cloud.uploads, clock, cloud.random) {}
         VirtualClock clock;
         SimulatedImporter importer;
         std::unique_ptr<Store> store;
@@ -128,7 +135,7 @@ class Cloud {
 
     std::unique_ptr<Process> process_;
     std::int64_t wall_offset_ms_ = 0;
-    std::map<std::uint64_t, std::function<void(const Reply&)>> asked_;
+    std::map<std::uint64_t, Told> asked_;
     std::uint64_t last_asked_ = 0;
     std::string violation_;
 };
