@@ -18,7 +18,7 @@ std::int64_t blank_size(std::int64_t size = kGiB) {
 }
 
 std::string with(std::string head, std::size_t offset, std::uint64_t value, unsigned size) {
-    for (unsigned i = 0; i < size; ++i) head[offset + i] = static_cast<char>(value >> (8 * (size - 1 - i)) & 0xff);
+    for (unsigned i = 0; i < size; ++i) head.at(offset + i) = static_cast<char>(value >> (8 * (size - 1 - i)) & 0xff);
     return head;
 }
 

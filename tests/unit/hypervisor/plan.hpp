@@ -26,8 +26,9 @@ inline DomainPlan sample_plan() {
                                        .boot_order = 1,
                                        .serial = "018f0000000070008000"},
                           .path = "/pool/volumes/018f0000-0000-7000-8000-000000000002.qcow2"});
-    plan.nics.push_back(
-        {.document = {.name = "eth0", .mac = "52:54:00:00:00:01", .slot = 2}, .tap = "axt0123456789ab", .mtu = 1450});
+    VmDocumentNic nic{.name = "eth0", .mac = "52:54:00:00:00:01"};
+    nic.slot = 2;
+    plan.nics.push_back({.document = nic, .tap = "axt0123456789ab", .mtu = 1450});
     plan.seed_path = "/seeds/018f0000-0000-7000-8000-000000000001.iso";
     plan.serial_log = "/log/serial.log";
     plan.console_socket = "/run/axle/guests/1.console";
