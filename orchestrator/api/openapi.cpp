@@ -211,6 +211,8 @@ void add_fixed(json& paths) {
     paths["/v1/apply"] = {{"post", std::move(apply)}};
     paths["/v1/store/accept-loss"] = {{"post", operation("accept_loss", "Accept that the end of the history is lost",
                                                          "cluster", {{"200", answer("The store's state.", any)}})}};
+    paths["/v1/clock/accept"] = {{"post", operation("accept_clock", "Accept that the machine's clock is right",
+                                                    "cluster", {{"200", answer("Both clocks.", any)}})}};
 }
 
 void add_streams(json& paths) {

@@ -29,6 +29,7 @@ constexpr Fixed kFixed[] = {
     {"/v1/events", "GET", Op::events},
     {"/v1/apply", "POST", Op::apply},
     {"/v1/store/accept-loss", "POST", Op::accept_loss},
+    {"/v1/clock/accept", "POST", Op::accept_clock},
     {"/v1/join-info", "GET", Op::join_info},
 };
 
@@ -130,11 +131,12 @@ Result<Route> kind_route(std::string_view method, std::string_view raw, Route ro
 }  // namespace
 
 const char* name_of(Op op) {
-    static constexpr const char* kNames[] = {
-        "list",       "create",      "get",       "replace",       "patch",      "remove",     "action",
-        "vm-console", "vm-vnc",      "vm-log",    "vm-screenshot", "vm-forward", "vm-explain", "image-content",
-        "apply",      "watch",       "events",    "openapi",       "explain",    "status",     "version",
-        "authority",  "accept-loss", "join-info", "healthz",       "readyz",     "metrics",    "options"};
+    static constexpr const char* kNames[] = {"list",          "create",     "get",         "replace",       "patch",
+                                             "remove",        "action",     "vm-console",  "vm-vnc",        "vm-log",
+                                             "vm-screenshot", "vm-forward", "vm-explain",  "image-content", "apply",
+                                             "watch",         "events",     "openapi",     "explain",       "status",
+                                             "version",       "authority",  "accept-loss", "accept-clock",  "join-info",
+                                             "healthz",       "readyz",     "metrics",     "options"};
     return kNames[static_cast<std::size_t>(op)];
 }
 

@@ -34,6 +34,7 @@ enum class Op {
     version,
     authority,
     accept_loss,
+    accept_clock,
     join_info,
     healthz,
     readyz,

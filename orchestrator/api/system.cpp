@@ -25,6 +25,10 @@ json store_json(const StoreState& state) {
     return out;
 }
 
+json clock_json(const ClockState& clock) {
+    return {{"wall", format_time(clock.wall)}, {"cluster", format_time(clock.cluster)}, {"apart", clock.apart}};
+}
+
 json overview_json(const Overview& overview) {
     json out = {{"version", overview.version},
                 {"revision", overview.durable},
@@ -35,11 +39,9 @@ json overview_json(const Overview& overview) {
                   {"belowReserve", overview.space.below_reserve}}},
                 {"counts", overview.counts},
                 {"problems", json::array()}};
-    for (const Condition& problem : overview.problems) {
-        std::string text;
-        write_value(type_of<Condition>(), &problem, Audience::api, nullptr, text);
-        out["problems"].push_back(json::parse(text));
-    }
+    out["clock"] = clock_json(overview.clock);
+    for (const Problem& problem : overview.problems)
+        out["problems"].push_back({{"type", problem.type}, {"message", problem.message}, {"hint", problem.hint}});
     out["healthy"] = overview.problems.empty() && !overview.store.read_only;
     return out;
 }
@@ -136,6 +138,10 @@ void handle_system(const ExchangePtr& x) {
         case Op::accept_loss:
             return x->on_core([](Exchange& core_side) {
                 core_side.service().accept_loss(core_side.who(), answered_by<StoreState>(core_side, store_json));
+            });
+        case Op::accept_clock:
+            return x->on_core([](Exchange& core_side) {
+                core_side.service().accept_clock(core_side.who(), answered_by<ClockState>(core_side, clock_json));
             });
         default:
             x->refuse(error(Code::internal, "no handler for {}", name_of(x->route.op)));

@@ -79,7 +79,7 @@ void add_server(Session& session, std::vector<Finding>& findings) {
                         fmt::format("axle {} answers at {}", word(*status, "version"), session.context().endpoint),
                         ""});
     for (const json& problem : (*status)["problems"])
-        findings.push_back({"warning", word(problem, "type"), word(problem, "message"), ""});
+        findings.push_back({"warning", word(problem, "type"), word(problem, "message"), word(problem, "hint")});
     auto hosts = session.list(info_of(Kind::host), {});
     if (!hosts) return;
     for (const json& host : *hosts) {

@@ -33,9 +33,8 @@ Result<int> show_status(Session& session) {
     } else {
         out += fmt::format("{} things want attention:\n", status["problems"].size());
         for (const json& problem : status["problems"])
-            out += fmt::format("  {}: {}\n", word(problem, "type"), word(problem, "message"));
-        const json why = status["store"].value("why", json::object());
-        if (!why.empty()) out += fmt::format("  store: {}\n    {}\n", word(why, "message"), word(why, "hint"));
+            out += fmt::format("  {}: {}\n    => {}\n", word(problem, "type"), word(problem, "message"),
+                               word(problem, "hint"));
     }
     session.terminal().data(out);
     return healthy ? 0 : 1;

@@ -1,5 +1,4 @@
 // login and contexts: which servers this person knows.
-#include <termios.h>
 #include <unistd.h>
 
 #include "orchestrator/cli/app.hpp"
@@ -33,25 +32,6 @@ std::string only_hex(std::string_view text) {
     return out;
 }
 
-Result<std::string> read_line(const Terminal& terminal, bool echo) {
-    termios before{};
-    const bool quiet = !echo && terminal.in_is_tty && ::tcgetattr(terminal.in_fd, &before) == 0;
-    if (quiet) {
-        termios now = before;
-        now.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        ::tcsetattr(terminal.in_fd, TCSAFLUSH, &now);
-    }
-    std::string line;
-    char c = 0;
-    while (::read(terminal.in_fd, &c, 1) == 1 && c != '\n') line += c;
-    if (quiet) {
-        ::tcsetattr(terminal.in_fd, TCSAFLUSH, &before);
-        terminal.say("");
-    }
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    return line;
-}
-
 // The person compares; what was said to be expected by flag is compared here.
 Result<> check_certificate(const Terminal& terminal, const Options& o, const http::ShownCertificate& shown) {
     const std::string expected = only_hex(o.fingerprint);
@@ -69,7 +49,7 @@ Result<> check_certificate(const Terminal& terminal, const Options& o, const htt
             usage("nobody is here to compare the fingerprint", "give it with --fingerprint, or --yes to trust it"));
     terminal.say(
         "It stands in the server's log (journalctl -u 'axle*'), and quickstart tells it. Is it the same? [yes/no]");
-    TRY(answer, read_line(terminal, true));
+    const std::string answer = terminal.read_line(true);
     if (answer == "yes" || answer == "y") return {};
     return fail(error(Code::forbidden, "not logged in"));
 }
@@ -95,7 +75,7 @@ Result<Context> new_context(const Terminal& terminal, const Flags& flags, const 
     if (given) context.token = chosen.token;
     if (context.token.empty() && endpoint->kind != http::Endpoint::Kind::unix_socket) {
         terminal.say("Token:");
-        TRY(token, read_line(terminal, false));
+        const std::string token = terminal.read_line(false);
         context.token = token;
     }
     return context;

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 namespace axle::cli {
@@ -27,6 +28,25 @@ Terminal Terminal::of_process() {
         return std::string(value != nullptr ? value : "");
     };
     return t;
+}
+
+std::string Terminal::read_line(bool echo) const {
+    termios before{};
+    const bool quiet = !echo && in_is_tty && ::tcgetattr(in_fd, &before) == 0;
+    if (quiet) {
+        termios now = before;
+        now.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        ::tcsetattr(in_fd, TCSAFLUSH, &now);
+    }
+    std::string line;
+    char c = 0;
+    while (::read(in_fd, &c, 1) == 1 && c != '\n') line += c;
+    if (quiet) {
+        ::tcsetattr(in_fd, TCSAFLUSH, &before);
+        say("");
+    }
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    return line;
 }
 
 void Terminal::data(std::string_view text) const {

@@ -18,6 +18,8 @@ struct Terminal {
     static Terminal of_process();
     void data(std::string_view text) const;  // as it stands
     void say(std::string_view line) const;   // to err, with a line break
+    // Without the line's end and blanks before it. echo: false for a secret, where in is a terminal.
+    std::string read_line(bool echo) const;
     // A line that is written over by the next one; only where err is a terminal. Empty: takes it away.
     void progress(std::string_view line) const;
 };

@@ -72,6 +72,7 @@ class Orchestrator final : public Service {
     void stream_write(StreamId stream, std::string bytes) override;
     void stream_close(StreamId stream) override;
     void overview(Principal who, Answered<Overview> answer) override;
+    void accept_clock(Principal who, Answered<ClockState> answer) override;
     void accept_loss(Principal who, Answered<StoreState> answer) override;
 
   private:
@@ -96,7 +97,10 @@ class Orchestrator final : public Service {
     ObjectPtr ended_task(const Uuid& id) const;
     void publish_access();
     void close_streams_of(const Uuid& host);
-    void add_problems(Overview& overview) const;
+    void add_store_problems(Overview& overview) const;
+    void add_host_problems(Overview& overview) const;
+    void add_object_problems(Overview& overview) const;
+    ClockState clock_state() const;
     template <typename T>
     void answer_durably(Answered<T> answer, Result<T> result) {
         pipeline_.when_durable(

@@ -70,14 +70,24 @@ void Pipeline::tick() {
     cluster_clock_.advance((now - ticked_).count(), clock_.wall().ms);
     ticked_ = now;
     if (cluster_clock_.time - clock_saved_ >= kSaveClockEvery && !state_.read_only) {
-        clock_saved_ = cluster_clock_.time;
         // Rides behind the batches before it; what is lost of it at a power cut only makes retention longer.
-        store_.commit({.last_revision = 0,
-                       .writes = {{Table::meta, "clock",
-                                   fmt::format(R"({{"time":{},"wall":{}}})", cluster_clock_.time, clock_.wall().ms)}},
-                       .deleted_ranges = {}});
+        save_clock(0);
     }
     clock_.after(kTick, [this] { tick(); });
+}
+
+void Pipeline::save_clock(Revision revision) {
+    clock_saved_ = cluster_clock_.time;
+    store_.commit({.last_revision = revision,
+                   .writes = {{Table::meta, "clock",
+                               fmt::format(R"({{"time":{},"wall":{}}})", cluster_clock_.time, clock_.wall().ms)}},
+                   .deleted_ranges = {}});
+}
+
+void Pipeline::accept_clock(std::function<void()> done) {
+    cluster_clock_.time = clock_.wall().ms;
+    save_clock(++head_);  // a revision of its own, so that it can be waited for
+    when_durable(std::move(done));
 }
 
 std::string Pipeline::now_text() const {

@@ -58,6 +58,12 @@ class Pipeline {
     void turn_read_only(std::string reason, std::string why, Seen seen);
     void accept_loss(Seen seen, std::function<void(Result<StoreState>)> done);
 
+    // More than 30 days lie between cluster time and the wall clock (DESIGN 4): retention waits, or hurries, for a long
+    // time, and a person should look.
+    bool is_clock_apart() const { return cluster_clock_.is_apart(clock_.wall().ms); }
+    // A person's word that the wall clock is right: cluster time jumps to it. done: when that is durable.
+    void accept_clock(std::function<void()> done);
+
   private:
     void remember(const ChangeEvent& event);
     void add_events(Batch& batch, const std::vector<ChangeEvent>& changes) const;
@@ -65,6 +71,7 @@ class Pipeline {
     void feed(Revision durable);
     Result<> load_table(Table table, const std::function<Result<>(std::string_view key, std::string_view value)>& each);
     void tick();
+    void save_clock(Revision revision);
 
     Store& store_;
     Clock& clock_;

@@ -133,13 +133,27 @@ struct StreamHandlers {
 };
 using StreamId = std::uint64_t;
 
+// Time as retention counts it, beside the wall clock (DESIGN 4).
+struct ClockState {
+    WallTime wall, cluster;
+    bool apart = false;  // by more than 30 days
+};
+
+// Something that isn't well.
+struct Problem {
+    std::string type;     // stable: "HostAway"
+    std::string message;  // cause, with its numbers
+    std::string hint;     // what to do next
+};
+
 // What `axle status` shows.
 struct Overview {
     StoreState store;
     Space space;
+    ClockState clock;
     Revision durable = 0;
     std::map<std::string, std::int64_t> counts;  // "vms", "vms.running", "hosts", ...
-    std::vector<Condition> problems;             // what isn't well, each with the remedy
+    std::vector<Problem> problems;
     std::string version;
 };
 
@@ -176,6 +190,8 @@ class Service {
     virtual void stream_close(StreamId stream) = 0;
 
     virtual void overview(Principal who, Answered<Overview> answer) = 0;
+    // A person's word that the wall clock is right: cluster time jumps to it.
+    virtual void accept_clock(Principal who, Answered<ClockState> answer) = 0;
     virtual void accept_loss(Principal who, Answered<StoreState> answer) = 0;
 };
 

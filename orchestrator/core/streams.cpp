@@ -1,5 +1,4 @@
-// Streams to guests, the overview, and accepting a loss: the parts of Service that are about more than one object.
-#include "common/base/units.hpp"
+// Streams to guests.
 #include "orchestrator/core/orchestrator.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
@@ -82,74 +81,6 @@ void Orchestrator::close_streams_of(const Uuid& host) {
         s = streams_.erase(s);
     }
     for (const StreamHandlers& handlers : closed) handlers.on_closed("the connection to the host was lost");
-}
-
-void Orchestrator::add_problems(Overview& o) const {
-    const World& world = pipeline_.world();
-    const auto add = [&](const char* type, std::string message) {
-        o.problems.push_back({type, false, type, std::move(message), pipeline_.now_text()});
-    };
-    if (o.store.read_only) add("StoreReadOnly", o.store.read_only->why + ": " + o.store.read_only->hint);
-    if (o.space.below_reserve)
-        add("DiskFull", fmt::format("the orchestrator's disk has {} left: only delete, stop and cancel are taken",
-                                    format_bytes(o.space.free_bytes)));
-    if (world.names_of(Kind::host).empty()) add("NoHost", "no host has joined yet");
-    if (world.names_of(Kind::pool).empty())
-        add("NoPool", "there is no pool for disks: axle pool create main --path /var/lib/axle/pools/main");
-    for (const auto& [id, object] : world.all(Kind::host)) {
-        const auto& host = static_cast<const Host&>(*object);
-        if (!links_.is_connected(id))
-            add("HostAway", fmt::format("the agent of host {} is not connected", host.meta.name));
-        for (const Condition& c : host.status.conditions) {
-            if (is_trouble(c)) add(c.type.c_str(), fmt::format("host {}: {}", host.meta.name, c.message));
-        }
-        for (const Condition& c : host.status.facts.conditions) {
-            if (is_trouble(c)) add(c.type.c_str(), fmt::format("host {}: {}", host.meta.name, c.message));
-        }
-    }
-    for (const auto& [id, object] : world.all(Kind::network)) {
-        for (const Condition& c : static_cast<const NetworkObject&>(*object).status.conditions) {
-            if (is_trouble(c))
-                add(c.type.c_str(),
-                    fmt::format("network {}/{}: {}", object->meta.project.name, object->meta.name, c.message));
-        }
-    }
-    for (const auto& [id, object] : world.all(Kind::vm)) {
-        if (o.problems.size() > 50) return;
-        const auto& vm = static_cast<const Vm&>(*object);
-        if (vm.is_deleted()) continue;
-        for (const Condition& c : vm.status.conditions) {
-            if (is_trouble(c))
-                add(c.type.c_str(), fmt::format("vm {}/{}: {}", vm.meta.project.name, vm.meta.name, c.message));
-        }
-    }
-}
-
-void Orchestrator::overview(Principal who, Answered<Overview> answer) {
-    Overview o{.store = pipeline_.store_state(),
-               .space = pipeline_.store().space(),
-               .durable = pipeline_.durable(),
-               .version = AXLE_VERSION};
-    const World& world = pipeline_.world();
-    for (const KindInfo& kind : all_kinds()) {
-        for (const auto& [key, id] : world.names_of(kind.kind)) {
-            const Uuid scope = kind.kind == Kind::project ? id : key.project;
-            if (!may_read(who, kind.kind, scope)) continue;
-            ++o.counts[kind.plural];
-            if (kind.kind == Kind::vm) ++o.counts[fmt::format("vms.{}", text_of(world.find<Vm>(id)->status.phase))];
-        }
-    }
-    if (who.all_projects) add_problems(o);
-    answer_durably<Overview>(std::move(answer), std::move(o));
-}
-
-void Orchestrator::accept_loss(Principal who, Answered<StoreState> answer) {
-    if (who.role != Role::admin || !who.all_projects)
-        return answer_durably<StoreState>(std::move(answer), fail(forbidden(who, "accept a loss of", Kind::project)));
-    pipeline_.accept_loss(seen_by_hosts_, [this, answer = std::move(answer)](Result<StoreState> state) {
-        if (state) controllers_.start();
-        answer(std::move(state));
-    });
 }
 
 }  // namespace axle

@@ -36,6 +36,7 @@ class Person {
         terminal.out = ::open_memstream(&out, &out_size);
         terminal.err = ::open_memstream(&err, &err_size);
         terminal.in_fd = in.get();
+        terminal.in_is_tty = sits_there;
         terminal.environment = [this](const char* name) {
             const auto found = environment.find(name);
             return found == environment.end() ? std::string{} : found->second;
@@ -66,6 +67,7 @@ class Person {
         return home_ / name;
     }
     std::map<std::string, std::string> environment;
+    bool sits_there = false;  // at a terminal: may be asked
 
   private:
     TempDir home_;
@@ -230,6 +232,46 @@ TEST_CASE("status and doctor say what isn't well") {
     const Ran doctor = me.axle({"doctor"});
     CHECK(doctor.out.find("ok       server: axle ") != std::string::npos);
     CHECK(doctor.out.find("host h1: connected") != std::string::npos);
+}
+
+TEST_CASE("status names the next command for each thing that isn't well") {
+    CloudServer cloud;
+    Person me(cloud);
+    const Ran ran = me.axle({"status"});
+    CHECK(ran.out.find("no host has joined yet\n    => axle host token create\n") != std::string::npos);
+    CHECK(ran.out.find("\n    => axle pool create main --path") != std::string::npos);
+    const json told = json::parse(me.axle({"status", "-o", "json"}).out);
+    for (const auto& problem : told["problems"]) CHECK(problem["hint"] != "");
+}
+
+TEST_CASE("a loss is accepted by a person who has seen the numbers, and by nobody else") {
+    CloudServer cloud;
+    Person me(cloud);
+    CHECK(me.ok({"store", "accept-loss"}).err.find("nothing is lost") != std::string::npos);
+    cloud.core().call([&] {
+        cloud.orchestrator().pipeline().turn_read_only("lost-tail", "host h1 has seen revision 90", {.revision = 90});
+    });
+    const Ran status = me.axle({"status"});
+    CHECK(status.out.find("READ-ONLY") != std::string::npos);
+    CHECK(status.out.find("axle store accept-loss") != std::string::npos);
+    CHECK(me.axle({"project", "create", "x"}).code != 0);
+    CHECK(me.axle({"store", "accept-loss"}).code == 2);  // nobody sits there
+    me.sits_there = true;
+    const Ran no = me.axle({"store", "accept-loss"}, "no\n");
+    CHECK(no.code != 0);
+    CHECK(no.err.find("others have seen 90") != std::string::npos);
+    CHECK(me.axle({"project", "create", "x"}).code != 0);
+    me.ok({"store", "accept-loss"}, "yes\n");
+    me.ok({"project", "create", "x"});
+    CHECK(json::parse(me.axle({"status", "-o", "json"}).out)["revision"] > 90);
+}
+
+TEST_CASE("the cloud's time is moved to the machine's by a person's word") {
+    CloudServer cloud;
+    Person me(cloud);
+    CHECK(me.axle({"clock", "accept"}).code == 2);
+    CHECK(me.ok({"clock", "accept", "--yes"}).out.find("the cloud's time is 20") != std::string::npos);
+    CHECK(json::parse(me.axle({"status", "-o", "json"}).out)["clock"]["apart"] == false);
 }
 
 TEST_CASE("a token is made, used, kept in a context and forgotten") {

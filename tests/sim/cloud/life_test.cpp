@@ -228,6 +228,34 @@ TEST_CASE("a wall clock that jumps by years expunges nothing early") {
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("clocks that are apart are told, and a person's word puts retention right, over a restart") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web", R"(,"retention":"4h")") == "ok");
+    REQUIRE(cloud.settles());
+    const Uuid id = cloud.vm("web")->meta.id;
+    REQUIRE(cloud.deletes("web") == "ok");
+    const auto told = [&] {
+        bool found = false;
+        cloud.orchestrator().overview(Cloud::admin(), [&](Result<Overview> o) {
+            found = std::ranges::any_of(o->problems, [](const Problem& p) { return p.type == "ClockApart"; });
+        });
+        return found;
+    };
+    CHECK(!told());
+    cloud.jump_wall(INT64_C(31) * 24 * 3'600'000);
+    CHECK(told());
+    bool accepted = false;
+    cloud.orchestrator().accept_clock(Cloud::admin(),
+                                      [&](Result<ClockState> state) { accepted = state && !state->apart; });
+    REQUIRE(cloud.run_until([&] { return accepted; }));
+    CHECK(!told());
+    cloud.restart_orchestrator_in(seconds{1});
+    cloud.run_for(minutes{2});
+    CHECK(!told());
+    CHECK(cloud.world().find<Vm>(id) == nullptr);  // due by the time that was accepted
+    CHECK(cloud.violation() == "");
+}
+
 TEST_CASE("a disk that is attached to a guest that has a place is made there") {
     Furnished cloud;
     REQUIRE(cloud.does(Cloud::create(Kind::volume, "default", R"({"name":"data","spec":{"size":"1GiB"}})")) == "ok");
