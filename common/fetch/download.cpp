@@ -18,6 +18,7 @@
 #include <curl/curl.h>
 
 #include "common/base/file.hpp"
+#include "common/base/space.hpp"
 #include "common/base/units.hpp"
 #include "common/model/codec.hpp"
 
@@ -79,7 +80,7 @@ bool has_proxy() {
 
 class Transfer {
   public:
-    Transfer(const DownloadSpec& spec, int fd) : spec_(spec), fd_(fd) {}
+    Transfer(const DownloadSpec& spec, int fd) : spec_(spec), fd_(fd), space_(spec.path, spec.keep_free) {}
     Result<std::int64_t> run();
 
   private:
@@ -98,6 +99,7 @@ class Transfer {
 
     const DownloadSpec& spec_;
     int fd_;
+    SpaceWatch space_;
     Handle curl_{nullptr, ::curl_easy_cleanup};
     DownloadState state_;
     std::int64_t offset_ = 0, resumed_ = 0, all_ = 0;
@@ -152,7 +154,7 @@ Result<> Transfer::begin_body() {
     if (all_ > spec_.size_max)
         return fail(error(Code::too_large, "{} has {}, at most {} are taken", spec_.url, format_bytes(all_),
                           format_bytes(spec_.size_max)));
-    return {};
+    return check_space(spec_.path, spec_.keep_free, std::max<std::int64_t>(all_ - offset_, 0));
 }
 
 Result<> Transfer::mark_synced() {
@@ -166,6 +168,7 @@ Result<> Transfer::write(std::string_view piece) {
     if (!body_begun_) TRY_VOID(begin_body());
     if (offset_ + static_cast<std::int64_t>(piece.size()) > spec_.size_max)
         return fail(Code::too_large, "{} has more than {}", spec_.url, format_bytes(spec_.size_max));
+    TRY_VOID(space_.before(static_cast<std::int64_t>(piece.size())));
     while (!piece.empty()) {
         const ssize_t n = ::pwrite(fd_, piece.data(), piece.size(), offset_);
         if (n < 0 && errno == EINTR) continue;
@@ -216,7 +219,7 @@ void Transfer::set_up(curl_slist** headers) {
     ::curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     ::curl_easy_setopt(curl, CURLOPT_USERAGENT, "axle/" AXLE_VERSION);
     ::curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(spec_.connect_limit.count()));
-    ::curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1024L);
+    ::curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, static_cast<long>(spec_.bytes_a_second_min));
     ::curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(spec_.stall_limit.count()));
     ::curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, &Transfer::on_header);
     ::curl_easy_setopt(curl, CURLOPT_HEADERDATA, this);
@@ -281,7 +284,8 @@ Result<std::int64_t> Transfer::run() {
     auto judged = judge(code, words);
     if (judged && !body_begun_) judged = begin_body();  // a file of no bytes at all
     if (!judged) {
-        const bool resumable = judged.error().code == Code::unavailable || stopped();
+        const Code why = judged.error().code;
+        const bool resumable = why == Code::unavailable || why == Code::no_space || stopped();
         if (resumable && body_begun_) (void)mark_synced();
         return fail(std::move(judged.error()));
     }

@@ -11,6 +11,7 @@
 #include <archive_entry.h>
 
 #include "common/base/file.hpp"
+#include "common/base/space.hpp"
 #include "common/base/units.hpp"
 
 namespace axle {
@@ -59,6 +60,7 @@ Result<std::int64_t> pour(const UnpackSpec& spec, struct archive* reader, int fd
     struct stat st {};
     const std::int64_t all = ::stat(spec.from.c_str(), &st) == 0 ? st.st_size : 0;
     std::string piece(1 << 18, '\0');
+    SpaceWatch space(spec.to, spec.keep_free);
     std::int64_t offset = 0;
     for (;;) {
         if (spec.cancel.stop_requested())
@@ -69,7 +71,10 @@ Result<std::int64_t> pour(const UnpackSpec& spec, struct archive* reader, int fd
         if (offset + n > spec.size_max)
             return fail(Code::too_large, "the compressed image unpacks to more than {}", format_bytes(spec.size_max));
         const auto part = std::string_view(piece).substr(0, static_cast<std::size_t>(n));
-        if (!is_zero(part)) TRY_VOID(write_at(fd, spec.to, part, offset));
+        if (!is_zero(part)) {
+            TRY_VOID(space.before(n));
+            TRY_VOID(write_at(fd, spec.to, part, offset));
+        }
         offset += n;
         if (spec.progress) spec.progress(::archive_filter_bytes(reader, -1), all);
     }

@@ -12,6 +12,7 @@ namespace axle {
 struct UnpackSpec {
     std::string from, to;  // `to` is made, with holes where zeros are; after an error it isn't there
     std::int64_t size_max = 0;
+    std::int64_t keep_free = 0;  // bytes of the file system that stay free: it stops there with Code::no_space
     std::stop_token cancel = {};
     std::function<void(std::int64_t done, std::int64_t all)> progress = {};  // of the compressed bytes
 };

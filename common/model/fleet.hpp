@@ -236,6 +236,8 @@ struct TaskStatus {
     std::string reason;
     std::int64_t percent = 0;
     std::int64_t bytes = 0;
+    std::string step;
+    std::vector<std::string> log;
     std::optional<TaskError> error;
     std::int64_t ended = 0;
     std::string superseded_by;
@@ -248,6 +250,8 @@ void describe(TaskStatus& v, V&& field) {
     field("reason", v.reason, {.doc = "What it waits for."});
     field("percent", v.percent, {.doc = "How far it is, 0 to 100, where that is known."});
     field("bytes", v.bytes, {.doc = "Bytes done, where it moves bytes.", .unit = Unit::bytes});
+    field("step", v.step, {.doc = "What is being done now, e.g. downloading, checking, unpacking, converting."});
+    field("log", v.log, {.doc = "The last things that happened, the newest last."});
     field("error", v.error, {.doc = "Why it failed."});
     field("ended", v.ended, {.doc = "When it ended.", .unit = Unit::time});
     field("supersededBy", v.superseded_by, {.doc = "Task of the newer wish."});

@@ -94,7 +94,9 @@ Api::Context::Context(ApiDeps d, ApiOptions o)
       requests(options.requests_a_second, options.request_burst),
       strangers(options.strangers_a_second, options.strangers_a_second * 2),
       streams(options.streams_max),
-      slow("api-slow", {.threads = 8, .queue_max = 256}),
+      uploading(options.uploads_each_max),
+      slow("api-slow", {.threads = 4, .queue_max = 256}),
+      uploads("api-uploads", {.threads = 8, .queue_max = 64}),
       request_prefix(prefix_of_run(deps.store)) {}
 
 Api::Api(ApiDeps deps, ApiOptions options) : context_(std::make_shared<Context>(deps, std::move(options))) {
@@ -103,6 +105,7 @@ Api::Api(ApiDeps deps, ApiOptions options) : context_(std::make_shared<Context>(
 
 Api::~Api() {
     context_->slow.stop();
+    context_->uploads.stop();
 }
 
 void Api::handle(http::Request request, http::Reply reply) {

@@ -35,8 +35,9 @@ struct Api::Context {
     ApiOptions options;
     Metrics metrics;
     RateLimiter requests, strangers;
-    Places streams;
-    Workers slow;  // an upload holds its thread while it lasts
+    Places streams, uploading;
+    Workers slow;     // for reads of the store that take long
+    Workers uploads;  // an upload holds its thread while it lasts
     std::atomic<std::uint64_t> request_number{0};
     const std::string request_prefix;  // of this process
 

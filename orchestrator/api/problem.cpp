@@ -31,6 +31,7 @@ struct Special {
 constexpr Special kSpecials[] = {
     {"method-not-allowed", 405},
     {"not-acceptable", 406},
+    {"too-slow", 408},
     {"unsupported-media-type", 415},
     {"not-implemented", 501},
 };

@@ -1,5 +1,6 @@
 // PUT …/images/NAME/content: streamed to a temporary file, synced, given the name under which the importer finds it,
 // and only then acknowledged: a crash after the answer loses nothing. What was begun and not finished is removed.
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <unistd.h>
@@ -7,6 +8,9 @@
 #include "common/base/ensure.hpp"
 #include "common/base/file.hpp"
 #include "common/base/io.hpp"
+#include "common/base/now.hpp"
+#include "common/base/space.hpp"
+#include "common/base/units.hpp"
 #include "orchestrator/api/exchange.hpp"
 #include "orchestrator/api/mutated.hpp"
 #include "orchestrator/api/render.hpp"
@@ -63,13 +67,57 @@ Result<> write_all(const TemporaryFile& file, std::string_view bytes) {
     return {};
 }
 
-Result<> receive(http::BodyStream& body, const std::string& directory, const Uuid& image) {
+Error too_large(const ApiOptions& options) {
+    return error(Code::too_large, "the upload has more than {}", format_bytes(options.upload_size_max))
+        .with_hint("compress the image (xz, gzip, zstd), or make it smaller");
+}
+
+// An upload holds a thread and its caller's place: who sends next to nothing is cut off.
+class RateGuard {
+  public:
+    explicit RateGuard(const ApiOptions& options) : options_(options) {}
+    Result<> came(std::int64_t bytes) {
+        in_window_ += bytes;
+        const milliseconds span = boot_now() - began_;
+        if (span < options_.upload_rate_window) return {};
+        const std::int64_t rate = in_window_ * 1000 / std::max<std::int64_t>(span.count(), 1);
+        if (rate < options_.upload_rate_min)
+            return fail(error(Code::timeout, "the upload came with {} a second, at least {} are expected",
+                              format_bytes(rate), format_bytes(options_.upload_rate_min))
+                            .with_reason("too-slow")
+                            .with_hint("compress the image, or put it where the server can download it: --url"));
+        began_ = boot_now();
+        in_window_ = 0;
+        return {};
+    }
+
+  private:
+    const ApiOptions& options_;
+    BootTime began_ = boot_now();
+    std::int64_t in_window_ = 0;
+};
+
+Result<> check_length(const http::BodyStream& body, const ApiOptions& options) {
+    const std::int64_t length = body.length().value_or(0);
+    if (length > options.upload_size_max) return fail(too_large(options));
+    return check_space(options.upload_directory, options.upload_keep_free, length);
+}
+
+Result<> receive(http::BodyStream& body, const ApiOptions& options, const Uuid& image) {
+    TRY_VOID(check_length(body, options));
+    const std::string& directory = options.upload_directory;
     TRY(file, TemporaryFile::make(directory));
+    SpaceWatch space(directory, options.upload_keep_free);
+    RateGuard rate(options);
     std::int64_t received = 0;
     while (true) {
         TRY(piece, body.read());
         if (piece.empty()) break;
-        received += static_cast<std::int64_t>(piece.size());
+        const auto size = static_cast<std::int64_t>(piece.size());
+        received += size;
+        if (received > options.upload_size_max) return fail(too_large(options));
+        TRY_VOID(rate.came(size));
+        TRY_VOID(space.before(size));
         TRY_VOID(write_all(file, piece));
     }
     if (received == 0)
@@ -102,8 +150,13 @@ void hand_over(Exchange& x, const Uuid& image) {
 
 // The image is there and may be written by this caller: now the bytes are worth reading.
 void receive_on_own_thread(Exchange& x, const Uuid& image) {
-    const bool taken = x.context().slow.submit([self = x.shared_from_this(), image] {
-        const auto received = receive(*self->request.body_stream, self->context().options.upload_directory, image);
+    const Places::Ticket place = x.context().uploading.take(x.who().name);
+    if (!place)
+        return x.refuse(error(Code::exhausted, "{} has {} uploads under way already", x.who().name,
+                              x.context().uploading.each_max())
+                            .with_hint("wait for one of them"));
+    const bool taken = x.context().uploads.submit([self = x.shared_from_this(), image, place] {
+        const auto received = receive(*self->request.body_stream, self->context().options, image);
         self->request.body_stream = nullptr;
         if (!received) return self->refuse(received.error());
         hand_over(*self, image);

@@ -176,6 +176,7 @@ Table fleet() {
               {"TARGET", "spec.target.name"},
               {"STATUS", "status.phase"},
               {"DONE", "status.percent"},
+              {"STEP", "status.step"},
               {"AGE", "created", Show::age},
               {"WHY", "status.error.message|status.reason"},
               {"REQUESTER", "spec.requester", Show::text, true}}}};

@@ -144,6 +144,31 @@ Result<int> upload_image(Session& session, const json& image, const std::string&
     return 0;
 }
 
+// Once more: by its address, or with a file for one whose content is uploaded.
+Result<int> import_image(Session& session, const std::string& name, const std::string& file) {
+    const std::string target = session.path_of(info_of(Kind::image), name);
+    const std::string done = fmt::format("image {} is ready", name);
+    if (file.empty()) return change(session, "POST", target + "/actions/import", nullptr, done);
+    TRY(location, upload(session, target, file));
+    if (session.flags().wait) TRY_VOID(follow_task(session, location));
+    TRY(now, session.get(target));
+    show_done(session, now, fmt::format("image {} is {}", name, now["status"].value("phase", "")));
+    return 0;
+}
+
+void add_import(Build& build) {
+    struct Options {
+        std::string name, file;
+    };
+    auto o = std::make_shared<Options>();
+    const KindInfo& kind = info_of(Kind::image);
+    CLI::App* command = build.verb(build.noun(kind.name, kind.doc), "import",
+                                   "Import an image once more, or now where it waits for its next try",
+                                   [o](Session& s) { return import_image(s, o->name, o->file); });
+    command->add_option("name", o->name, "Name or id")->required();
+    command->add_option("-f,--file", o->file, "File to upload, for an image without an address");
+}
+
 Result<int> create(Session& session, const KindInfo& kind, const CreateOptions& o) {
     if (kind.kind == Kind::image && !o.file.empty() && ::access(o.file.c_str(), R_OK) != 0)
         return fail(system_error(o.file, errno));
@@ -191,6 +216,7 @@ void add_create_commands(Build& build) {
     for (const KindInfo& kind : all_kinds()) {
         if (kind.kind != Kind::vm && kind.kind != Kind::task && kind.kind != Kind::host) add_create(build, kind);
     }
+    add_import(build);
     CLI::App* noun = build.noun("volume", info_of(Kind::volume).doc);
     for (const char* verb : {"attach", "detach"}) {  // axle volume attach data1 web1
         struct Options {

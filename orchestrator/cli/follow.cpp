@@ -17,6 +17,7 @@ std::string line_of(const json& task) {
     if (const std::string reason = at(task, "/status/reason"); !reason.empty()) line += " (" + reason + ")";
     const auto status = task.find("status");
     if (status == task.end()) return line;
+    if (const std::string step = at(task, "/status/step"); !step.empty()) line += " (" + step + ")";
     if (const auto percent = status->value("percent", std::int64_t{0}); percent > 0)
         line += fmt::format(", {} %", percent);
     if (const auto bytes = status->value("bytes", std::int64_t{0}); bytes > 0) line += ", " + format_bytes(bytes);

@@ -231,6 +231,21 @@ Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& obj
     return Mutated{.object = tx.world().get(key.kind, key.id)};
 }
 
+// What was downloaded before is gone on with.
+Result<Mutated> import_again(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    const Image& image = static_cast<const Image&>(*object);
+    const Uuid id = image.meta.id;
+    if (image.status.phase == ImagePhase::ready) return nothing_to_do(object);
+    if (image.spec.url.empty())
+        return fail(error(Code::conflict, "image {} has no address to be imported from", image.meta.name)
+                        .with_hint(fmt::format("upload its content: axle image import {} --file PATH", image.meta.name)));
+    const std::set<Uuid> open = tx.world().tasks_of(id);
+    for (const Uuid& task : open) wait_task_for(tx, task, "");  // no longer for the next try: now
+    if (image.status.phase != ImagePhase::failed) return after(tx, image, open.empty() ? Uuid{} : *open.begin());
+    tx.update_status<Image>(id, [](Image& i) { i.status.phase = ImagePhase::pending; });
+    return after(tx, image, make_task(tx, TaskGoal::image_import, image, m.who.name));
+}
+
 Result<Mutated> cordon(Transaction& tx, const ObjectPtr& object, bool on) {
     if (static_cast<const Host&>(*object).spec.unschedulable == on) return nothing_to_do(object);
     tx.update_spec<Host>(object->meta.id, [&](Host& h) {
@@ -272,6 +287,7 @@ Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& obje
     if (m.action == "restore") return restore(tx, m, object);
     if (m.target.kind == Kind::task) return cancel(tx, object);
     TRY_VOID(needs_life(*object));
+    if (m.target.kind == Kind::image) return import_again(tx, m, object);
     if (m.target.kind == Kind::host) return cordon(tx, object, m.action == "cordon");
     if (m.action == "start") return start(tx, m, object);
     if (m.action == "stop") return stop(tx, m, object);

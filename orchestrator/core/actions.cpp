@@ -16,6 +16,7 @@ const std::vector<ActionInfo>& all_actions() {
         {Kind::vm, "detach", "Take a disk away; the volume stays.", &type_of<DetachArguments>()},
         {Kind::volume, "restore", "Bring back a deleted volume.", &type_of<RestoreArguments>()},
         {Kind::image, "restore", "Bring back a deleted image.", &type_of<RestoreArguments>()},
+        {Kind::image, "import", "Import it once more after a failure, or at once where it waits for its next try.", none},
         {Kind::host, "cordon", "Place no new VMs there.", none},
         {Kind::host, "uncordon", "Place VMs there again.", none},
         {Kind::task, "cancel", "Stop working on it.", none},

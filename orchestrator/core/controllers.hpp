@@ -27,8 +27,17 @@ class Controllers {
     void host_status(const Uuid& host, const Status& status);
     void host_task(const Uuid& host, const TaskNews& news);
 
-    // Bytes done and in all of an import that runs; {0,0}: none. Soft.
-    std::pair<std::int64_t, std::int64_t> progress_of(const Uuid& image) const;
+    // Of an import that is under way; null: there is none. Soft.
+    struct ImportWork {
+        ImportProgress progress;
+        std::int64_t percent = 0;      // of all steps together; never falls
+        std::vector<std::string> log;  // what happened, the newest last
+        bool runs = false;             // else it waits for its next try
+        int tries = 0;                 // that brought no byte more than one before
+        std::int64_t reached = 0;      // bytes that were downloaded at most
+        TimerId timer = 0;             // of the next try
+    };
+    const ImportWork* import_of(const Uuid& image) const;
 
     std::vector<HostState> host_states() const;
     Result<VmRequest> request_for(const Vm& vm) const;  // unavailable: it can't be placed yet, and why
@@ -55,7 +64,12 @@ class Controllers {
     void place_beside(Transaction& tx, const Volume& volume, const Vm& vm);
     void reconcile_image(const Uuid& id);
     void start_import(const Image& image);
+    void stop_import(const Uuid& image);
+    void progressed(const Image& image, const ImportProgress& progress);
     void imported(const Uuid& image, Result<Imported> result);
+    bool try_import_later(const Image& image, const Error& why);
+    void end_import_tasks(Transaction& tx, const Uuid& image, const Result<Imported>& result,
+                          const std::vector<std::string>& log);
     void forget_image_file(const std::string& digest);
     void reconcile_farewell(const Key& key);  // networks and pools that are being removed
 
@@ -75,7 +89,7 @@ class Controllers {
     TimerId resync_timer_ = 0;
     std::set<Uuid> waiting_;  // VMs without a place
     std::set<Uuid> untold_;   // VMs whose host has connected anew: it may not have heard of orders that were sent
-    std::map<Uuid, std::pair<std::int64_t, std::int64_t>> importing_;
+    std::map<Uuid, ImportWork> importing_;
 };
 
 }  // namespace axle

@@ -198,10 +198,15 @@ ObjectPtr Orchestrator::with_progress(const ObjectPtr& object) const {
     if (object->kind() != Kind::task) return object;
     const auto& task = static_cast<const Task&>(*object);
     if (task.spec.goal != TaskGoal::image_import || is_terminal(task.status.phase)) return object;
-    const auto [done, all] = controllers_.progress_of(task.spec.target.id);
+    const auto* work = controllers_.import_of(task.spec.target.id);
+    if (work == nullptr) return object;
     auto shown = std::make_shared<Task>(task);
-    shown->status.bytes = done;
-    shown->status.percent = all > 0 ? done * 100 / all : 0;
+    shown->status.percent = work->percent;
+    shown->status.log = work->log;
+    if (work->runs) {
+        shown->status.bytes = work->progress.done;
+        shown->status.step = text_of(work->progress.step);
+    }
     return shown;
 }
 

@@ -92,7 +92,7 @@ class Orchestrator final : public Service {
     void changed(const ChangeEvent& event);
     void answer_waiters(const Uuid& task, const ObjectPtr& object);
     Result<ObjectPtr> find(const Principal& who, const Locator& what) const;
-    Result<ObjectPtr> find_for_upload(const Principal& who, const Locator& what) const;
+    Result<ObjectPtr> find_for_upload(const Principal& who, const Locator& what);
     ObjectPtr with_progress(const ObjectPtr& object) const;
     ObjectPtr ended_task(const Uuid& id) const;
     void publish_access();

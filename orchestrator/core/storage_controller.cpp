@@ -1,4 +1,4 @@
-// Volumes and images: completed when their image is there, given a place, imported, expunged.
+// Volumes: completed when their image is there, given a place, expunged. Images: image_controller.cpp.
 #include <algorithm>
 
 #include "common/base/log.hpp"
@@ -147,107 +147,6 @@ void Controllers::place_beside(Transaction& tx, const Volume& volume, const Vm& 
         v.status.phase = VolumePhase::creating;
         drop_condition(v.status.conditions, "Placed");
     });
-}
-
-void Controllers::reconcile_image(const Uuid& id) {
-    const Image* image = pipeline_.world().find<Image>(id);
-    if (image == nullptr) return;
-    const std::set<Uuid> open = pipeline_.world().tasks_of(id);
-    const bool cancelling = std::ranges::any_of(
-        open, [&](const Uuid& t) { return pipeline_.world().find<Task>(t)->status.phase == TaskPhase::cancelling; });
-    if ((cancelling || image->is_deleted()) && importing_.contains(id)) return importer_.cancel(id);
-    if (image->is_deleted()) {
-        if (pipeline_.cluster_time() < image->meta.deletion->expunge_at) return;
-        const std::string digest = image->status.digest;
-        Transaction tx = pipeline_.begin();
-        for (const Uuid& task : open) move_task(tx, task, TaskPhase::superseded);
-        tx.erase(Kind::image, id);
-        pipeline_.commit(tx);
-        return forget_image_file(digest);
-    }
-    if (cancelling) return imported(id, fail(error(Code::conflict, "cancelled").with_reason("cancelled")));
-    const bool wanted = image->status.phase == ImagePhase::pending || image->status.phase == ImagePhase::importing;
-    if (wanted && !importing_.contains(id)) start_import(*image);
-}
-
-void Controllers::start_import(const Image& image) {
-    const Uuid id = image.meta.id;
-    importing_[id] = {0, 0};
-    ImportRequest request{.image = id,
-                          .url = image.spec.url,
-                          .from_this_machine = image.status.by_administrator,
-                          .checksum = image.spec.checksum};
-    Transaction tx = pipeline_.begin();
-    tx.update_status<Image>(id, [](Image& i) { i.status.phase = ImagePhase::importing; });
-    for (const Uuid& task : std::set<Uuid>(tx.world().tasks_of(id))) wait_task_for(tx, task, "");
-    pipeline_.commit(tx);
-    importer_.import(
-        std::move(request),
-        [this, id](std::int64_t done, std::int64_t all) {
-            importing_[id] = {done, all};
-        },
-        [this, id](Result<Imported> result) { imported(id, std::move(result)); });
-}
-
-std::pair<std::int64_t, std::int64_t> Controllers::progress_of(const Uuid& image) const {
-    const auto found = importing_.find(image);
-    return found == importing_.end() ? std::pair<std::int64_t, std::int64_t>{} : found->second;
-}
-
-void Controllers::imported(const Uuid& id, Result<Imported> result) {
-    importing_.erase(id);
-    if (pipeline_.store_state().read_only) return;  // it is looked for again when the loss is accepted
-    const Image* image = pipeline_.world().find<Image>(id);
-    if (image == nullptr) {
-        if (result) forget_image_file(result->digest);
-        return importer_.forget(id);
-    }
-    Transaction tx = pipeline_.begin();
-    const bool cancelled = !result && result.error().reason == "cancelled";
-    const bool interrupted = !result && result.error().reason == "interrupted";
-    tx.update_status<Image>(id, [&](Image& i) {
-        if (result) {
-            i.status = {.phase = ImagePhase::ready,
-                        .digest = result->digest,
-                        .size = result->size,
-                        .virtual_size = result->virtual_size,
-                        .source_format = result->source_format};
-            return;
-        }
-        const bool again = (cancelled || interrupted) && i.spec.url.empty();
-        i.status.phase = again ? ImagePhase::uploading : ImagePhase::failed;
-        const char* reason = cancelled ? "Cancelled" : interrupted ? "Interrupted" : "ImportFailed";
-        set_condition(i.status.conditions, failure("Ready", reason, result.error().message, pipeline_.now_text()));
-    });
-    for (const Uuid& task : std::set<Uuid>(tx.world().tasks_of(id))) {
-        if (result)
-            move_task(tx, task, TaskPhase::succeeded);
-        else if (cancelled) {
-            // Cancelled by its user, or because the image was deleted.
-            const bool asked = tx.world().find<Task>(task)->status.phase == TaskPhase::cancelling;
-            move_task(tx, task, asked ? TaskPhase::cancelled : TaskPhase::superseded);
-        } else {
-            move_task(tx, task, TaskPhase::failed,
-                      TaskError{result.error().reason.empty() ? name_of(result.error().code) : result.error().reason,
-                                result.error().message, result.error().hint});
-        }
-    }
-    pipeline_.commit(tx);
-    // Not before: a crash would leave an acknowledged upload without its bytes.
-    if (result) pipeline_.when_durable([this, id] { importer_.forget(id); });
-    enqueue({Kind::image, id});
-}
-
-// The original goes when neither an image nor a disk is made of it.
-void Controllers::forget_image_file(const std::string& digest) {
-    if (digest.empty()) return;
-    for (const auto& [id, object] : pipeline_.world().all(Kind::image)) {
-        if (static_cast<const Image&>(*object).status.digest == digest) return;
-    }
-    for (const auto& [id, object] : pipeline_.world().all(Kind::volume)) {
-        if (static_cast<const Volume&>(*object).spec.image_digest == digest) return;
-    }
-    pipeline_.when_durable([this, digest] { importer_.remove(digest); });
 }
 
 }  // namespace axle

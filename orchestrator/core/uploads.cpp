@@ -1,14 +1,19 @@
 // Content of images that comes through the API: who may send it and when, and the commit that takes it.
+#include "common/base/units.hpp"
 #include "orchestrator/core/orchestrator.hpp"
 #include "orchestrator/core/tasks.hpp"
 
 namespace axle {
 
-Result<ObjectPtr> Orchestrator::find_for_upload(const Principal& who, const Locator& what) const {
+Result<ObjectPtr> Orchestrator::find_for_upload(const Principal& who, const Locator& what) {
     TRY(found, find(who, what));
     if (!may_change(who, Kind::image, found->meta.project.id)) return fail(forbidden(who, "upload", Kind::image));
     if (const auto& why = pipeline_.store_state().read_only)
         return fail(error(Code::unavailable, "nothing can be changed: {}", why->why).with_hint(why->hint));
+    if (const Space space = pipeline_.store().space(); space.below_reserve)
+        return fail(error(Code::no_space, "the orchestrator's disk is full ({} free): it takes no uploads",
+                          format_bytes(space.free_bytes))
+                        .with_hint("free some space under /var/lib/axle"));
     const Image& image = static_cast<const Image&>(*found);
     const ImagePhase phase = image.status.phase;
     if (image.is_deleted()) return fail(Code::conflict, "image {} is deleted, it takes no content", image.meta.name);

@@ -1,14 +1,19 @@
 #include "orchestrator/images/convert.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/file.hpp"
 #include "common/base/io.hpp"
 #include "common/base/process.hpp"
+#include "common/base/space.hpp"
+#include "common/base/units.hpp"
 
 namespace axle {
 namespace {
@@ -23,6 +28,41 @@ Confinement confinement(const Conversion& conversion, const ImportSettings& sett
     confined.cpu_seconds = settings.convert_limit.count() / 1000;
     confined.file_size = settings.virtual_size_max + (settings.virtual_size_max >> 4);
     return confined;
+}
+
+// Looks, as qemu-img tells how far it is, whether there is room still; else it is stopped.
+class RoomGuard {
+  public:
+    RoomGuard(const Conversion& conversion, const ImportSettings& settings)
+        : directory_(settings.directory),
+          keep_free_(settings.keep_free),
+          forward_(conversion.cancel, [this] { stop_.request_stop(); }) {}
+    std::stop_token token() const { return stop_.get_token(); }
+    // Bytes that the target may take as things stand.
+    Result<std::int64_t> room(std::int64_t otherwise) const {
+        if (keep_free_ == 0) return otherwise;
+        TRY(free, free_bytes(directory_));
+        return std::clamp<std::int64_t>(free - keep_free_, 0, otherwise);
+    }
+    void look() {
+        if (no_room_) return;
+        auto fine = check_space(directory_, keep_free_, 0);
+        if (fine) return;
+        no_room_ = std::move(fine.error());
+        stop_.request_stop();
+    }
+    const std::optional<Error>& no_room() const { return no_room_; }
+
+  private:
+    std::string directory_;
+    std::int64_t keep_free_;
+    std::stop_source stop_;
+    std::optional<Error> no_room_;
+    std::stop_callback<std::function<void()>> forward_;
+};
+
+bool met_its_limit(const ProcessResult& result) {
+    return result.signal == SIGXFSZ || result.error_tail.find("File too large") != std::string::npos;
 }
 
 Result<> judge(const ProcessSpec& spec, const Result<ProcessResult>& result) {
@@ -49,7 +89,7 @@ Result<> check(const Conversion& conversion, const ImportSettings& settings) {
 // Reads "    (12.34/100%)\r" as it comes.
 class Percent {
   public:
-    Percent(const ImportProgress& tell, std::int64_t all) : tell_(tell), all_(all) {}
+    Percent(const std::function<void(std::int64_t, std::int64_t)>& tell, std::int64_t all) : tell_(tell), all_(all) {}
     void read(std::string_view said) {
         for (const char c : said) {
             if (c == '(') number_.clear();
@@ -63,7 +103,7 @@ class Percent {
     }
 
   private:
-    const ImportProgress& tell_;
+    const std::function<void(std::int64_t, std::int64_t)>& tell_;
     std::int64_t all_;
     std::string number_;
 };
@@ -85,16 +125,32 @@ Result<> convert_image(const Conversion& conversion, const ImportSettings& setti
         return fail(system_error("look at " + conversion.source, errno));
     if (conversion.format == "qcow2") TRY_VOID(check(conversion, settings));
     TRY_VOID(make_target(conversion, settings));
+    RoomGuard guard(conversion, settings);
+    Confinement confined = confinement(conversion, settings, true);
+    TRY(room, guard.room(confined.file_size));
+    const bool by_room = room < confined.file_size;
+    if (by_room) TRY_VOID(check_space(settings.directory, settings.keep_free, 1));
+    confined.file_size = room;
     Percent percent(conversion.progress, st.st_size);
     const ProcessSpec spec{
         .program = "qemu-img",
         .arguments = {"convert", "-p", "-f", conversion.format, "-O", "qcow2", "-o", "compat=1.1", kSource, kTarget},
         .time_limit = settings.convert_limit,
-        .cancel = conversion.cancel,
-        .on_output = [&percent](std::string_view said) { percent.read(said); },
-        .confinement = confinement(conversion, settings, true)};
+        .cancel = guard.token(),
+        .on_output =
+            [&](std::string_view said) {
+                percent.read(said);
+                guard.look();
+            },
+        .confinement = confined};
     const auto result = run_process(spec);
-    return result && result->ok() ? Result<>{} : judge(spec, result);
+    if (result && result->ok()) return {};
+    if (guard.no_room()) return fail(*guard.no_room());
+    if (by_room && result && met_its_limit(*result))
+        return fail(error(Code::no_space, "the image needs more than the {} that the server has for it",
+                          format_bytes(room))
+                        .with_hint("free some space under /var/lib/axle, e.g. delete images: axle image list"));
+    return judge(spec, result);
 }
 
 }  // namespace axle

@@ -1,5 +1,7 @@
 #include "orchestrator/images/image_library.hpp"
 
+#include <optional>
+
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
 #include "common/base/now.hpp"
@@ -9,16 +11,18 @@ namespace {
 
 constexpr milliseconds kProgressEvery{250};
 
-std::string lane_of(const Uuid& image) {
-    return image.bytes[15] % 2 == 0 ? "import/0" : "import/1";
+std::string lane_of(const char* what, const ImportRequest& request) {
+    return fmt::format("{}/{}", what, request.project.str());
 }
 
-// Passes progress on to the core, not more often than anybody can read.
-ImportProgress on_core(Executor& core, std::function<void(std::int64_t, std::int64_t)> tell) {
-    return [&core, tell = std::move(tell), last = BootTime{}](std::int64_t done, std::int64_t all) mutable {
-        if (!tell || boot_now() - last < kProgressEvery) return;
+// Passes progress on to the core, not more often than anybody can read, and each step at its begin.
+TellProgress on_core(Executor& core, TellProgress tell) {
+    return [&core, tell = std::move(tell), last = BootTime{}, step = std::optional<ImportStep>()](
+               const ImportProgress& progress) mutable {
+        if (!tell || (boot_now() - last < kProgressEvery && step == progress.step)) return;
         last = boot_now();
-        core.post([tell, done, all] { tell(done, all); });
+        step = progress.step;
+        core.post([tell, progress] { tell(progress); });
     };
 }
 
@@ -47,27 +51,50 @@ void ImageLibrary::stop() {
     for (auto& [image, source] : running_) source.request_stop();
 }
 
-void ImageLibrary::import(ImportRequest request, std::function<void(std::int64_t, std::int64_t)> progress,
-                          std::function<void(Result<Imported>)> done) {
+void ImageLibrary::import(ImportRequest request, TellProgress progress, std::function<void(Result<Imported>)> done) {
     const Uuid image = request.image;
+    if (const auto forgetting = forgetting_.find(image); forgetting != forgetting_.end()) {
+        forgetting->second = [this, request = std::move(request), progress = std::move(progress), done] {
+            import(request, progress, done);
+        };
+        return;
+    }
     if (running_.contains(image)) {
         core_.post([done] { done(fail(Code::busy, "an import of this image runs already")); });
         return;
     }
     const std::stop_token cancel = running_[image].get_token();
     // Back on the core thread, where running_ may be touched, if it is there still.
-    const auto answer = [this, image, done = std::move(done), stopping = stopping_](const Result<Imported>& result) {
+    const Answer answer = [this, image, done = std::move(done), stopping = stopping_](const Result<Imported>& result) {
         if (*stopping) return;
         running_.erase(image);
+        if (result) settings_.shelf->release(result->digest);
         done(result);
     };
-    Executor& core = core_;
-    const bool taken = submit_(lane_of(image), [&core, answer, cancel, request = std::move(request),
-                                                settings = settings_, tell = on_core(core, std::move(progress))] {
-        auto result = import_image(request, settings, cancel, tell);
-        core.post([answer, result = std::move(result)] { answer(result); });
+    const TellProgress tell = on_core(core_, std::move(progress));
+    const bool taken = submit_(lane_of(request.url.empty() ? "convert" : "receive", request), [this, &core = core_, stopping = stopping_, answer, cancel,
+                                                             request, settings = settings_, tell] {
+        auto source = receive_image(request, settings, cancel, tell);
+        core.post([this, stopping, answer, cancel, request, tell, source = std::move(source)] {
+            if (*stopping) return;
+            if (!source) return answer(fail(source.error()));
+            convert(request, *source, cancel, tell, answer);
+        });
     });
-    if (taken) return;
+    if (!taken) refuse(answer);
+}
+
+void ImageLibrary::convert(const ImportRequest& request, const ImportSource& source, const std::stop_token& cancel,
+                           const TellProgress& tell, const Answer& answer) {
+    const bool taken = submit_(lane_of("convert", request),
+                               [&core = core_, answer, cancel, request, source, settings = settings_, tell] {
+                                   auto result = import_image(request, source, settings, cancel, tell);
+                                   core.post([answer, result = std::move(result)] { answer(result); });
+                               });
+    if (!taken) refuse(answer);
+}
+
+void ImageLibrary::refuse(const Answer& answer) {
     core_.post([answer] {
         answer(
             fail(error(Code::exhausted, "too many imports wait already").with_hint("try again when some are through")));
@@ -83,16 +110,30 @@ void ImageLibrary::cancel(Uuid image) {
 }
 
 void ImageLibrary::forget(Uuid image) {
-    const bool taken = submit_(lane_of(image), [settings = settings_, image] {
-        if (const auto forgotten = forget_import(settings, image); !forgotten) log::warning(forgotten.error().message);
-    });
-    if (!taken) log::warning(fmt::format("what an import of image {} left stays until the next start", image.str()));
+    if (!forgetting_.try_emplace(image).second) return;
+    const bool taken =
+        submit_("forget", [this, &core = core_, stopping = stopping_, settings = settings_, image] {
+            const auto forgotten_now = forget_import(settings, image);
+            if (!forgotten_now) log::warning(forgotten_now.error().message);
+            core.post([this, stopping, image] {
+                if (!*stopping) forgotten(image);
+            });
+        });
+    if (taken) return;
+    log::warning(fmt::format("what an import of image {} left stays until the next start", image.str()));
+    forgotten(image);
+}
+
+void ImageLibrary::forgotten(const Uuid& image) {
+    auto forgetting = forgetting_.extract(image);
+    if (forgetting && forgetting.mapped()) forgetting.mapped()();
 }
 
 void ImageLibrary::remove(std::string digest) {
     const std::string file = path(digest);
-    const bool taken = submit_("import/remove", [file] {
-        if (const auto removed = remove_file_durably(file); !removed) log::warning(removed.error().message);
+    settings_.shelf->ask_removal(digest);
+    const bool taken = submit_("remove", [file, digest, shelf = settings_.shelf] {
+        if (const auto removed = shelf->remove(digest, file); !removed) log::warning(removed.error().message);
     });
     if (!taken) log::warning(fmt::format("{} stays: too much work waits", file));
 }

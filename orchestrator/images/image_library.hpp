@@ -10,9 +10,9 @@
 
 namespace axle {
 
-// Constructed and called on the core thread. Imports run in two lanes of the workers (SubmitToLane of agent/storage has
-// the same shape): one that crawls doesn't hold up all. The destructor stops it; jobs that still
-// wait in the workers then do nothing.
+// Constructed and called on the core thread. Each project has its own lanes, "receive/…" for what waits for the network
+// and "convert/…" for what needs the processor: a server that crawls holds up neither others nor what is here already.
+// The destructor stops it; jobs that still wait in the workers then do nothing.
 class ImageLibrary final : public Importer {
   public:
     using Submit = std::function<bool(const std::string& lane, std::function<void()> job)>;
@@ -24,8 +24,7 @@ class ImageLibrary final : public Importer {
     ImageLibrary(Executor& core, Submit submit, ImportSettings settings);
     ~ImageLibrary() override;
 
-    void import(ImportRequest request, std::function<void(std::int64_t done, std::int64_t all)> progress,
-                std::function<void(Result<Imported>)> done) override;
+    void import(ImportRequest request, TellProgress progress, std::function<void(Result<Imported>)> done) override;
     void cancel(Uuid image) override;
     void forget(Uuid image) override;
     void remove(std::string digest) override;
@@ -36,10 +35,17 @@ class ImageLibrary final : public Importer {
     void stop();
 
   private:
+    using Answer = std::function<void(const Result<Imported>&)>;
+    void convert(const ImportRequest& request, const ImportSource& source, const std::stop_token& cancel,
+                 const TellProgress& tell, const Answer& answer);
+    void refuse(const Answer& answer);
+    void forgotten(const Uuid& image);
+
     Executor& core_;
     Submit submit_;
     ImportSettings settings_;
     std::map<Uuid, std::stop_source> running_;
+    std::map<Uuid, std::function<void()>> forgetting_;  // and what is to be done then
     std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
 };
 

@@ -58,28 +58,22 @@ Result<Checksum> parse_checksum(const std::string& text) {
     return sum;
 }
 
-Result<std::string> digest_of(const std::string& path, const char* kind, const std::stop_token& cancel) {
+Result<std::string> digest_of(const std::string& path, const char* kind, const std::stop_token& cancel,
+                              const std::function<void(std::int64_t done)>& tell = {}) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) return fail(system_error("open " + path, errno));
     Digest digest(kind);
     std::string piece(1 << 20, '\0');
-    for (;;) {
+    for (std::int64_t done = 0;;) {
         if (cancel.stop_requested()) return fail(cancelled());
         const ssize_t n = ::read(fd.get(), piece.data(), piece.size());
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return fail(system_error("read " + path, errno));
         if (n == 0) return digest.finish_hex();
         digest.update(std::string_view(piece).substr(0, static_cast<std::size_t>(n)));
+        done += n;
+        if (tell) tell(done);
     }
-}
-
-Result<> verify(const std::string& path, const Checksum& expected, const std::stop_token& cancel) {
-    if (expected.kind.empty()) return {};
-    TRY(found, digest_of(path, expected.kind.c_str(), cancel));
-    if (found == expected.hex) return {};
-    return fail(error(Code::invalid, "the image's {} is {}, expected was {}", expected.kind, found, expected.hex)
-                    .with_hint("it was changed or damaged on its way, or the checksum is of another version")
-                    .with_reason("checksum-mismatch"));
 }
 
 // What one import knows while it goes on.
@@ -87,62 +81,82 @@ struct Run {
     const ImportRequest& request;
     const ImportSettings& settings;
     const std::stop_token& cancel;
-    const ImportProgress& progress;
-    std::string url, source;
-    Checksum checksum;
+    const TellProgress& tell_progress;
+
+    std::function<void(std::int64_t, std::int64_t)> teller(ImportStep step) const {
+        return [&tell = tell_progress, step](std::int64_t done, std::int64_t all) {
+            if (tell) tell({step, done, all});
+        };
+    }
 };
 
-Result<> look_up(Run& run) {
-    TRY(checksum, parse_checksum(run.request.checksum));
-    run.checksum = checksum;
-    run.url = run.request.url;
-    const CatalogueEntry* entry = find_in_catalogue(run.url);
-    if (entry != nullptr) {
-        run.url = entry->url;
-        if (!run.checksum.kind.empty()) return {};
-        TRY(sums, download_text(std::string(entry->sums_url), run.cancel));
-        TRY(hex, checksum_in(sums, entry->url.substr(entry->url.rfind('/') + 1)));
-        TRY(published, parse_checksum(fmt::format("{}:{}", entry->sums_kind, hex)));
-        run.checksum = published;
-    } else if (!run.url.starts_with("http://") && !run.url.starts_with("https://")) {
-        return fail(error(Code::invalid, "\"{}\" is no http or https URL and no name of the catalogue", run.url)
-                        .with_hint("upload a file of your own: axle image create NAME --file PATH"));
-    }
-    return {};
+Result<> verify(const Run& run, const ImportSource& source) {
+    TRY(expected, parse_checksum(source.checksum));
+    if (expected.kind.empty()) return {};
+    struct stat st {};
+    const std::int64_t all = ::stat(source.path.c_str(), &st) == 0 ? st.st_size : 0;
+    const auto tell = run.teller(ImportStep::checking);
+    TRY(found, digest_of(source.path, expected.kind.c_str(), run.cancel, [&](std::int64_t done) { tell(done, all); }));
+    if (found == expected.hex) return {};
+    return fail(error(Code::invalid, "the image's {} is {}, expected was {}", expected.kind, found, expected.hex)
+                    .with_hint("it was changed or damaged on its way, or the checksum is of another version")
+                    .with_reason("checksum-mismatch"));
 }
 
-Result<> get_source(Run& run) {
+struct Address {
+    std::string url, checksum;
+};
+Result<Address> look_up(const Run& run) {
+    TRY_VOID(parse_checksum(run.request.checksum));
+    const std::string& url = run.request.url;
+    if (const CatalogueEntry* entry = find_in_catalogue(url); entry != nullptr) {
+        Address at{std::string(entry->url), run.request.checksum};
+        if (!at.checksum.empty()) return at;
+        TRY(sums, download_text(std::string(entry->sums_url), run.cancel));
+        TRY(hex, checksum_in(sums, entry->url.substr(entry->url.rfind('/') + 1)));
+        at.checksum = fmt::format("{}:{}", entry->sums_kind, hex);
+        TRY_VOID(parse_checksum(at.checksum));
+        return at;
+    }
+    if (url.starts_with("http://") || url.starts_with("https://")) return Address{url, run.request.checksum};
+    return fail(error(Code::invalid, "\"{}\" is no http or https URL and no name of the catalogue", url)
+                    .with_hint("upload a file of your own: axle image create NAME --file PATH"));
+}
+
+Result<ImportSource> get_source(const Run& run) {
+    const Uuid& image = run.request.image;
     if (run.request.url.empty()) {
-        TRY(checksum, parse_checksum(run.request.checksum));
-        run.checksum = checksum;
-        run.source = incoming_directory(run.settings) + "/" + upload_name(run.request.image);
-        if (file_exists(run.source)) return {};
+        TRY_VOID(parse_checksum(run.request.checksum));
+        ImportSource source{incoming_directory(run.settings) + "/" + upload_name(image), run.request.checksum};
+        if (file_exists(source.path)) return source;
         return fail(error(Code::not_found, "the upload was interrupted: its bytes aren't there")
                         .with_hint("upload the file again")
                         .with_reason("interrupted"));
     }
-    TRY_VOID(look_up(run));
-    run.source = incoming_path(run.settings, run.request.image, "download");
-    TRY(size, download({.url = run.url,
-                        .path = run.source,
+    TRY(address, look_up(run));
+    ImportSource source{incoming_path(run.settings, image, "download"), address.checksum};
+    TRY(size, download({.url = address.url,
+                        .path = source.path,
                         .size_max = run.settings.source_size_max,
+                        .keep_free = run.settings.keep_free,
                         .from_this_machine = run.request.from_this_machine,
                         .cancel = run.cancel,
-                        .progress = run.progress}));
+                        .progress = run.teller(ImportStep::downloading)}));
     KILL_POINT("import.downloaded");
-    return size > 0 ? Result<>{} : fail(Code::invalid, "{} is empty", run.url);
+    return size > 0 ? Result<ImportSource>(source) : fail(Code::invalid, "{} is empty", address.url);
 }
 
 // The source itself, or what it unpacks to.
-Result<std::string> unpacked(const Run& run) {
-    TRY(format, read_format(run.source));
-    if (!is_compressed(format)) return run.source;
+Result<std::string> unpacked(const Run& run, const std::string& source) {
+    TRY(format, read_format(source));
+    if (!is_compressed(format)) return source;
     const std::string path = incoming_path(run.settings, run.request.image, "unpacked");
-    TRY_VOID(unpack({.from = run.source,
+    TRY_VOID(unpack({.from = source,
                      .to = path,
                      .size_max = run.settings.source_size_max,
+                     .keep_free = run.settings.keep_free,
                      .cancel = run.cancel,
-                     .progress = run.progress}));
+                     .progress = run.teller(ImportStep::unpacking)}));
     return path;
 }
 
@@ -161,24 +175,32 @@ Result<Imported> publish(const Run& run, const std::string& converted) {
     KILL_POINT("import.before-publish");
     if (run.cancel.stop_requested()) return fail(cancelled());
     // The same content may be there from another import: then this name is only another one for it.
-    if (io::rename_to_new(converted.c_str(), path.c_str()) != 0 && errno != EEXIST)
-        return fail(system_error("rename " + converted, errno));
-    KILL_POINT("import.published");
-    TRY_VOID(sync_directory(run.settings.directory));
-    return image;
+    run.settings.shelf->claim(digest);
+    auto published = [&]() -> Result<> {
+        if (io::rename_to_new(converted.c_str(), path.c_str()) != 0 && errno != EEXIST)
+            return fail(system_error("rename " + converted, errno));
+        KILL_POINT("import.published");
+        return sync_directory(run.settings.directory);
+    }();
+    if (published) return image;
+    run.settings.shelf->release(digest);
+    return fail(std::move(published.error()));
 }
 
-Result<Imported> process(Run& run) {
-    TRY_VOID(verify(run.source, run.checksum, run.cancel));
-    TRY(source_format, read_format(run.source));
-    TRY(path, unpacked(run));
-    const Leftover unpacked_file(path == run.source ? "" : path);
+Result<Imported> process(const Run& run, const ImportSource& source) {
+    TRY_VOID(verify(run, source));
+    TRY(source_format, read_format(source.path));
+    TRY(path, unpacked(run, source.path));
+    const Leftover unpacked_file(path == source.path ? "" : path);
     TRY(format, accept_image(path, run.settings));
     const std::string converted = incoming_path(run.settings, run.request.image, "converted");
     const Leftover converted_file(converted);
-    TRY_VOID(convert_image(
-        {.source = path, .format = format, .target = converted, .cancel = run.cancel, .progress = run.progress},
-        run.settings));
+    TRY_VOID(convert_image({.source = path,
+                            .format = format,
+                            .target = converted,
+                            .cancel = run.cancel,
+                            .progress = run.teller(ImportStep::converting)},
+                           run.settings));
     KILL_POINT("import.converted");
     TRY(image, publish(run, converted));
     image.source_format = format;
@@ -186,11 +208,17 @@ Result<Imported> process(Run& run) {
     return image;
 }
 
-// Whether what came is still of use: until the success is recorded, and for a later try of the same.
-bool keeps_source(const Result<Imported>& result, const ImportSettings& settings) {
-    if (result) return true;
-    if (result.error().reason == "cancelled") return *settings.stopping;
-    return result.error().code == Code::unavailable || result.error().code == Code::no_space;
+// Whether what came is of use to a later try of the same.
+bool keeps_source(const Error& why, const ImportSettings& settings) {
+    if (why.reason == "cancelled") return *settings.stopping;
+    return why.code == Code::unavailable || why.code == Code::no_space;
+}
+
+template <typename T>
+Result<T> leave_nothing(const Run& run, Result<T> result) {
+    if (result || keeps_source(result.error(), run.settings)) return result;
+    TRY_VOID(forget_import(run.settings, run.request.image));
+    return result;
 }
 
 }  // namespace
@@ -225,22 +253,22 @@ Result<std::string> accept_image(const std::string& path, const ImportSettings& 
             .with_hint("convert it where you trust it: qemu-img convert -O qcow2 FILE NEW"));
 }
 
-Result<Imported> import_image(const ImportRequest& request, const ImportSettings& settings,
-                              const std::stop_token& cancel, const ImportProgress& progress) {
-    if (cancel.stop_requested()) {
-        if (!*settings.stopping) TRY_VOID(forget_import(settings, request.image));
-        return fail(cancelled());
-    }
-    TRY_VOID(make_directories(settings.directory, 0711));
-    TRY_VOID(make_directories(incoming_directory(settings), 0700));
-    Run run{.request = request, .settings = settings, .cancel = cancel, .progress = progress};
-    auto result = [&]() -> Result<Imported> {
-        TRY_VOID(get_source(run));
-        return process(run);
-    }();
-    if (keeps_source(result, settings)) return result;
-    TRY_VOID(forget_import(settings, request.image));
-    return result;
+Result<ImportSource> receive_image(const ImportRequest& request, const ImportSettings& settings,
+                                   const std::stop_token& cancel, const TellProgress& tell) {
+    const Run run{request, settings, cancel, tell};
+    return leave_nothing(run, [&]() -> Result<ImportSource> {
+        if (cancel.stop_requested()) return fail(cancelled());
+        TRY_VOID(make_directories(settings.directory, 0711));
+        TRY_VOID(make_directories(incoming_directory(settings), 0700));
+        return get_source(run);
+    }());
+}
+
+Result<Imported> import_image(const ImportRequest& request, const ImportSource& source, const ImportSettings& settings,
+                              const std::stop_token& cancel, const TellProgress& tell) {
+    const Run run{request, settings, cancel, tell};
+    return leave_nothing(
+        run, cancel.stop_requested() ? Result<Imported>(fail(cancelled())) : process(run, source));
 }
 
 Result<> forget_import(const ImportSettings& settings, const Uuid& image) {

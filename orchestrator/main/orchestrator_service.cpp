@@ -26,6 +26,9 @@
 namespace axle {
 namespace {
 
+// Images and the store share a file system. Sixteen writers of images look at it every 16 MiB; the store refuses changes
+// below 64 MiB.
+constexpr std::int64_t kKeptFree = std::int64_t{512} << 20;
 constexpr milliseconds kLookAtCertificate{3'600'000};
 // Hosts may stand behind one address.
 constexpr std::size_t kConnectionsOfAnAddress = 12'000;
@@ -74,7 +77,7 @@ struct OrchestratorService::Parts {
     Loop& io;
     SystemRandom random;
     Workers workers{"http", {.threads = 4}}, link_workers{"links", {.threads = 2, .queue_max = 65'536}},
-        import_workers{"images", {.threads = 2}};
+        receiving{"receive", {.threads = 8, .lane_running_max = 2}}, converting{"convert", {.threads = 2}};
     std::unique_ptr<RocksStore> store;
     std::unique_ptr<SecretBox> box;
     std::optional<Authority> authority;
@@ -120,12 +123,12 @@ Result<> OrchestratorService::Parts::open_store(bool agent_state_is_there) {
 }
 
 Result<> OrchestratorService::Parts::build_core(const std::string& first_pool) {
-    const ImportSettings settings{.directory = config.state_directory + "/images"};
+    const ImportSettings settings{.directory = config.state_directory + "/images", .keep_free = kKeptFree};
     TRY_VOID(ImageLibrary::prepare(settings));
     images = std::make_unique<ImageLibrary>(
         core,
         [this](const std::string& lane, std::function<void()> job) {
-            return import_workers.submit(lane, std::move(job));
+            return (lane.starts_with("convert/") ? converting : receiving).submit(lane, std::move(job));
         },
         settings);
     const SecretCodec codec{
@@ -204,6 +207,7 @@ Result<> OrchestratorService::listen() {
     Parts& p = *parts_;
     api::ApiOptions options{.admin_gid = gid_of(p.config.group),
                             .upload_directory = p.images->upload_directory(),
+                            .upload_keep_free = kKeptFree,
                             .authority = p.authority->certificate()};
     const bool has_port = p.config.listen != "none";
     if (has_port) {
@@ -240,7 +244,8 @@ void OrchestratorService::stop_serving() {
 
 void OrchestratorService::stop_work() {
     if (parts_->images) parts_->core.call([this] { parts_->images->stop(); });
-    parts_->import_workers.stop();
+    parts_->receiving.stop();
+    parts_->converting.stop();
     parts_->link_workers.stop();
     parts_->workers.stop();
 }

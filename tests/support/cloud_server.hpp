@@ -25,8 +25,7 @@ namespace axle::test {
 class EasyImporter final : public Importer {
   public:
     explicit EasyImporter(Executor& core) : core_(core) {}
-    void import(ImportRequest request, std::function<void(std::int64_t, std::int64_t)>,
-                std::function<void(Result<Imported>)> done) override {
+    void import(ImportRequest request, TellProgress, std::function<void(Result<Imported>)> done) override {
         last = request;
         core_.post([request = std::move(request), done = std::move(done)] {
             if (request.url.find("broken") != std::string::npos)

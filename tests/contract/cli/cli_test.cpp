@@ -121,6 +121,20 @@ TEST_CASE("from nothing to a VM and away again") {
     CHECK(me.axle({"vm", "show", "web1"}).code == 3);
 }
 
+TEST_CASE("an image that failed is imported once more, by its address or with another file") {
+    CloudServer cloud;
+    Person me(cloud);
+    CHECK(me.axle({"image", "create", "far", "--url", "http://images/broken"}).code == 1);
+    const auto again = me.axle({"image", "import", "far"});
+    CHECK(again.code == 1);
+    CHECK(again.err.find("the image is broken") != std::string::npos);
+    CHECK(me.ok({"task", "list"}).out.find("STEP") != std::string::npos);
+    CHECK(me.ok({"image", "create", "up", "--no-wait"}).code == 0);
+    CHECK(me.axle({"image", "import", "up"}).err.find("hint: upload its content") != std::string::npos);
+    CHECK(me.ok({"image", "import", "up", "--file", me.file("disk", "content")}).out == "image up is ready\n");
+    CHECK(me.ok({"image", "import", "up"}).code == 0);
+}
+
 TEST_CASE("exit codes and words for what goes wrong") {
     CloudServer cloud;
     Person me(cloud);

@@ -99,7 +99,7 @@ class Room {
         request.image = image();
         request.from_this_machine = by_administrator;
         library->import(
-            request, [&](std::int64_t done, std::int64_t) { progressed = done; },
+            request, [&](const ImportProgress& progress) { told.push_back(progress); },
             [&](Result<Imported> result) { answer = std::move(result); });
         REQUIRE(core.run_until([&] { return answer.has_value(); }, seconds{120}));
         return *answer;
@@ -140,7 +140,7 @@ class Room {
     ImportSettings settings;
     WaitingExecutor core;
     std::unique_ptr<ImageLibrary> library;
-    std::int64_t progressed = -1;
+    std::vector<ImportProgress> told;
 };
 
 inline std::string file_sum(const std::string& path, const char* kind) {

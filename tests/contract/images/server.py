@@ -4,6 +4,8 @@
 /drop/N/NAME   the same, but the connection breaks after N bytes of each answer
 /changed/NAME  the same under an ETag of its own
 /to?URL        redirect
+/away/NAME     503
+/trickle/NAME  1 KiB every tenth of a second
 /slow/NAME     a byte, then nothing until the client goes
 /sums          checksums
 """
@@ -12,6 +14,7 @@ import http.server
 import os
 import re
 import sys
+import time
 import urllib.parse
 
 DIRECTORY = sys.argv[1]
@@ -32,6 +35,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             return
         parts = self.path.strip("/").split("/")
+        if parts[0] == "away":
+            self.send_error(503)
+            return
         drop = int(parts[1]) if parts[0] == "drop" else None
         path = os.path.join(DIRECTORY, os.path.basename(parts[-1]))
         if not os.path.exists(path):
@@ -52,6 +58,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body[:1])
             self.wfile.flush()
             self.rfile.read(1)
+        elif parts[0] == "trickle":
+            for at in range(0, len(body), 1024):
+                self.wfile.write(body[at : at + 1024])
+                time.sleep(0.1)
         elif drop is not None and drop < len(body):
             self.wfile.write(body[:drop])
             self.close_connection = True

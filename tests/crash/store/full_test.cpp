@@ -2,7 +2,6 @@
 #include <atomic>
 #include <fcntl.h>
 #include <filesystem>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -10,20 +9,10 @@
 #include "common/base/file.hpp"
 #include "tests/crash/store/workload.hpp"
 #include "tests/support/skip.hpp"
-#include "tests/support/temp_dir.hpp"
+#include "tests/support/small_disk.hpp"
 
 namespace axle::test {
 namespace {
-
-// A file system of its own in memory, of 32 MiB.
-struct SmallDisk {
-    TempDir dir;
-    bool mounted = false;
-    SmallDisk() { mounted = ::mount("axle-test", dir.path().c_str(), "tmpfs", 0, "size=32m") == 0; }
-    ~SmallDisk() {
-        if (mounted) ::umount2(dir.path().c_str(), MNT_DETACH);
-    }
-};
 
 void fill_up(const std::string& path) {
     const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
@@ -33,7 +22,7 @@ void fill_up(const std::string& path) {
 }
 
 TEST_CASE("a full disk ends it, the reserve lets it start again below the reserve, and room heals it") {
-    const SmallDisk disk;
+    const SmallDisk disk("32m");
     if (!disk.mounted) SKIP_TEST("a small file system can only be mounted by root");
     RocksStoreOptions options = store_options(disk.dir.path());
     options.reserve_bytes = 4 << 20;
@@ -68,7 +57,7 @@ TEST_CASE("a full disk ends it, the reserve lets it start again below the reserv
 }
 
 TEST_CASE("a store in memory is refused") {
-    const SmallDisk disk;
+    const SmallDisk disk("32m");
     if (!disk.mounted) SKIP_TEST("a small file system can only be mounted by root");
     RocksStoreOptions options = store_options(disk.dir.path());
     options.any_file_system = false;

@@ -83,5 +83,93 @@ TEST_CASE("an image that is ready or comes from an address takes no content") {
     CHECK(cloud.uploads.empty());
 }
 
+TEST_CASE("an import whose server is away waits, says until when, and comes in when it is back") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(makes_image(cloud, "far", "http://images/away") == "ok");
+    const Uuid task = cloud.last.result->task;
+    CHECK(cloud.run_until([&] { return cloud.task(task)->status.phase == TaskPhase::waiting; }));
+    CHECK(phase(cloud, "far") == ImagePhase::importing);
+    const Task waits = task_of(cloud, task);
+    CHECK(waits.status.reason.find("HTTP 503; try 2 of 12 is at 20") != std::string::npos);
+    CHECK(waits.status.log.size() >= 2);
+    cloud.run_for(std::chrono::minutes{10});
+    CHECK(cloud.importer().tries >= 4);
+    CHECK(cloud.importer().tries <= 12);
+    cloud.importer().away = false;
+    CHECK(cloud.run_until([&] { return phase(cloud, "far") == ImagePhase::ready; }, std::chrono::minutes{20}));
+    CHECK(task_of(cloud, task).status.phase == TaskPhase::succeeded);
+    CHECK(image(cloud, "far")->status.conditions.empty());
+}
+
+TEST_CASE("an import is tried a bounded number of times; asked for anew it goes on") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(makes_image(cloud, "far", "http://images/away") == "ok");
+    const Uuid task = cloud.last.result->task;
+    CHECK(cloud.run_until([&] { return phase(cloud, "far") == ImagePhase::failed; }, std::chrono::hours{3}));
+    const Task failed = task_of(cloud, task);
+    CHECK(failed.status.phase == TaskPhase::failed);
+    CHECK(failed.status.log.back().find("HTTP 503") != std::string::npos);
+    const int tries = cloud.importer().tries;
+    cloud.run_for(std::chrono::hours{1});
+    CHECK(cloud.importer().tries == tries);
+    cloud.importer().away = false;
+    REQUIRE(cloud.does(Cloud::act(Kind::image, "default", "far", "import")) == "ok");
+    CHECK(cloud.run_until([&] { return phase(cloud, "far") == ImagePhase::ready; }));
+    CHECK(task_of(cloud, cloud.last.result->task).status.phase == TaskPhase::succeeded);
+    REQUIRE(cloud.does(Cloud::act(Kind::image, "default", "far", "import")) == "ok");  // and changes nothing
+    CHECK_FALSE(cloud.last.result->changed);
+}
+
+TEST_CASE("who doesn't want to wait for the next try has it now, or cancels") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(makes_image(cloud, "far", "http://images/away") == "ok");
+    const Uuid task = cloud.last.result->task;
+    const auto waits = [&] { return cloud.task(task)->status.phase == TaskPhase::waiting; };
+    REQUIRE(cloud.run_until(waits));
+    cloud.run_for(std::chrono::minutes{4});
+    REQUIRE(cloud.run_until(waits));
+    const int tries = cloud.importer().tries;
+    REQUIRE(cloud.does(Cloud::act(Kind::image, "default", "far", "import")) == "ok");
+    cloud.run_for(seconds{1});
+    CHECK(cloud.importer().tries == tries + 1);
+    REQUIRE(cloud.run_until(waits));
+    REQUIRE(cloud.does(Cloud::act(Kind::task, "", task.str(), "cancel")) == "ok");
+    CHECK(cloud.run_until([&] { return phase(cloud, "far") == ImagePhase::failed; }));
+    CHECK(task_of(cloud, task).status.phase == TaskPhase::cancelled);
+}
+
+TEST_CASE("an image that never came in is deleted for good at once, whatever its import does") {
+    for (const int after_s : {0, 2, 22, 60}) {
+        CAPTURE(after_s);
+        Furnished cloud({.seed = static_cast<std::uint64_t>(after_s) + 1, .hosts = 1});
+        REQUIRE(makes_image(cloud, "far", "http://images/away") == "ok");
+        const Uuid id = image(cloud, "far")->meta.id;
+        cloud.run_for(seconds{after_s});
+        REQUIRE(cloud.does(Cloud::remove(Kind::image, "default", "far")) == "ok");
+        CHECK(cloud.run_until([&] { return cloud.world().find<Image>(id) == nullptr; }, std::chrono::minutes{2}));
+        cloud.run_for(seconds{5});
+        CHECK(cloud.importer().forgotten.contains(id));
+        const int tries = cloud.importer().tries;
+        cloud.run_for(std::chrono::minutes{30});
+        CHECK(cloud.importer().tries == tries);
+    }
+}
+
+TEST_CASE("a task tells the step of its import, and a percentage that never falls") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(makes_image(cloud, "far", "http://images/good") == "ok");
+    const Uuid task = cloud.last.result->task;
+    std::int64_t percent = 0;
+    std::set<std::string> steps;
+    for (int i = 0; i < 40 && cloud.task(task) != nullptr; ++i) {
+        const Task now = task_of(cloud, task);
+        if (!now.status.step.empty()) steps.insert(now.status.step);
+        CHECK(now.status.percent >= percent);
+        percent = now.status.percent;
+    }
+    CHECK(steps == std::set<std::string>{"converting", "downloading"});
+    CHECK(percent == 100);
+}
+
 }  // namespace
 }  // namespace axle::test

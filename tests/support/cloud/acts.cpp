@@ -82,7 +82,8 @@ std::optional<Mutation> detach(Cloud&, const Act& act) {
 }
 
 std::optional<Mutation> create_image(Cloud&, const Act& act) {
-    const char* url = act.number % 3 == 0 ? "http://images/bad" : "http://images/good";
+    constexpr const char* kUrls[] = {"http://images/bad", "http://images/good", "http://images/flaky"};
+    const char* url = kUrls[act.number % 3];
     return Cloud::create(Kind::image, "default",
                          fmt::format(R"({{"name":"{}","spec":{{"url":"{}{}","retention":"10m"}}}})",
                                      image_name(act.subject), url, act.object));

@@ -86,6 +86,7 @@ class Cloud {
     World const& world() const { return process_->orchestrator->world(); }
     Orchestrator& orchestrator() { return *process_->orchestrator; }
     Store& store() { return *process_->store; }
+    SimulatedImporter& importer() { return process_->importer; }
     void unstall();
     VirtualClock& orchestrator_clock() { return process_->clock; }
     const Vm* vm(const std::string& name) const;

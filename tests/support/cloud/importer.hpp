@@ -1,5 +1,6 @@
-// Brings images in, in a simulation: takes its time, fails for URLs that contain "bad", keeps what it has over crashes:
-// the files of images and the uploads.
+// Brings images in, in a simulation: takes its time, refuses URLs that contain "bad", fails half the tries of those with
+// "flaky" and all of those with "away" while the network is away, keeps what it has over crashes: the files of images and
+// the uploads.
 #pragma once
 #include <map>
 #include <set>
@@ -17,17 +18,23 @@ class SimulatedImporter final : public Importer {
     SimulatedImporter(std::set<std::string>& files, std::set<Uuid>& uploads, VirtualClock& clock, SeededRandom& random)
         : files_(files), uploads_(uploads), clock_(clock), random_(random) {}
 
-    void import(ImportRequest request, std::function<void(std::int64_t, std::int64_t)> progress,
-                std::function<void(Result<Imported>)> done) override {
+    void import(ImportRequest request, TellProgress progress, std::function<void(Result<Imported>)> done) override {
         running_[request.image] = done;
-        clock_.after(milliseconds{random_.between(1, 3'000)}, [progress] { progress(100, 200); });
-        clock_.after(milliseconds{random_.between(3'000, 20'000)}, [this, request] {
+        ++tries;
+        clock_.after(milliseconds{random_.between(1, 3'000)}, [progress] {
+            progress({ImportStep::downloading, 100, 200});
+        });
+        clock_.after(milliseconds{3'000}, [progress] { progress({ImportStep::converting, 0, 200}); });
+        clock_.after(milliseconds{random_.between(4'000, 20'000)}, [this, request] {
             auto mine = running_.extract(request.image);
             if (!mine) return;
             if (request.url.empty() && !uploads_.contains(request.image))
                 return mine.mapped()(fail(error(Code::not_found, "its bytes aren't there").with_reason("interrupted")));
             if (request.url.find("bad") != std::string::npos)
-                return mine.mapped()(fail(Code::unavailable, "{}: connection refused", request.url));
+                return mine.mapped()(fail(Code::invalid, "{}: no image", request.url));
+            const bool flaky = request.url.find("flaky") != std::string::npos && random_.between(0, 1) == 0;
+            if (flaky || (away && request.url.find("away") != std::string::npos))
+                return mine.mapped()(fail(Code::unavailable, "{}: HTTP 503", request.url));
             const std::string digest = sha256_hex(request.url.empty() ? request.image.str() : request.url);
             files_.insert(digest);
             mine.mapped()(Imported{.digest = digest, .size = kMiB, .virtual_size = kGiB, .source_format = "qcow2"});
@@ -35,14 +42,20 @@ class SimulatedImporter final : public Importer {
     }
     void cancel(Uuid image) override {
         auto mine = running_.extract(image);
-        uploads_.erase(image);
+        forget(image);
         if (!mine) return;
         clock_.post(
             [done = mine.mapped()] { done(fail(error(Code::conflict, "cancelled").with_reason("cancelled"))); });
     }
-    void forget(Uuid image) override { uploads_.erase(image); }
+    void forget(Uuid image) override {
+        uploads_.erase(image);
+        forgotten.insert(image);
+    }
     void remove(std::string digest) override { files_.erase(digest); }
     std::string path(const std::string& digest) const override { return "/images/" + digest; }
+    bool away = true;
+    int tries = 0;
+    std::set<Uuid> forgotten;
 
   private:
     std::set<std::string>& files_;
