@@ -29,11 +29,8 @@ struct Special {
     int status;
 };
 constexpr Special kSpecials[] = {
-    {"method-not-allowed", 405},
-    {"not-acceptable", 406},
-    {"too-slow", 408},
-    {"unsupported-media-type", 415},
-    {"not-implemented", 501},
+    {"method-not-allowed", 405},     {"not-acceptable", 406},  {"too-slow", 408},
+    {"unsupported-media-type", 415}, {"not-implemented", 501},
 };
 
 const Row& row_of(Code code) {

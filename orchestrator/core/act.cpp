@@ -237,8 +237,9 @@ Result<Mutated> import_again(Transaction& tx, const Mutation& m, const ObjectPtr
     const Uuid id = image.meta.id;
     if (image.status.phase == ImagePhase::ready) return nothing_to_do(object);
     if (image.spec.url.empty())
-        return fail(error(Code::conflict, "image {} has no address to be imported from", image.meta.name)
-                        .with_hint(fmt::format("upload its content: axle image import {} --file PATH", image.meta.name)));
+        return fail(
+            error(Code::conflict, "image {} has no address to be imported from", image.meta.name)
+                .with_hint(fmt::format("upload its content: axle image import {} --file PATH", image.meta.name)));
     const std::set<Uuid> open = tx.world().tasks_of(id);
     for (const Uuid& task : open) wait_task_for(tx, task, "");  // no longer for the next try: now
     if (image.status.phase != ImagePhase::failed) return after(tx, image, open.empty() ? Uuid{} : *open.begin());

@@ -47,8 +47,9 @@ using TellProgress = std::function<void(const ImportProgress&)>;
 class Importer {
   public:
     virtual ~Importer() = default;
-    // Durable when it answers. The same image again resumes what a crash interrupted. What came is kept after a success (until forget) and where a later try can go on with it
-    // (unavailable, no_space). An upload that isn't there: not_found, reason "interrupted".
+    // Durable when it answers. The same image again resumes what a crash interrupted. What came is kept after a success
+    // (until forget) and where a later try can go on with it (unavailable, no_space). An upload that isn't there:
+    // not_found, reason "interrupted".
     virtual void import(ImportRequest request, TellProgress progress, std::function<void(Result<Imported>)> done) = 0;
     // Its import then answers Code::conflict with reason "cancelled"; where none runs, what one left is removed.
     virtual void cancel(Uuid image) = 0;

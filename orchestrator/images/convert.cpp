@@ -147,9 +147,9 @@ Result<> convert_image(const Conversion& conversion, const ImportSettings& setti
     if (result && result->ok()) return {};
     if (guard.no_room()) return fail(*guard.no_room());
     if (by_room && result && met_its_limit(*result))
-        return fail(error(Code::no_space, "the image needs more than the {} that the server has for it",
-                          format_bytes(room))
-                        .with_hint("free some space under /var/lib/axle, e.g. delete images: axle image list"));
+        return fail(
+            error(Code::no_space, "the image needs more than the {} that the server has for it", format_bytes(room))
+                .with_hint("free some space under /var/lib/axle, e.g. delete images: axle image list"));
     return judge(spec, result);
 }
 

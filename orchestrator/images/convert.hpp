@@ -19,8 +19,8 @@ struct Conversion {
 };
 
 // A qcow2 source is checked first: a truncated one would else become an image with zeros in place of data. Neither
-// file is synced (qemu-img's exit status is no promise of durability). Code::invalid in qemu-img's words; Code::no_space
-// where it would leave less than ImportSettings::keep_free.
+// file is synced (qemu-img's exit status is no promise of durability). Code::invalid in qemu-img's words;
+// Code::no_space where it would leave less than ImportSettings::keep_free.
 Result<> convert_image(const Conversion& conversion, const ImportSettings& settings);
 
 }  // namespace axle

@@ -17,8 +17,8 @@ std::string lane_of(const char* what, const ImportRequest& request) {
 
 // Passes progress on to the core, not more often than anybody can read, and each step at its begin.
 TellProgress on_core(Executor& core, TellProgress tell) {
-    return [&core, tell = std::move(tell), last = BootTime{}, step = std::optional<ImportStep>()](
-               const ImportProgress& progress) mutable {
+    return [&core, tell = std::move(tell), last = BootTime{},
+            step = std::optional<ImportStep>()](const ImportProgress& progress) mutable {
         if (!tell || (boot_now() - last < kProgressEvery && step == progress.step)) return;
         last = boot_now();
         step = progress.step;
@@ -72,15 +72,16 @@ void ImageLibrary::import(ImportRequest request, TellProgress progress, std::fun
         done(result);
     };
     const TellProgress tell = on_core(core_, std::move(progress));
-    const bool taken = submit_(lane_of(request.url.empty() ? "convert" : "receive", request), [this, &core = core_, stopping = stopping_, answer, cancel,
-                                                             request, settings = settings_, tell] {
-        auto source = receive_image(request, settings, cancel, tell);
-        core.post([this, stopping, answer, cancel, request, tell, source = std::move(source)] {
-            if (*stopping) return;
-            if (!source) return answer(fail(source.error()));
-            convert(request, *source, cancel, tell, answer);
-        });
-    });
+    const bool taken =
+        submit_(lane_of(request.url.empty() ? "convert" : "receive", request),
+                [this, &core = core_, stopping = stopping_, answer, cancel, request, settings = settings_, tell] {
+                    auto source = receive_image(request, settings, cancel, tell);
+                    core.post([this, stopping, answer, cancel, request, tell, source = std::move(source)] {
+                        if (*stopping) return;
+                        if (!source) return answer(fail(source.error()));
+                        convert(request, *source, cancel, tell, answer);
+                    });
+                });
     if (!taken) refuse(answer);
 }
 
@@ -111,14 +112,13 @@ void ImageLibrary::cancel(Uuid image) {
 
 void ImageLibrary::forget(Uuid image) {
     if (!forgetting_.try_emplace(image).second) return;
-    const bool taken =
-        submit_("forget", [this, &core = core_, stopping = stopping_, settings = settings_, image] {
-            const auto forgotten_now = forget_import(settings, image);
-            if (!forgotten_now) log::warning(forgotten_now.error().message);
-            core.post([this, stopping, image] {
-                if (!*stopping) forgotten(image);
-            });
+    const bool taken = submit_("forget", [this, &core = core_, stopping = stopping_, settings = settings_, image] {
+        const auto forgotten_now = forget_import(settings, image);
+        if (!forgotten_now) log::warning(forgotten_now.error().message);
+        core.post([this, stopping, image] {
+            if (!*stopping) forgotten(image);
         });
+    });
     if (taken) return;
     log::warning(fmt::format("what an import of image {} left stays until the next start", image.str()));
     forgotten(image);

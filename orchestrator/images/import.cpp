@@ -267,8 +267,7 @@ Result<ImportSource> receive_image(const ImportRequest& request, const ImportSet
 Result<Imported> import_image(const ImportRequest& request, const ImportSource& source, const ImportSettings& settings,
                               const std::stop_token& cancel, const TellProgress& tell) {
     const Run run{request, settings, cancel, tell};
-    return leave_nothing(
-        run, cancel.stop_requested() ? Result<Imported>(fail(cancelled())) : process(run, source));
+    return leave_nothing(run, cancel.stop_requested() ? Result<Imported>(fail(cancelled())) : process(run, source));
 }
 
 Result<> forget_import(const ImportSettings& settings, const Uuid& image) {

@@ -49,8 +49,9 @@ Result<std::string> accept_image(const std::string& path, const ImportSettings& 
 // is left but what a later try can go on with.
 Result<ImportSource> receive_image(const ImportRequest& request, const ImportSettings& settings,
                                    const std::stop_token& cancel, const TellProgress& tell);
-// Durable when it answers; the same again finds the image and makes nothing twice. The source is left where it succeeded,
-// until its owner has recorded that (forget_import). A success holds a claim on the shelf, which its receiver releases.
+// Durable when it answers; the same again finds the image and makes nothing twice. The source is left where it
+// succeeded, until its owner has recorded that (forget_import). A success holds a claim on the shelf, which its
+// receiver releases.
 Result<Imported> import_image(const ImportRequest& request, const ImportSource& source, const ImportSettings& settings,
                               const std::stop_token& cancel, const TellProgress& tell);
 

@@ -26,8 +26,8 @@
 namespace axle {
 namespace {
 
-// Images and the store share a file system. Sixteen writers of images look at it every 16 MiB; the store refuses changes
-// below 64 MiB.
+// Images and the store share a file system. Sixteen writers of images look at it every 16 MiB; the store refuses
+// changes below 64 MiB.
 constexpr std::int64_t kKeptFree = std::int64_t{512} << 20;
 constexpr milliseconds kLookAtCertificate{3'600'000};
 // Hosts may stand behind one address.

@@ -1,6 +1,6 @@
-// Brings images in, in a simulation: takes its time, refuses URLs that contain "bad", fails half the tries of those with
-// "flaky" and all of those with "away" while the network is away, keeps what it has over crashes: the files of images and
-// the uploads.
+// Brings images in, in a simulation: takes its time, refuses URLs that contain "bad", fails half the tries of those
+// with "flaky" and all of those with "away" while the network is away, keeps what it has over crashes: the files of
+// images and the uploads.
 #pragma once
 #include <map>
 #include <set>
