@@ -1,6 +1,7 @@
 // Limits of uploads: room on the disk, places, time; and that they don't cost others anything.
 #include <csignal>
 #include <fcntl.h>
+#include <memory>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -134,6 +135,28 @@ TEST_CASE("an upload that hardly moves is given up with a 408, and its place is 
         CHECK(refused.code() == "too-slow");
     }
     CHECK(uploads_in(cloud).empty());
+}
+
+TEST_CASE("a watch that goes on from history doesn't wait for uploads that hang") {
+    const TempDir dir;
+    {
+        CloudServer before({.directory = dir.path()});
+        make_image(before, "old");
+    }
+    CloudServer cloud({.api = {.uploads_each_max = 8}, .directory = dir.path()});
+    std::vector<std::unique_ptr<Trickle>> uploads;
+    for (int i = 0; i < 8; ++i) {
+        const std::string name = "i" + std::to_string(i);
+        make_image(cloud, name);
+        uploads.push_back(std::make_unique<Trickle>(cloud, name));
+        REQUIRE(uploads.back()->give());
+    }
+    const BootTime deadline = boot_now() + seconds{30};
+    while (uploads_in(cloud).size() < 8 && boot_now() < deadline) std::this_thread::yield();
+    REQUIRE(uploads_in(cloud).size() == 8);
+    const auto events =
+        read_events(cloud.client(), "/v1/watch?since=1", "", [](const auto& told) { return !told.empty(); });
+    CHECK_FALSE(events.empty());
 }
 
 TEST_CASE("one caller has so many uploads at once and not more, and others get through") {

@@ -83,6 +83,21 @@ TEST_CASE("an image that is ready or comes from an address takes no content") {
     CHECK(cloud.uploads.empty());
 }
 
+TEST_CASE("below the reserve no content is taken, and what was asked for comes in when there is room") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(makes_image(cloud, "up", "") == "ok");
+    cloud.disk.space.below_reserve = true;
+    const Reply refused = cloud.upload("up");
+    REQUIRE_FALSE(refused.result);
+    CHECK(refused.result.error().code == Code::no_space);
+    CHECK_FALSE(refused.result.error().hint.empty());
+    CHECK(cloud.uploads.empty());
+    CHECK(phase(cloud, "up") == ImagePhase::uploading);
+    cloud.disk.space.below_reserve = false;
+    CHECK(cloud.upload("up").result);
+    CHECK(cloud.run_until([&] { return phase(cloud, "up") == ImagePhase::ready; }));
+}
+
 TEST_CASE("an import whose server is away waits, says until when, and comes in when it is back") {
     Furnished cloud({.hosts = 1});
     REQUIRE(makes_image(cloud, "far", "http://images/away") == "ok");
