@@ -34,6 +34,10 @@ TEST_CASE("a download comes in with its checksum, and one that broke off goes on
     const std::string sum = file_sum(room.dir / "disk.qcow2", "sha256");
     check_imported(room, room.import({.url = server / "disk.qcow2", .checksum = sum}));
     check_imported(room, room.import({.url = server / "to?/to%3F/disk.qcow2", .checksum = sum}));
+    const auto away = room.import({.url = server / "away/disk.qcow2"});
+    REQUIRE_FALSE(away);
+    CHECK(away.error().code == Code::unavailable);
+    CHECK(away.error().message.find("HTTP 503") != std::string::npos);
     const std::string broken = server / "drop/1000000/disk.qcow2";
     const auto first = room.import({.url = broken, .checksum = sum});
     REQUIRE_FALSE(first);
