@@ -108,11 +108,12 @@ class CloudServer {
         // What workers still write needs the core and the other way round: core's answers first, then the workers.
         core_.call([] {});
         workers_.stop();
-        core_.call([this] { own_importer_ = nullptr; });
-        core_.call([this] { orchestrator_ = nullptr; });
         core_.stop();
         core_thread_.join();
+        // Only now: the store's news of commits that were under way are for the orchestrator.
         api_ = nullptr;
+        own_importer_ = nullptr;
+        orchestrator_ = nullptr;
         store_ = nullptr;
         server_ = nullptr;
         io_.stop();
