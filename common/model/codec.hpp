@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "common/base/result.hpp"
+#include "common/model/pointer.hpp"
 #include "common/model/type.hpp"
 
 namespace axle {
@@ -49,8 +50,6 @@ Result<std::vector<nlohmann::json>> parse_yaml(std::string_view text);
 
 // An Error of Code::invalid that lists all field errors; its message names the first.
 Error fields_error(std::vector<FieldError> errors);
-// "/spec/nics/eth0" -> "spec.nics.eth0", for people.
-std::string dotted(std::string_view pointer);
 
 Result<> read_text(const Type& type, void* out, std::string_view json_text, const ReadOptions& options);
 

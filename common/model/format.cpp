@@ -60,6 +60,16 @@ bool is_dotted_name(std::string_view text) {
     }
 }
 
+bool is_label_key(std::string_view text) {
+    if (const std::size_t slash = text.find('/'); slash != std::string_view::npos) {
+        if (!is_dotted_name(text.substr(0, slash))) return false;
+        text.remove_prefix(slash + 1);
+    }
+    const auto is_alnum = [](char c) { return is_lower_alnum(c) || (c >= 'A' && c <= 'Z'); };
+    if (text.empty() || text.size() > 63 || !is_alnum(text.front()) || !is_alnum(text.back())) return false;
+    return std::ranges::all_of(text, [&](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; });
+}
+
 bool is_valid_utf8(std::string_view text) {
     for (std::size_t i = 0; i < text.size();) {
         const auto c = static_cast<unsigned char>(text[i]);

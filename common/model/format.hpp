@@ -13,6 +13,7 @@ std::optional<std::string> why_not(Format format, std::string_view text);
 
 bool is_label(std::string_view text);        // RFC 1123: a-z, 0-9, '-', 1 to 63, not at the ends
 bool is_dotted_name(std::string_view text);  // labels joined by dots, at most 253
+bool is_label_key(std::string_view text);  // [dotted name/]NAME: as Kubernetes has them, 63 characters after the prefix
 bool is_valid_utf8(std::string_view text);
 
 struct Cidr {

@@ -3,14 +3,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/model/pointer.hpp"
+
 namespace axle {
 namespace {
 
 constexpr int kStoreVersion = 1;
-
-std::string child(const std::string& at, std::string_view key) {
-    return at + "/" + std::string(key);
-}
 
 using RefCall = std::function<void(const std::string&, Kind, Ref&)>;
 void walk_refs(const Type& type, void* value, const std::string& at, const FieldOptions& field, const RefCall& call) {
@@ -20,12 +18,12 @@ void walk_refs(const Type& type, void* value, const std::string& at, const Field
             return;
         case Shape::object:
             for (const Field& f : type.fields)
-                walk_refs(*f.type, field_of(value, f), child(at, f.name), f.options, call);
+                walk_refs(*f.type, field_of(value, f), child_pointer(at, f.name), f.options, call);
             return;
         case Shape::list:
             for (std::size_t i = 0, n = type.size(value); i < n; ++i)
-                walk_refs(*type.element, const_cast<void*>(type.at(value, i)), child(at, std::to_string(i)), field,
-                          call);
+                walk_refs(*type.element, const_cast<void*>(type.at(value, i)), child_pointer(at, std::to_string(i)),
+                          field, call);
             return;
         case Shape::map: {
             struct Context {
@@ -36,7 +34,7 @@ void walk_refs(const Type& type, void* value, const std::string& at, const Field
             } context{*type.element, at, field, call};
             type.each(value, &context, [](void* c, const std::string& key, const void* v) {
                 auto& ctx = *static_cast<Context*>(c);
-                walk_refs(ctx.element, const_cast<void*>(v), child(ctx.at, key), ctx.field, ctx.found);
+                walk_refs(ctx.element, const_cast<void*>(v), child_pointer(ctx.at, key), ctx.field, ctx.found);
             });
             return;
         }
@@ -56,7 +54,7 @@ void collect(const Type& type, const void* value, const std::string& at, const F
     const Change change = field.change != Change::live ? field.change : inherited;
     if (type.shape == Shape::object) {
         for (const Field& f : type.fields)
-            collect(*f.type, field_of(value, f), child(at, f.name), f.options, change, leaves);
+            collect(*f.type, field_of(value, f), child_pointer(at, f.name), f.options, change, leaves);
     } else if (type.shape == Shape::map) {
         struct Context {
             const Type& element;
@@ -67,7 +65,7 @@ void collect(const Type& type, const void* value, const std::string& at, const F
         } context{*type.element, at, field, change, leaves};
         type.each(value, &context, [](void* c, const std::string& key, const void* v) {
             auto& ctx = *static_cast<Context*>(c);
-            collect(ctx.element, v, child(ctx.at, key), ctx.field, ctx.change, ctx.leaves);
+            collect(ctx.element, v, child_pointer(ctx.at, key), ctx.field, ctx.change, ctx.leaves);
         });
     } else if (type.shape == Shape::optional) {
         if (const void* inner = type.value(value)) collect(*type.element, inner, at, field, change, leaves);

@@ -71,6 +71,7 @@ struct Meta {
     std::int64_t created = 0;           // wall clock, ms
     std::optional<Deletion> deletion;
     std::map<std::string, std::vector<std::string>> applied;  // apply set -> the fields (pointers) that it set
+    std::string created_by_set;                               // apply set that made it; empty: made otherwise
 };
 template <class V>
 void describe(Meta& v, V&& field) {
@@ -87,6 +88,7 @@ void describe(Meta& v, V&& field) {
     field("created", v.created, {.doc = "When it was created.", .unit = Unit::time});
     field("deletion", v.deletion, {.doc = "Set while it is deleted and can still be restored."});
     field("applied", v.applied, {.internal = true});
+    field("createdBySet", v.created_by_set, {.internal = true});
 }
 
 struct Object {

@@ -32,19 +32,6 @@ const char* what_is(const json& j) {
     }
 }
 
-std::string token(std::string_view key) {  // RFC 6901
-    std::string out;
-    for (char c : key) {
-        if (c == '~')
-            out += "~0";
-        else if (c == '/')
-            out += "~1";
-        else
-            out += c;
-    }
-    return out;
-}
-
 struct Reader {
     const ReadOptions& options;
     std::vector<FieldError>& errors;
@@ -233,7 +220,7 @@ void Reader::read_map(const Type& type, void* out, const json& in, const std::st
             type.remove(out, key);
             continue;
         }
-        const std::string here = at + "/" + token(key);
+        const std::string here = child_pointer(at, key);
         const bool object = type.element->shape == Shape::object;
         if (options.audience == Audience::api && object && !is_label(key)) {
             refuse(here, "malformed", "the name must be 1 to 63 of a-z, 0-9 and '-'");
@@ -255,7 +242,7 @@ void Reader::read_object(const Type& type, void* out, const json& in, const std:
                 for (const Field& k : type.fields) {
                     if (!k.options.internal) known.push_back(k.name);
                 }
-                refuse(at + "/" + token(key), "unknown-field",
+                refuse(child_pointer(at, key), "unknown-field",
                        fmt::format("is not a field here; known are {}", fmt::join(known, ", ")));
             }
             continue;
@@ -323,13 +310,6 @@ const Field* Type::find(std::string_view field) const {
 void read_value(const Type& type, void* out, const json& in, const ReadOptions& options, const std::string& at,
                 std::vector<FieldError>& errors, const FieldOptions& field) {
     Reader{options, errors}.read(type, out, in, at, field);
-}
-
-std::string dotted(std::string_view pointer) {
-    std::string out;
-    for (char c : pointer) out += c == '/' ? '.' : c;
-    if (out.starts_with('.')) out.erase(0, 1);
-    return out;
 }
 
 Error fields_error(std::vector<FieldError> errors) {

@@ -1,8 +1,11 @@
 // POST /v1/apply: many documents, all checked first, then committed one by one in order of dependence, each reported.
 #include <algorithm>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
+#include "common/base/digest.hpp"
+#include "common/model/format.hpp"
 #include "orchestrator/api/body.hpp"
 #include "orchestrator/api/exchange.hpp"
 #include "orchestrator/api/mutated.hpp"
@@ -18,7 +21,8 @@ struct Run {
     std::vector<Document> documents;  // in order of dependence
     std::size_t at = 0;
     bool text_scalars = false, dry_run = false, force = false, prune = false;
-    std::string set;
+    std::string set, key;
+    std::set<std::string> projects;  // names or ids: those that prune looks into
     json results = json::array();
     bool failed = false;
     std::vector<Locator> doomed;   // to prune, last kinds first
@@ -60,6 +64,12 @@ Result<RunPtr> read_run(const Exchange& x) {
                         .with_reason("bad-parameter")
                         .with_hint("add set=NAME: only what that set created is deleted"));
     if (run->set.empty()) run->set = "default";
+    if (!is_label_key(run->set))
+        return fail(error(Code::malformed, "\"{}\" is no name of a set", run->set.substr(0, 80))
+                        .with_reason("bad-parameter")
+                        .with_hint("1 to 63 letters, digits, '.', '_' and '-', such as web-team"));
+    TRY(repeat_key, x.idempotency_key());
+    run->key = std::move(repeat_key);
     TRY(body, read_body(x.request));
     run->text_scalars = body.text_scalars;
     std::vector<json> documents = flatten(std::move(body.documents));
@@ -68,12 +78,15 @@ Result<RunPtr> read_run(const Exchange& x) {
                     kDocumentsMax);
     if (documents.empty() && !prune) return fail(Code::malformed, "there is no document in the body");
     const std::string project = x.text("project");
+    if (!project.empty()) run->projects.insert(project);
     std::vector<FieldError> errors;
     for (std::size_t i = 0; i < documents.size(); ++i)
         run->documents.push_back(check_document(std::move(documents[i]),
                                                 {.project = project.empty() ? "default" : project}, body.text_scalars,
                                                 fmt::format("/{}", i), errors));
     if (!errors.empty()) return fail(fields_error(std::move(errors)));
+    for (const Document& d : run->documents) run->projects.insert(d.project);
+    if (run->projects.empty()) run->projects.insert("default");
     std::ranges::stable_sort(run->documents, {}, [](const Document& d) { return d.kind->kind; });
     const auto key = [](const Document& d) { return std::tie(d.kind->kind, d.project, d.name); };
     for (std::size_t i = 0; i < run->documents.size(); ++i) {
@@ -160,7 +173,13 @@ void find_doomed(Exchange& x, const RunPtr& run, std::string after) {  // core t
     query.kind = all_kinds()[run->listing - 1].kind;
     query.limit = 1000;
     query.after = std::move(after);
-    query.matches = [set = run->set](const Object& o) { return o.meta.applied.contains(set) && !o.is_deleted(); };
+    // What the set made, not what it has only touched; nothing of projects that the request doesn't speak of.
+    query.matches = [run](const Object& o) {
+        const Ref& project = o.meta.project;
+        const bool in_reach =
+            !project || run->projects.contains(project.name) || run->projects.contains(project.id.str());
+        return o.meta.created_by_set == run->set && in_reach && !o.is_deleted();
+    };
     x.service().list(std::move(query), [self = x.shared_from_this(), run](Result<Listing> listing) {
         if (listing) {
             for (const ObjectPtr& o : listing->objects) {
@@ -181,6 +200,10 @@ void apply_next(Exchange& x, const RunPtr& run) {  // core thread
     }
     Document& document = run->documents[run->at++];
     Mutation m;
+    if (!run->key.empty() && !run->dry_run) {
+        m.idempotency_key = fmt::format("{}/{}", run->key, run->at);
+        m.body_hash = sha256_hex(x.request.target + "\n" + document.body.dump());
+    }
     m.who = x.who();
     m.verb = Verb::apply;
     m.target = {document.kind->kind, document.project, document.name};

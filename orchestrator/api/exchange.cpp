@@ -58,6 +58,14 @@ Result<milliseconds> Exchange::wait_time() const {
     return std::min(*time, kWaitMax);
 }
 
+Result<std::string> Exchange::idempotency_key() const {
+    const std::string key = request.method == "POST" ? request.headers.value("Idempotency-Key") : "";
+    if (key.size() > 255)
+        return fail(error(Code::malformed, "Idempotency-Key has {} characters, at most 255 are taken", key.size())
+                        .with_reason("bad-header"));
+    return key;
+}
+
 Result<> Exchange::only_parameters(std::initializer_list<std::string_view> known) const {
     for (const auto& [name, value] : request.query) {
         if (std::ranges::find(known, name) != known.end()) continue;

@@ -69,7 +69,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     Result<bool> flag(std::string_view name) const;
     Result<std::int64_t> number(std::string_view name, std::int64_t otherwise, std::int64_t min,
                                 std::int64_t max) const;
-    Result<milliseconds> wait_time() const;  // ?wait=60s, at most 9 min; 0: none
+    Result<milliseconds> wait_time() const;       // ?wait=60s, at most 9 min; 0: none
+    Result<std::string> idempotency_key() const;  // of a POST; empty: it has none
     Result<> only_parameters(std::initializer_list<std::string_view> known) const;
 
     // The job runs on the core's thread, on a worker (in place when their queue is full: an answer is never lost).

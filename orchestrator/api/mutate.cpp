@@ -76,12 +76,9 @@ Result<Mutation> read_mutation(const Exchange& x) {
         m.if_match = revision;
     }
     TRY_VOID(read_mutation_body(x, m));
-    const std::string key = x.request.headers.value("Idempotency-Key");
-    if (!key.empty() && x.request.method == "POST") {
-        if (key.size() > 255)
-            return fail(error(Code::malformed, "Idempotency-Key has {} characters, at most 255 are taken", key.size())
-                            .with_reason("bad-header"));
-        m.idempotency_key = key;
+    TRY(key, x.idempotency_key());
+    if (!key.empty()) {
+        m.idempotency_key = std::move(key);
         m.body_hash = sha256_hex(x.request.target + "\n" + x.request.body);
     }
     return m;

@@ -25,16 +25,10 @@ json former(const json& record) {
     const auto was = record.find("was");
     if (was == record.end()) return before;
     for (const auto& [pointer, value] : was->items()) {
-        try {
-            const json::json_pointer at(pointer);
-            if (!value.is_null()) {
-                before[at] = value;
-            } else if (before.contains(at)) {
-                before[at.parent_pointer()].erase(at.back());
-            }
-        } catch (const json::exception&) {
-            continue;  // a path through what is no longer an object: the rest still counts
-        }
+        if (value.is_null())
+            erase_at(before, pointer);
+        else
+            put_at(before, pointer, value);  // not through what is no longer an object: the rest still counts
     }
     return before;
 }

@@ -7,8 +7,8 @@ namespace axle::cli {
 namespace {
 
 std::string at(const json& object, const char* pointer) {
-    const json::json_pointer where(pointer);
-    return object.contains(where) && object[where].is_string() ? object[where].get<std::string>() : std::string{};
+    const json* found = find_at(object, pointer);
+    return found != nullptr && found->is_string() ? found->get<std::string>() : std::string{};
 }
 
 std::string line_of(const json& task) {

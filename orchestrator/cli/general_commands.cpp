@@ -55,9 +55,9 @@ void tell_change(const Session& session, const http::ServerSentEvent& event) {
     std::string changed;
     const json was = record.value("was", json::object());
     for (const auto& [pointer, value] : was.items()) {
-        const json::json_pointer at(pointer);
+        const json* now = find_at(object, pointer);
         changed += fmt::format("{}{}: {} -> {}", changed.empty() ? "  " : ", ", dotted(pointer), value.dump(),
-                               object.contains(at) ? object[at].dump() : "-");
+                               now != nullptr ? now->dump() : "-");
     }
     if (changed.size() > 200) changed = changed.substr(0, 200) + "…";
     session.terminal().data(fmt::format("{:>8} {} {} {}{}\n", record.value("revision", 0), word(record, "kind"),

@@ -118,9 +118,12 @@ Result<json> patch_of(const std::vector<std::string>& settings) {
         std::replace(pointer.begin(), pointer.end(), '.', '/');
         const std::string value = text.substr(equals + 1);
         json parsed = json::parse(value, nullptr, false);
-        patch[json::json_pointer(pointer)] = value.empty()           ? json(nullptr)
-                                             : parsed.is_discarded() ? json(value)
-                                                                     : std::move(parsed);
+        if (value.empty())
+            parsed = nullptr;
+        else if (parsed.is_discarded())
+            parsed = value;
+        if (!put_at(patch, pointer, std::move(parsed)))
+            return fail(usage(fmt::format("\"{}\" lies in a field that is set as a whole beside it", text)));
     }
     return patch;
 }

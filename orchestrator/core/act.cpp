@@ -175,56 +175,77 @@ Result<> check_room(Transaction& tx, const Vm& vm) {
                     .with_reason("no-capacity"));
 }
 
+// The name of a deleted VM's disk may be another's by now: then it comes back as VM-DISK, or with a part of its id.
+std::string free_volume_name(const World& world, const Volume& volume, const std::string& vm, const std::string& disk) {
+    const auto is_free = [&](const std::string& name) {
+        return !why_no_name(info_of(Kind::volume), name) && !world.named(Kind::volume, volume.meta.project.id, name);
+    };
+    if (is_free(volume.meta.name)) return volume.meta.name;
+    const std::string after_vm = vm + "-" + disk;
+    if (is_free(after_vm)) return after_vm;
+    return fmt::format("{}-{}", disk.substr(0, 50), volume.meta.id.str().substr(24));
+}
+
+Result<> restore_disk(Transaction& tx, const Vm& vm, const std::string& name, VmDisk& disk) {
+    const Volume* volume = tx.world().find<Volume>(disk.volume.id);
+    if (volume == nullptr) return {};
+    const Ref owner{vm.meta.id, vm.meta.name};
+    const Ref& other = volume->status.attached_to;
+    if (other && other.id != vm.meta.id)
+        return fail(
+            error(Code::conflict, "disk {} (volume {}) belongs to VM {} now", name, volume->meta.name, other.name)
+                .with_hint(
+                    fmt::format("take it from there first: axle vm show {0}; axle vm detach {0} DISK", other.name)));
+    if (!volume->is_deleted()) {
+        tx.update_status<Volume>(disk.volume.id, [&](Volume& v) { v.status.attached_to = owner; });
+        return {};
+    }
+    if (volume->meta.deletion->final)
+        return fail(error(Code::conflict, "disk {} (volume {}) is being removed for good", name, volume->meta.name)
+                        .with_hint("it was deleted for good, or its room was needed: the VM can't come back"));
+    const std::string called = free_volume_name(tx.world(), *volume, vm.meta.name, name);
+    disk.volume.name = called;
+    tx.update_spec<Volume>(disk.volume.id, [&](Volume& v) {
+        v.meta.name = called;
+        v.meta.deletion.reset();
+        v.status.attached_to = owner;
+    });
+    return {};
+}
+
+Result<> restore_vm(Transaction& tx, Vm& vm) {
+    TRY_VOID(check_room(tx, vm));
+    Admission admission{.tx = tx};
+    give_addresses(admission, vm);
+    if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
+    vm.spec.power = Power::stopped;
+    vm.spec.force_stop = false;
+    for (auto& [name, disk] : vm.spec.disks) TRY_VOID(restore_disk(tx, vm, name, disk));
+    return {};
+}
+
 Result<Mutated> restore(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     TRY(arguments, arguments_of<RestoreArguments>(m));
+    const KindInfo& kind = info_of(object->kind());
     const Usage used = tx.world().used_by_project(object->meta.project.id);
     if (!object->is_deleted()) return nothing_to_do(object);
     if (object->meta.deletion->final)
-        return fail(Code::conflict, "{} {} is being removed for good", text_of(object->kind()), object->meta.name);
+        return fail(error(Code::conflict, "{} {} is being removed for good", kind.name, object->meta.name)
+                        .with_hint("its retention is over, or it was deleted with --now"));
+    if (const auto why = arguments.name.empty() ? std::nullopt : why_no_name(kind, arguments.name))
+        return fail(fields_error({{"/name", "malformed", *why}}));
     const std::set<Uuid> open = tx.world().tasks_of(object->meta.id);
     for (const Uuid& task : open) move_task(tx, task, TaskPhase::superseded);  // the deletion is not wanted any more
     auto restored = object->clone();
     if (!arguments.name.empty()) restored->meta.name = arguments.name;
     if (const auto other = tx.world().named(object->kind(), object->meta.project.id, restored->meta.name))
-        return fail(
-            error(Code::conflict, "there is another {} \"{}\" now", text_of(object->kind()), restored->meta.name)
-                .with_hint("give it a new name: --name NEW")
-                .with_reason("already-exists"));
+        return fail(error(Code::conflict, "there is another {} \"{}\" now", kind.name, restored->meta.name)
+                        .with_hint("give it a new name: --name NEW")
+                        .with_reason("already-exists"));
     TRY_VOID(check_refs_alive(tx, *restored));
     restored->meta.deletion.reset();
     ++restored->meta.generation;
-    if (object->kind() == Kind::vm) {
-        auto& vm = static_cast<Vm&>(*restored);
-        TRY_VOID(check_room(tx, vm));
-        Admission admission{.tx = tx};
-        give_addresses(admission, vm);
-        if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
-        vm.spec.power = Power::stopped;
-        vm.spec.force_stop = false;
-        for (const auto& [name, disk] : vm.spec.disks) {
-            const Volume* volume = tx.world().find<Volume>(disk.volume.id);
-            if (volume == nullptr) continue;
-            if (volume->status.attached_to && volume->status.attached_to.id != vm.meta.id)
-                return fail(error(Code::conflict, "disk {} (volume {}) belongs to VM {} now", name, volume->meta.name,
-                                  volume->status.attached_to.name)
-                                .with_hint(fmt::format("axle vm detach {} DISK", volume->status.attached_to.name)));
-            if (volume->is_deleted() && volume->meta.deletion->final)
-                return fail(Code::conflict, "disk {} (volume {}) is being removed for good", name, volume->meta.name);
-            if (!volume->is_deleted()) {
-                tx.update_status<Volume>(disk.volume.id, [&](Volume& v) {
-                    v.status.attached_to = {vm.meta.id, vm.meta.name};
-                });
-                continue;
-            }
-            if (tx.world().named(Kind::volume, volume->meta.project.id, volume->meta.name))
-                return fail(Code::conflict, "a new volume has the name \"{}\" of the VM's disk {}", volume->meta.name,
-                            name);
-            tx.update_spec<Volume>(disk.volume.id, [&](Volume& v) {
-                v.meta.deletion.reset();
-                v.status.attached_to = {vm.meta.id, vm.meta.name};
-            });
-        }
-    }
+    if (object->kind() == Kind::vm) TRY_VOID(restore_vm(tx, static_cast<Vm&>(*restored)));
     const Key key{restored->kind(), restored->meta.id};
     tx.replace(std::move(restored), true);
     if (object->meta.project.id) TRY_VOID(check_limits(tx, object->meta.project.id, used));

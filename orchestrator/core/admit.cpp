@@ -53,22 +53,35 @@ ObjectPtr look_up(Admission& a, const Object& from, const std::string& at, Kind 
     return found;
 }
 
+constexpr std::size_t kLabelMax = 256, kAnnotationsMax = 65536, kSetsMax = 16;
+
+using Entries = std::map<std::string, std::string>;
+void check_entries(Admission& a, const char* under, const Entries& entries, const Entries* was, std::size_t value_max) {
+    for (const auto& [key, value] : entries) {
+        if (was != nullptr && was->contains(key) && was->at(key) == value) continue;
+        const std::string at = child_pointer(under, key);
+        if (key.starts_with("axle/")) a.refuse(at, "reserved", "keys that begin with axle/ are the cloud's own");
+        if (!is_label_key(key))
+            a.refuse(at, "malformed",
+                     "a key has 1 to 63 letters, digits, '.', '_' and '-', none of these three at its ends, after an "
+                     "optional prefix like example.com/");
+        if (value.size() > value_max)
+            a.refuse(at, "too-long", fmt::format("has {} bytes, at most {} are taken", value.size(), value_max));
+    }
+}
+
 void check_labels(Admission& a, const Object& object, const Object* before) {
-    const auto check = [&](const std::map<std::string, std::string>& entries,
-                           const std::map<std::string, std::string>* was, const char* what) {
-        for (const auto& [key, value] : entries) {
-            const std::string at = fmt::format("/{}/{}", what, key);
-            const auto slash = key.find('/');
-            const std::string bare = slash == std::string::npos ? key : key.substr(slash + 1);
-            const bool unchanged = was != nullptr && was->contains(key) && was->at(key) == value;
-            if (key.starts_with("axle/") && !unchanged)
-                a.refuse(at, "reserved", "keys that begin with axle/ are the cloud's own");
-            if (bare.empty() || bare.size() > 63 || key.size() > 317)
-                a.refuse(at, "malformed", "a key has 1 to 63 characters, after an optional prefix/");
-        }
-    };
-    check(object.meta.labels, before != nullptr ? &before->meta.labels : nullptr, "labels");
-    check(object.meta.annotations, before != nullptr ? &before->meta.annotations : nullptr, "annotations");
+    const Meta& meta = object.meta;
+    check_entries(a, "/labels", meta.labels, before != nullptr ? &before->meta.labels : nullptr, kLabelMax);
+    check_entries(a, "/annotations", meta.annotations, before != nullptr ? &before->meta.annotations : nullptr,
+                  kAnnotationsMax);
+    std::size_t bytes = 0;
+    for (const auto& [key, value] : meta.annotations) bytes += key.size() + value.size();
+    if (bytes > kAnnotationsMax)
+        a.refuse("/annotations", "too-long",
+                 fmt::format("have {} bytes together, at most {} are taken", bytes, kAnnotationsMax));
+    if (meta.applied.size() > kSetsMax && (before == nullptr || before->meta.applied.size() < meta.applied.size()))
+        a.refuse("", "too-many", fmt::format("{} apply sets hold fields of it already", kSetsMax));
 }
 
 void check_unchangeable(Admission& a, const Object& object, const Object& before) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <vector>
 
+#include "common/model/format.hpp"
 #include "orchestrator/core/transaction.hpp"
 
 namespace axle {
@@ -31,6 +32,8 @@ void give_addresses(Admission& a, Vm& vm);
 Result<> admit_vm(Admission& a, Vm& vm, const Vm* before);
 Result<> admit_volume(Admission& a, Volume& volume, const Volume* before);
 Result<> admit_network(Admission& a, NetworkObject& network, const NetworkObject* before);
+// The block that no guest and no network of ours can be in (loopback, link-local, multicast, …), or null. Pure.
+const char* special_range(const Cidr& range);
 Result<> admit_image(Admission& a, Image& image, const Image* before);
 Result<> admit_portforward(Admission& a, PortForward& forward, const PortForward* before);
 Result<> admit_pool(Admission& a, Pool& pool, const Pool* before);

@@ -1,5 +1,6 @@
 // Networks and port forwards: ranges that overlap nothing, ports that nobody has.
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "common/model/format.hpp"
@@ -43,6 +44,23 @@ std::optional<Cidr> free_range(const World& world) {
     return std::nullopt;
 }
 
+// The host gets a route to the range: of what isn't private it would cut off the host itself.
+void check_kind_of_range(Admission& a, const Cidr& range) {
+    if (const char* special = special_range(range))
+        return a.refuse("/spec/cidr", "out-of-range",
+                        fmt::format("{} lies in {}, which no network can have", range.str(), special));
+    const bool is_private = std::ranges::any_of(
+        std::array{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"}, [&](const char* block) {
+            const Cidr all = *parse_cidr(block);
+            return all.contains(range.first()) && all.contains(range.last());
+        });
+    if (!is_private && !a.by_administrator)
+        a.refuse("/spec/cidr", "out-of-range",
+                 fmt::format("{} is no private range: take one of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and "
+                             "100.64.0.0/10, or ask an administrator",
+                             range.str()));
+}
+
 void admit_nat(Admission& a, NetworkObject& network, const NetworkObject* before) {
     NetworkSpec& spec = network.spec;
     if (!spec.bridge.empty())
@@ -58,6 +76,7 @@ void admit_nat(Admission& a, NetworkObject& network, const NetworkObject* before
     const Cidr range = *parse_cidr(spec.cidr);
     if (range.prefix < 8 || range.prefix > 29) return a.refuse("/spec/cidr", "out-of-range", "must be /8 to /29");
     spec.cidr = range.str();
+    if (before == nullptr) check_kind_of_range(a, range);
     if (const std::string who = taken_by(a.tx.world(), range, before != nullptr ? before->meta.id : Uuid{});
         before == nullptr && !who.empty())
         a.refuse("/spec/cidr", "conflict", fmt::format("{} overlaps: {}", spec.cidr, who));
@@ -84,6 +103,13 @@ std::string random_mac(Transaction& tx) {
 }
 
 }  // namespace
+
+const char* special_range(const Cidr& range) {
+    for (const char* special : {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"}) {
+        if (range.overlaps(*parse_cidr(special))) return special;
+    }
+    return nullptr;
+}
 
 Result<> admit_network(Admission& a, NetworkObject& network, const NetworkObject* before) {
     NetworkSpec& spec = network.spec;

@@ -1,7 +1,9 @@
 // Volumes and images.
 #include <algorithm>
 
+#include "common/model/format.hpp"
 #include "orchestrator/core/admit.hpp"
+#include "orchestrator/core/catalogue.hpp"
 
 namespace axle {
 
@@ -56,6 +58,24 @@ Result<> admit_volume(Admission& a, Volume& volume, const Volume* before) {
     return {};
 }
 
+// What can be said of it without asking its server.
+static void check_source(Admission& a, const std::string& url) {
+    if (url.empty() || find_in_catalogue(url) != nullptr) return;
+    if (auto why = why_not(Format::url, url)) {
+        std::string known;
+        for (const CatalogueEntry& entry : catalogue()) known += (known.empty() ? "" : ", ") + std::string(entry.name);
+        return a.refuse("/spec/url", "malformed",
+                        fmt::format("{}, or a name of the catalogue: {}; for a file of yours leave it out and upload "
+                                    "(axle image create NAME --file PATH)",
+                                    *why, known));
+    }
+    const std::string_view rest = std::string_view(url).substr(url.find("//") + 2);
+    if (rest.substr(0, rest.find_first_of("/?#")).find('@') != std::string_view::npos)
+        a.refuse("/spec/url", "malformed",
+                 "holds a user or password, which everybody would see who may read the image: offer it without, with a "
+                 "checksum, or upload it");
+}
+
 Result<> admit_image(Admission& a, Image& image, const Image* before) {
     const std::string& sum = image.spec.checksum;
     const auto is_hex = [](std::string_view text) {
@@ -68,6 +88,7 @@ Result<> admit_image(Admission& a, Image& image, const Image* before) {
         a.refuse("/spec/checksum", "malformed",
                  "must be sha256: or sha512: and the digest in lower-case hexadecimal digits");
     if (before != nullptr) return {};
+    check_source(a, image.spec.url);
     image.status = {};
     image.status.by_administrator = a.by_administrator;
     image.status.phase = image.spec.url.empty() ? ImagePhase::uploading : ImagePhase::pending;

@@ -65,8 +65,9 @@ void use_volume(Admission& a, const Vm& vm, const std::string& name, const VmDis
     const std::string at = "/spec/disks/" + name + "/volume";
     if (volume->status.attached_to && volume->status.attached_to.id != vm.meta.id)
         return a.refuse(at, "conflict",
-                        fmt::format("volume {} is attached to VM {}: axle volume detach {}", volume->meta.name,
-                                    volume->status.attached_to.name, volume->meta.name));
+                        fmt::format("volume {0} is attached to VM {1}: axle vm show {1} tells as which disk, axle vm "
+                                    "detach {1} DISK frees it",
+                                    volume->meta.name, volume->status.attached_to.name));
     if (volume->status.placement && vm.status.placement &&
         volume->status.placement->host.id != vm.status.placement->host.id)
         return a.refuse(at, "conflict",
@@ -163,6 +164,8 @@ void check_address(Admission& a, const Vm& vm, const NetworkObject& network, con
                    const std::string& at) {
     const auto range = parse_cidr(network.spec.cidr);
     const std::uint32_t ip = *parse_ipv4(address);
+    if (const char* special = special_range({ip, 32}))
+        return a.refuse(at, "out-of-range", fmt::format("lies in {}, which no guest can have", special));
     if (!range) return;
     if (!range->contains(ip) || ip == range->first() || ip == range->last())
         return a.refuse(at, "out-of-range",
@@ -171,10 +174,12 @@ void check_address(Admission& a, const Vm& vm, const NetworkObject& network, con
     const Uuid holder = a.tx.world().address_holder(network.meta.id, ip);
     if (holder && holder != vm.meta.id) {
         const Vm* other = a.tx.world().find<Vm>(holder);
-        a.refuse(
-            at, "conflict",
-            fmt::format("belongs to VM {}{}", other->meta.name,
-                        other->is_deleted() ? ", which is deleted but not yet expunged (axle vm delete --now)" : ""));
+        a.refuse(at, "conflict",
+                 fmt::format("belongs to VM {}{}", other->meta.name,
+                             other->is_deleted()
+                                 ? fmt::format(", which is deleted but not yet expunged (axle vm delete {} --now)",
+                                               other->meta.id.str())
+                                 : ""));
     }
 }
 

@@ -32,9 +32,12 @@ const char* verb_text(const Mutation& m) {
     return "change";
 }
 
+// Who, method and path, and the key (DESIGN 5). The name of what is made comes from the body: it is no part of it.
 std::string idempotency_id(const Mutation& m) {
-    return sha256_hex(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", m.who.name, verb_text(m), text_of(m.target.kind),
-                                  m.target.project, m.target.name, m.idempotency_key));
+    const bool in_body = m.verb == Verb::create || m.verb == Verb::apply;
+    return sha256_hex(fmt::format(
+        "{}\n{}\n{}\n{}\n{}\n{}", m.who.name, verb_text(m), m.verb == Verb::apply ? "" : text_of(m.target.kind),
+        m.verb == Verb::apply ? "" : m.target.project, in_body ? "" : m.target.name, m.idempotency_key));
 }
 
 Error name_taken(const Object& other) {
@@ -66,22 +69,22 @@ bool same_text(const Object& a, const Object& b) {
 std::vector<FieldChange> meta_changes(const Object* before, const Object& after) {
     std::vector<FieldChange> out;
     const std::map<std::string, std::string> none;
-    const auto compare = [&](const char* what, const std::map<std::string, std::string>& was,
+    const auto compare = [&](const char* under, const std::map<std::string, std::string>& was,
                              const std::map<std::string, std::string>& is) {
         const auto quoted = [](const std::string& s) { return fmt::format("\"{}\"", s); };
         for (const auto& [key, value] : was) {
             const auto now = is.find(key);
             if (now == is.end())
-                out.push_back({fmt::format("/{}/{}", what, key), quoted(value), "", Change::live});
+                out.push_back({child_pointer(under, key), quoted(value), "", Change::live});
             else if (now->second != value)
-                out.push_back({fmt::format("/{}/{}", what, key), quoted(value), quoted(now->second), Change::live});
+                out.push_back({child_pointer(under, key), quoted(value), quoted(now->second), Change::live});
         }
         for (const auto& [key, value] : is) {
-            if (!was.contains(key)) out.push_back({fmt::format("/{}/{}", what, key), "", quoted(value), Change::live});
+            if (!was.contains(key)) out.push_back({child_pointer(under, key), "", quoted(value), Change::live});
         }
     };
-    compare("labels", before != nullptr ? before->meta.labels : none, after.meta.labels);
-    compare("annotations", before != nullptr ? before->meta.annotations : none, after.meta.annotations);
+    compare("/labels", before != nullptr ? before->meta.labels : none, after.meta.labels);
+    compare("/annotations", before != nullptr ? before->meta.annotations : none, after.meta.annotations);
     return out;
 }
 
@@ -155,9 +158,9 @@ void Commands::mutate(Mutation m, Answered<Mutated> answer) {
 }
 
 Result<Mutated> Commands::perform(const Mutation& m) {
-    TRY_VOID(check_writable(m));
-    TRY(again, replay(m));
+    TRY(again, replay(m));  // first: what was done is answered, also where nothing can be done any more
     if (again) return std::move(*again);
+    TRY_VOID(check_writable(m));
     Transaction tx = pipeline_.begin();
     TRY(done, run(tx, m));
     Result<Mutated> result = std::move(done);
@@ -218,7 +221,10 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
     TRY_VOID(read_document(m, *object, false));
     if (const auto other = tx.world().named(m.target.kind, project.id, object->meta.name))
         return fail(name_taken(*other));
-    if (m.verb == Verb::apply) object->meta.applied[m.apply_set] = fields_named(*m.body);
+    if (m.verb == Verb::apply) {
+        object->meta.applied[m.apply_set] = fields_named(*m.body);
+        object->meta.created_by_set = m.apply_set;
+    }
     Mutated done{.created = true};
     give_secret(*object, done);
     Admission admission{.tx = tx, .by_administrator = m.who.role == Role::admin && m.who.all_projects};
@@ -304,7 +310,8 @@ Result<Mutated> Commands::apply(Transaction& tx, const Mutation& m, const Ref& p
         // What this set once named and names no more is unset.
         const bool still = std::ranges::any_of(
             named, [&](const std::string& n) { return n == pointer || n.starts_with(pointer + "/"); });
-        if (!still) patch[nlohmann::json::json_pointer(pointer)] = nullptr;
+        // Where the document has made something else of what is on the way, reading it says so.
+        if (!still) put_at(patch, pointer, nullptr);
     }
     Mutation merge = m;
     merge.body = std::make_shared<const nlohmann::json>(std::move(patch));
@@ -335,16 +342,23 @@ Result<std::optional<Mutated>> Commands::replay(const Mutation& m) const {
                         .with_hint("a new request needs a new key")
                         .with_reason("idempotency-key-reused"));
     const auto id = Uuid::parse(found->second.target.name);
-    Mutated again{.object = id ? pipeline_.world().get(found->second.target.kind, *id) : nullptr,
-                  .created = m.verb == Verb::create,
-                  .task = found->second.task,
-                  .replayed = true};
+    TRY(object, id ? still_known(found->second.target.kind, *id) : Result<ObjectPtr>(nullptr));
+    Mutated again{.object = object, .created = m.verb == Verb::create, .task = found->second.task, .replayed = true};
     if (!again.object)
         return fail(error(Code::conflict, "what this Idempotency-Key made is gone").with_reason("gone-since"));
     if (found->second.had_secret)
         return fail(error(Code::conflict, "the secret was shown with the first answer and isn't kept")
                         .with_reason("secret-already-shown"));
     return std::optional(std::move(again));
+}
+
+// An ended task is in the store only.
+Result<ObjectPtr> Commands::still_known(Kind kind, const Uuid& id) const {
+    if (ObjectPtr there = pipeline_.world().get(kind, id); there || kind != Kind::task) return there;
+    TRY(record, pipeline_.stored(Table::tasks, object_key(kind, id)));
+    if (!record) return ObjectPtr{};
+    TRY(task, from_store_form(kind, *record, pipeline_.secrets()));
+    return ObjectPtr(std::move(task));
 }
 
 void Commands::remember(Transaction& tx, const Mutation& m, const Mutated& done) {

@@ -37,6 +37,7 @@ class Commands {
                                   std::unique_ptr<Object> after);
     Result<> check_writable(const Mutation& m) const;
     Result<std::optional<Mutated>> replay(const Mutation& m) const;
+    Result<ObjectPtr> still_known(Kind kind, const Uuid& id) const;
     void remember(Transaction& tx, const Mutation& m, const Mutated& done);
     void audit(Transaction& tx, const Mutation& m, const Object& object);
     Result<Ref> project_of(const Mutation& m) const;
@@ -49,7 +50,8 @@ class Commands {
 };
 
 // Parts of the work, one file each.
-Result<> read_document(const Mutation& m, Object& into, bool merge);  // document.cpp
+Result<> read_document(const Mutation& m, Object& into, bool merge);                    // document.cpp
+std::optional<std::string> why_no_name(const KindInfo& kind, const std::string& name);  // document.cpp: the kind's rule
 std::vector<std::string> fields_named(
     const nlohmann::json& document);  // document.cpp: leaf pointers under labels, annotations, spec
 Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPtr& object);  // remove.cpp

@@ -17,7 +17,7 @@ void leaves(const json& value, const std::string& at, std::vector<std::string>& 
         out.push_back(at);
         return;
     }
-    for (const auto& [key, item] : value.items()) leaves(item, at + "/" + key, out);
+    for (const auto& [key, item] : value.items()) leaves(item, child_pointer(at, key), out);
 }
 
 void read_name(const json& value, Object& into, const KindInfo& info, bool merge, Mistakes& mistakes) {
@@ -26,13 +26,17 @@ void read_name(const json& value, Object& into, const KindInfo& info, bool merge
     if (merge && name != into.meta.name)
         return mistakes.push_back(
             {"/name", "unchangeable", fmt::format("names don't change; it is \"{}\"", into.meta.name)});
-    if (Uuid::parse(name)) return mistakes.push_back({"/name", "malformed", "must not look like an id"});
-    if (auto why = why_not(info.dotted_names ? Format::dotted_name : Format::label, name))
-        return mistakes.push_back({"/name", "malformed", fmt::format("{}, is \"{}\"", *why, name.substr(0, 80))});
+    if (auto why = why_no_name(info, name)) return mistakes.push_back({"/name", "malformed", *why});
     into.meta.name = name;
 }
 
 }  // namespace
+
+std::optional<std::string> why_no_name(const KindInfo& kind, const std::string& name) {
+    if (Uuid::parse(name)) return "must not look like an id";
+    const auto why = why_not(kind.dotted_names ? Format::dotted_name : Format::label, name);
+    return why ? std::optional(fmt::format("{}, is \"{}\"", *why, name.substr(0, 80))) : std::nullopt;
+}
 
 Result<> read_document(const Mutation& m, Object& into, bool merge) {
     const KindInfo& info = info_of(m.target.kind);
@@ -60,7 +64,7 @@ Result<> read_document(const Mutation& m, Object& into, bool merge) {
         else if (key == "spec")
             read_value(*info.spec, into.spec_data(), value, options, "/spec", mistakes);
         else if (key != "project" && std::ranges::find(kOurs, key) == std::end(kOurs))
-            mistakes.push_back({"/" + key, "unknown-field",
+            mistakes.push_back({child_pointer("", key), "unknown-field",
                                 "is not a field here; known are name, project, labels, annotations, spec"});
     }
     if (!merge && into.meta.name.empty() && mistakes.empty()) mistakes.push_back({"/name", "required", "is required"});

@@ -12,7 +12,7 @@
 #include "common/base/io.hpp"
 #include "common/fetch/download.hpp"
 #include "common/fetch/unpack.hpp"
-#include "orchestrator/images/catalogue.hpp"
+#include "orchestrator/core/catalogue.hpp"
 #include "orchestrator/images/convert.hpp"
 
 namespace axle {

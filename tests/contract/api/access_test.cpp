@@ -28,6 +28,11 @@ TEST_CASE("roles hold in their projects and nowhere else") {
     CHECK(ask(editor, "POST", nets, kNetwork).status == 201);
     CHECK(ask(viewer, "GET", nets + "/blue").status == 200);
     CHECK(ask(viewer, "DELETE", nets + "/blue").status == 403);
+    const char* const others_range = R"({"name":"public","spec":{"type":"nat","cidr":"8.8.8.0/24"}})";
+    const auto refused = ask(editor, "POST", nets, others_range);
+    CHECK(refused.status == 422);  // it would cut the host off
+    CHECK(refused.pointer() == "/spec/cidr");
+    CHECK(ask(first, "POST", nets + "?dryRun=true", others_range).status == 200);
     CHECK(ask(viewer, "GET", others).status == 404);
     CHECK(ask(editor, "POST", others, kNetwork).status == 404);
     CHECK(ask(editor, "POST", "/v1/flavors", R"({"name":"f","spec":{"cpus":1,"memory":"1GiB"}})").status == 403);

@@ -110,6 +110,41 @@ TEST_CASE("a repeated POST with the same key does nothing twice") {
                            {{"Idempotency-Key", "k1"}});
     CHECK(other.status == 409);
     CHECK(ask(client, "POST", "/v1/flavors", body).status == 409);  // without a key it is another create
+    // The name is in the body: another one is another body, not another request.
+    const auto named = ask(client, "POST", "/v1/flavors", R"({"name":"large","spec":{"cpus":1,"memory":"1GiB"}})",
+                           {{"Idempotency-Key", "k1"}});
+    CHECK(named.code() == "idempotency-key-reused");
+    CHECK(ask(client, "GET", "/v1/flavors/large").status == 404);
+}
+
+TEST_CASE("what was done with a key is answered also when nothing is taken any more") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const std::string body = R"({"name":"small","spec":{"cpus":1,"memory":"1GiB"}})";
+    REQUIRE(ask(client, "POST", "/v1/flavors", body, {{"Idempotency-Key", "k1"}}).status == 201);
+    cloud.core().call([&] { cloud.orchestrator().pipeline().turn_read_only("lost-tail", "a test says so", {}); });
+    CHECK(ask(client, "POST", "/v1/flavors", R"({"name":"b","spec":{"cpus":1,"memory":"1GiB"}})").status == 503);
+    CHECK(ask(client, "POST", "/v1/flavors", body, {{"Idempotency-Key", "k1"}}).status < 300);
+}
+
+TEST_CASE("an apply that is repeated with its key does nothing twice") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const auto flavors = [](int cpus) {
+        return fmt::format(R"([{{"kind":"flavor","name":"one","spec":{{"cpus":1,"memory":"1GiB"}}}},)"
+                           R"({{"kind":"flavor","name":"two","spec":{{"cpus":{},"memory":"1GiB"}}}}])",
+                           cpus);
+    };
+    const http::Headers key = {{"Idempotency-Key", "a1"}};
+    REQUIRE(ask(client, "POST", "/v1/apply", flavors(2), key).body["failed"] == false);
+    REQUIRE(ask(client, "DELETE", "/v1/flavors/two").status == 200);
+    REQUIRE(ask(client, "PATCH", "/v1/flavors/one", R"({"spec":{"cpus":8}})").status == 200);
+    const auto again = ask(client, "POST", "/v1/apply", flavors(2), key);
+    CAPTURE(again.body.dump());
+    CHECK(ask(client, "GET", "/v1/flavors/one").body["spec"]["cpus"] == 8);
+    CHECK(ask(client, "GET", "/v1/flavors/two").status == 404);
+    CHECK(ask(client, "POST", "/v1/apply", flavors(3), key).body["results"][1]["error"]["code"] ==
+          "idempotency-key-reused");
 }
 
 TEST_CASE("a dry run tells what would be and changes nothing") {
@@ -208,18 +243,70 @@ TEST_CASE("prune deletes only what its set made and doesn't name any more") {
         return fmt::format(R"({{"kind":"flavor","name":"{}","spec":{{"cpus":1,"memory":"1GiB"}}}})", name);
     };
     ask(client, "POST", "/v1/flavors", R"({"name":"by-hand","spec":{"cpus":1,"memory":"1GiB"}})");
-    CHECK(ask(client, "POST", "/v1/apply?set=a", fmt::format("[{},{}]", flavor("one"), flavor("two"))).body["failed"] ==
-          false);
+    // It is of set b that three was made: set a only sets a field of it, and of by-hand.
     CHECK(ask(client, "POST", "/v1/apply?set=b", flavor("three")).body["failed"] == false);
+    const auto touch = [](const char* name) {
+        return fmt::format(
+            R"({{"kind":"flavor","name":"{}","spec":{{"cpus":1,"memory":"1GiB","description":"of a"}}}})", name);
+    };
+    CHECK(ask(client, "POST", "/v1/apply?set=a",
+              fmt::format("[{},{},{},{}]", flavor("one"), flavor("two"), touch("by-hand"), touch("three")))
+              .body["failed"] == false);
     CHECK(ask(client, "POST", "/v1/apply?prune=true", flavor("one")).status == 400);
     const auto pruned = ask(client, "POST", "/v1/apply?set=a&prune=true", flavor("one"));
     CAPTURE(pruned.body.dump());
+    REQUIRE(pruned.body["results"].size() == 2);
     CHECK(pruned.body["results"][1]["name"] == "two");
     CHECK(pruned.body["results"][1]["action"] == "delete");
     std::string left;
     const auto list = ask(client, "GET", "/v1/flavors");
     for (const auto& item : list.body["items"]) left += item["name"].get<std::string>() + " ";
     CHECK(left == "by-hand one three ");
+}
+
+TEST_CASE("prune stays in the projects that the request speaks of") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    REQUIRE(ask(client, "POST", "/v1/projects", R"({"name":"other"})").status == 201);
+    const auto network = [](const char* name) {
+        return fmt::format(R"({{"kind":"network","name":"{}","spec":{{"type":"nat"}}}})", name);
+    };
+    for (const char* project : {"default", "other"})
+        REQUIRE(ask(client, "POST", fmt::format("/v1/apply?set=w&project={}", project),
+                    fmt::format("[{},{}]", network("one"), network("two")))
+                    .body["failed"] == false);
+    const auto pruned = ask(client, "POST", "/v1/apply?set=w&prune=true&project=default", network("one"));
+    CAPTURE(pruned.body.dump());
+    CHECK(ask(client, "GET", "/v1/projects/default/networks").body["items"].size() == 1);
+    CHECK(ask(client, "GET", "/v1/projects/other/networks").body["items"].size() == 2);
+}
+
+TEST_CASE("labels have keys with a prefix, are set and unset by apply, and shown by a watch") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const auto labelled = [](const std::string& labels) {
+        return fmt::format(R"({{"kind":"flavor","name":"f","labels":{},"spec":{{"cpus":1,"memory":"1GiB"}}}})", labels);
+    };
+    const auto apply = [&](const std::string& labels) {
+        return ask(client, "POST", "/v1/apply", labelled(labels)).body;
+    };
+    const std::string named = R"({"app.kubernetes.io/name":"web","tier":"x"})";
+    REQUIRE(apply(named)["failed"] == false);
+    CHECK(ask(client, "GET", "/v1/flavors/f").body["labels"] == json::parse(named));
+    const json gone = apply(R"({"tier":"x"})");
+    CAPTURE(gone.dump());
+    CHECK(gone["failed"] == false);
+    CHECK(gone["results"][0]["changes"][0]["pointer"] == "/labels/app.kubernetes.io~1name");
+    CHECK(ask(client, "GET", "/v1/flavors/f").body["labels"] == json::parse(R"({"tier":"x"})"));
+    for (const char* bad :
+         {R"({"a~b":"x"})", R"({"a/b/c":"x"})", R"({"":"x"})", R"({"-a":"x"})", R"({"Up.Per/x":"x"})"}) {
+        const json refused = apply(bad);
+        CAPTURE(refused.dump());
+        CHECK(refused["results"][0]["error"]["status"] == 422);
+    }
+    CHECK(apply(fmt::format(R"({{"a":"{}"}})", std::string(257, 'x')))["results"][0]["error"]["errors"][0]["pointer"] ==
+          "/labels/a");
+    CHECK(apply(R"({"tier":"x"})")["failed"] == false);  // it answers still
 }
 
 TEST_CASE("tasks are listed newest first, also when they have ended") {

@@ -96,6 +96,32 @@ TEST_CASE("a deleted guest comes back with its disks, and goes for good after it
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a deleted guest comes back under a new name beside the one that took its name") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    const Uuid id = cloud.vm("web")->meta.id;
+    REQUIRE(cloud.deletes("web") == "ok");
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    const auto restore = [&](const std::string& arguments) {
+        return cloud.does(Cloud::act(Kind::vm, "default", id.str(), "restore", arguments));
+    };
+    CHECK(restore("").find("another vm \"web\"") != std::string::npos);
+    CHECK(restore(R"({"name":"a.b"})") != "ok");
+    CHECK(restore(R"({"name":"01900000-0000-7000-8000-000000000001"})") != "ok");
+    CHECK(restore(R"({"name":"old"})") == "ok");
+    CHECK(cloud.settles());
+    REQUIRE(cloud.vm("old") != nullptr);
+    CHECK(cloud.vm("old")->spec.disks.at("root").volume.name == "old-root");
+    REQUIRE(cloud.volume("old-root") != nullptr);
+    CHECK(cloud.volume("old-root")->status.attached_to.id == id);
+    CHECK(cloud.volume("web-root")->status.attached_to.id == cloud.vm("web")->meta.id);
+    CHECK(cloud.acts("old", "start") == "ok");
+    CHECK(cloud.run_until([&] { return cloud.is_running("old"); }));
+    CHECK(cloud.violation() == "");
+}
+
 TEST_CASE("who waits for room gets it when there is some") {
     Furnished cloud({.hosts = 1});
     REQUIRE(cloud.makes_vm("one", R"(,"memory":"5GiB")") == "ok");

@@ -1,4 +1,4 @@
-#include "orchestrator/images/catalogue.hpp"
+#include "orchestrator/core/catalogue.hpp"
 
 #include <algorithm>
 
