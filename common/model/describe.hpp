@@ -29,6 +29,7 @@ struct FieldOptions {
     bool required = false;
     std::int64_t min = INT64_MIN;  // of an integer; of a text, list or map: least length (if positive)
     std::int64_t max = INT64_MAX;  // of an integer; of a text, list or map: greatest length
+    double least = 0, most = 0;    // of a number, where most > least
     Unit unit = Unit::none;
     Format format = Format::any;
     const char* ref = nullptr;  // kind that a Ref names

@@ -17,9 +17,11 @@ struct HostSpec {
 template <class V>
 void describe(HostSpec& v, V&& field) {
     field("unschedulable", v.unschedulable, {.doc = "No new VMs (cordoned)."});
-    field("cpuOvercommit", v.cpu_overcommit, {.doc = "Virtual CPUs for each processor."});
-    field("memoryOvercommit", v.memory_overcommit, {.doc = "Guests' memory for each byte of the host's."});
-    field("diskOvercommit", v.disk_overcommit, {.doc = "Volumes' size for each byte of a pool."});
+    field("cpuOvercommit", v.cpu_overcommit, {.doc = "Virtual CPUs for each processor.", .least = 0.1, .most = 100});
+    field("memoryOvercommit", v.memory_overcommit,
+          {.doc = "Guests' memory for each byte of the host's.", .least = 0.1, .most = 100});
+    field("diskOvercommit", v.disk_overcommit,
+          {.doc = "Volumes' size for each byte of a pool.", .least = 0.1, .most = 100});
     field("memoryReserve", v.memory_reserve,
           {.doc = "Memory kept for the host itself.", .min = 0, .max = kTiB, .unit = Unit::bytes});
     field("diskReserve", v.disk_reserve,
@@ -74,10 +76,12 @@ struct TokenSpec {
 };
 template <class V>
 void describe(TokenSpec& v, V&& field) {
-    field("role", v.role,
-          {.doc = "viewer reads, editor changes what is in projects, admin everything.",
-           .required = true,
-           .change = Change::never});
+    field(
+        "role", v.role,
+        {.doc = "viewer reads, editor changes what is in projects, admin everything; with projects named an admin does "
+                "what an editor does.",
+         .required = true,
+         .change = Change::never});
     field("projects", v.projects,
           {.doc = "Projects that it is for; empty: all.", .max = 256, .ref = "project", .change = Change::never});
     field("lifetime", v.lifetime,

@@ -45,7 +45,7 @@ struct Reader {
 
     void read(const Type& type, void* out, const json& in, const std::string& at, const FieldOptions& field);
     void read_integer(const Type& type, void* out, const json& in, const std::string& at, const FieldOptions& field);
-    void read_number(double& out, const json& in, const std::string& at);
+    void read_number(double& out, const json& in, const std::string& at, const FieldOptions& field);
     void read_boolean(const Type& type, void* out, const json& in, const std::string& at);
     void read_text(std::string& out, const json& in, const std::string& at, const FieldOptions& field);
     void read_choice(const Type& type, void* out, const json& in, const std::string& at);
@@ -103,17 +103,21 @@ void Reader::read_integer(const Type& type, void* out, const json& in, const std
     type.set_integer(out, *value);
 }
 
-void Reader::read_number(double& out, const json& in, const std::string& at) {
-    if (in.is_number()) {
-        out = in.get<double>();
-        return;
-    }
-    if (!in.is_string() || !options.text_scalars) return wrong_type(at, "a number", in);
-    const auto& text = in.get_ref<const std::string&>();
+void Reader::read_number(double& out, const json& in, const std::string& at, const FieldOptions& field) {
     double value = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || !std::isfinite(value))
-        return refuse(at, "wrong-type", fmt::format("must be a number, is \"{}\"", text.substr(0, 80)));
+    if (in.is_number()) {
+        value = in.get<double>();
+    } else if (!in.is_string() || !options.text_scalars) {
+        return wrong_type(at, "a number", in);
+    } else {
+        const auto& text = in.get_ref<const std::string&>();
+        const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || !std::isfinite(value))
+            return refuse(at, "wrong-type", fmt::format("must be a number, is \"{}\"", text.substr(0, 80)));
+    }
+    const bool bounded = options.audience == Audience::api && field.most > field.least;
+    if (bounded && (value < field.least || value > field.most))
+        return refuse(at, "out-of-range", fmt::format("must be {} to {}, is {}", field.least, field.most, value));
     out = value;
 }
 
@@ -269,7 +273,7 @@ void Reader::read(const Type& type, void* out, const json& in, const std::string
         case Shape::integer:
             return read_integer(type, out, in, at, field);
         case Shape::number:
-            return read_number(*static_cast<double*>(out), in, at);
+            return read_number(*static_cast<double*>(out), in, at, field);
         case Shape::text:
             return read_text(*static_cast<std::string*>(out), in, at, field);
         case Shape::uuid: {

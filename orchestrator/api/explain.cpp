@@ -53,6 +53,10 @@ json describe_field(const std::string& name, const Type& type, const FieldOption
     if (o.required) out["required"] = true;
     if (o.min != INT64_MIN) out["min"] = o.min;
     if (o.max != INT64_MAX) out["max"] = o.max;
+    if (o.most > o.least) {
+        out["min"] = o.least;
+        out["max"] = o.most;
+    }
     if (o.ref != nullptr) out["ref"] = o.ref;
     if (o.sensitive || innermost(type).shape == Shape::secret) out["sensitive"] = true;
     static constexpr const char* kChanges[] = {"while it runs", "takes effect at the next start", "never after create"};

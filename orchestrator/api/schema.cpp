@@ -54,6 +54,7 @@ json bare_schema(const Type& type, const FieldOptions& o) {
         case Shape::integer:
             return schema_of_integer(o);
         case Shape::number:
+            if (o.most > o.least) return {{"type", "number"}, {"minimum", o.least}, {"maximum", o.most}};
             return {{"type", "number"}};
         case Shape::text:
             if (o.unit == Unit::time) return {{"type", "string"}, {"format", "date-time"}};

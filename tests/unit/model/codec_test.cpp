@@ -211,3 +211,15 @@ TEST_CASE("a fraction is read from YAML's text as well") {
     CHECK_FALSE(from_json_text<HostSpec>(R"({"cpuOvercommit":"many"})", yaml));
     CHECK_FALSE(from_json_text<HostSpec>(R"({"cpuOvercommit":"2.5"})", {.audience = Audience::api}));
 }
+
+TEST_CASE("overcommit has bounds") {
+    const ReadOptions api{.audience = Audience::api};
+    for (const char* value : {"0", "-1", "0.09", "100.5", "1e300"}) {
+        CAPTURE(value);
+        const auto bad = from_json_text<HostSpec>(fmt::format(R"({{"cpuOvercommit":{}}})", value), api);
+        REQUIRE_FALSE(bad);
+        CHECK(bad.error().fields.front().code == "out-of-range");
+        CHECK(bad.error().message.find("0.1 to 100") != std::string::npos);
+    }
+    CHECK(from_json_text<HostSpec>(R"({"diskOvercommit":0.1,"memoryOvercommit":100})", api)->disk_overcommit == 0.1);
+}
