@@ -253,9 +253,8 @@ void add_query(Build& build) {
                    [o](Session& s) -> Result<int> {
                        const KindInfo* kind = find_kind(o->kind);
                        if (kind == nullptr) return fail(usage(fmt::format("there is no kind \"{}\"", o->kind)));
-                       const std::string path = fmt::format("/v1/{}", kind->plural);
-                       TRY(page, s.get(path + http::query_string({{"filter", o->filter}, {"limit", "1000"}})));
-                       show_list(s, *kind, page["items"]);
+                       TRY(items, s.list_at(fmt::format("/v1/{}", kind->plural), {{"filter", o->filter}}));
+                       show_list(s, *kind, items);
                        return 0;
                    });
     query->add_option("kind", o->kind, "Kind")->required();

@@ -144,6 +144,10 @@ Result<json> Session::request(const char* method, const std::string& target, con
 Result<json> Session::list(const KindInfo& kind, Query query) {
     std::string path = path_of(kind);
     if (flags_.all_projects && !kind.cluster_wide) path = fmt::format("/v1/{}", kind.plural);
+    return list_at(path, std::move(query));
+}
+
+Result<json> Session::list_at(const std::string& path, Query query) {
     json all = json::array();
     query.emplace_back("limit", "1000");
     query.emplace_back("continue", "");

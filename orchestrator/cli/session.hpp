@@ -55,6 +55,7 @@ class Session {
                            std::string* location = nullptr);
     // Every page of a list.
     Result<json> list(const KindInfo& kind, Query query);
+    Result<json> list_at(const std::string& path, Query query);  // all pages
 
     // "web1", "other/web1" (project and name). Paths begin with /v1.
     std::string path_of(const KindInfo& kind, const std::string& name = "") const;

@@ -322,3 +322,21 @@ TEST_CASE("explain, watch and completion") {
     CHECK(me.ok({"__complete", "--", "get", "network", "d"}).out == "default\n");
     CHECK(me.ok({"__complete", "--", "vm", "create", "--user"}).out == "--user-data\n");
 }
+
+TEST_CASE("a query shows all that it finds, however many pages that takes") {
+    CloudServer cloud;
+    Person person(cloud);
+    constexpr int kMany = 1001;  // a page has 1000
+    cloud.core().call([&] {
+        Transaction tx = cloud.orchestrator().pipeline().begin();
+        for (int i = 0; i < kMany; ++i) {
+            auto flavor = std::make_unique<Flavor>();
+            flavor->meta.name = fmt::format("f{}", i);
+            flavor->spec.cpus = 3;
+            tx.create(std::move(flavor));
+        }
+        cloud.orchestrator().pipeline().commit(tx);
+    });
+    const std::string names = person.ok({"query", "flavors", "spec.cpus=3", "-o", "name"}).out;
+    CHECK(std::count(names.begin(), names.end(), '\n') == kMany);
+}
