@@ -43,7 +43,7 @@ Selection::Verdict Selection::judge(const json& record) const {
     if (record.value("op", "") == "delete") return Verdict::removed;
     const json& object = record.contains("object") ? record["object"] : record;
     if (filter.empty() || filter.matches(object)) return Verdict::put;
-    // Labels and deletion aren't among the former values: where metadata may have changed, better one `gone` too many.
+    // Names and deletion aren't among the former values: where metadata may have changed, better one `gone` too many.
     const bool metadata = object.value("revision", Revision{0}) == record.value("revision", Revision{0});
     return metadata || filter.matches(former(record)) ? Verdict::gone : Verdict::skip;
 }

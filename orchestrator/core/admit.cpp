@@ -107,6 +107,15 @@ void resolve_references(Admission& a, Object& object) {
     });
 }
 
+std::string how_to_detach(const World& world, const Volume& volume) {
+    const Vm* vm = world.find<Vm>(volume.status.attached_to.id);
+    if (vm == nullptr) return "delete the VM that has it";
+    for (const auto& [name, disk] : vm->spec.disks) {
+        if (disk.volume.id == volume.meta.id) return fmt::format("axle vm detach {} {}", vm->meta.name, name);
+    }
+    return fmt::format("axle vm show {}", vm->meta.name);
+}
+
 Result<> admit(Admission& a, Object& object, const Object* before) {
     check_labels(a, object, before);
     resolve_references(a, object);
@@ -130,10 +139,13 @@ Result<> admit(Admission& a, Object& object, const Object* before) {
     }
 }
 
-Result<> check_limits(Transaction& tx, const Uuid& project_id, const Usage& before) {
-    const Project* project = tx.world().find<Project>(project_id);
+Result<> check_limits(Transaction& tx, const Uuid& project, const Usage& before) {
+    return check_usage(tx.world(), project, tx.world().used_by_project(project), before);
+}
+
+Result<> check_usage(const World& world, const Uuid& project_id, const Usage& used, const Usage& before) {
+    const Project* project = world.find<Project>(project_id);
     if (project == nullptr) return {};
-    const Usage used = tx.world().used_by_project(project_id);
     const Amounts& limits = project->spec.limits;
     struct Row {
         const char* what;

@@ -27,6 +27,9 @@ void resolve_references(Admission& a, Object& object);
 // Fails with a state error (conflict, quota) or leaves mistakes in `a`.
 Result<> admit(Admission& a, Object& object, const Object* before);
 
+// The command that detaches a volume from the VM that has it.
+std::string how_to_detach(const World& world, const Volume& volume);
+
 // To NICs that have none: new ones, and those of a restored VM whose address was given away meanwhile.
 void give_addresses(Admission& a, Vm& vm);
 Result<> admit_vm(Admission& a, Vm& vm, const Vm* before);
@@ -40,6 +43,7 @@ Result<> admit_pool(Admission& a, Pool& pool, const Pool* before);
 
 // The project's limits, after the change: refused is only what goes further beyond one than it was `before`.
 Result<> check_limits(Transaction& tx, const Uuid& project, const Usage& before);
+Result<> check_usage(const World& world, const Uuid& project, const Usage& used, const Usage& before);
 
 // The pool that a disk without one goes to: the default one, else the only one.
 const Pool* default_pool(const World& world);

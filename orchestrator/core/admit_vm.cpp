@@ -65,9 +65,8 @@ void use_volume(Admission& a, const Vm& vm, const std::string& name, const VmDis
     const std::string at = "/spec/disks/" + name + "/volume";
     if (volume->status.attached_to && volume->status.attached_to.id != vm.meta.id)
         return a.refuse(at, "conflict",
-                        fmt::format("volume {0} is attached to VM {1}: axle vm show {1} tells as which disk, axle vm "
-                                    "detach {1} DISK frees it",
-                                    volume->meta.name, volume->status.attached_to.name));
+                        fmt::format("volume {} is attached to VM {}: {}", volume->meta.name,
+                                    volume->status.attached_to.name, how_to_detach(a.tx.world(), *volume)));
     if (volume->status.placement && vm.status.placement &&
         volume->status.placement->host.id != vm.status.placement->host.id)
         return a.refuse(at, "conflict",

@@ -9,6 +9,9 @@
 
 namespace axle {
 
+// Labels and annotations that differ. before null: the object is new.
+std::vector<FieldChange> meta_changes(const Object* before, const Object& after);
+
 // after null: the object is gone. before null: it is new.
 std::string change_record(Revision revision, const Object* before, const Object* after);
 

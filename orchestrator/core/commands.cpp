@@ -6,6 +6,7 @@
 
 #include "common/base/digest.hpp"
 #include "orchestrator/core/actions.hpp"
+#include "orchestrator/core/changes.hpp"
 #include "orchestrator/core/tasks.hpp"
 
 namespace axle {
@@ -66,28 +67,6 @@ bool same_text(const Object& a, const Object& b) {
     return a.meta.labels == b.meta.labels && a.meta.annotations == b.meta.annotations && form(a) == form(b);
 }
 
-std::vector<FieldChange> meta_changes(const Object* before, const Object& after) {
-    std::vector<FieldChange> out;
-    const std::map<std::string, std::string> none;
-    const auto compare = [&](const char* under, const std::map<std::string, std::string>& was,
-                             const std::map<std::string, std::string>& is) {
-        const auto quoted = [](const std::string& s) { return fmt::format("\"{}\"", s); };
-        for (const auto& [key, value] : was) {
-            const auto now = is.find(key);
-            if (now == is.end())
-                out.push_back({child_pointer(under, key), quoted(value), "", Change::live});
-            else if (now->second != value)
-                out.push_back({child_pointer(under, key), quoted(value), quoted(now->second), Change::live});
-        }
-        for (const auto& [key, value] : is) {
-            if (!was.contains(key)) out.push_back({child_pointer(under, key), "", quoted(value), Change::live});
-        }
-    };
-    compare("/labels", before != nullptr ? before->meta.labels : none, after.meta.labels);
-    compare("/annotations", before != nullptr ? before->meta.annotations : none, after.meta.annotations);
-    return out;
-}
-
 std::vector<FieldChange> plan_of(const Object* before, const Object& after) {
     const KindInfo& info = info_of(after.kind());
     auto plan = meta_changes(before, after);
@@ -106,7 +85,7 @@ Result<> Commands::load() {
             const auto record = parse_json(value);
             const std::int64_t at = record && record->is_object() ? record->value("at", INT64_C(0)) : 0;
             by_age_.emplace_back(at, key);
-            if (at < oldest) return true;
+            if (at < oldest || !record || !record->is_object()) return true;
             const KindInfo* kind = find_kind(record->value("kind", ""));
             if (kind == nullptr) return true;
             Remembered r{.body_hash = record->value("hash", ""),
@@ -164,6 +143,12 @@ Result<Mutated> Commands::perform(const Mutation& m) {
     Transaction tx = pipeline_.begin();
     TRY(done, run(tx, m));
     Result<Mutated> result = std::move(done);
+    if (tx.changes() > Transaction::kOperationsMax)
+        return fail(error(Code::conflict, "to {} {} {} would change {} objects at once, at most {} are possible",
+                          verb_text(m), text_of(m.target.kind), m.target.name, tx.changes(),
+                          Transaction::kOperationsMax)
+                        .with_hint("delete some of what belongs to it first")
+                        .with_reason("too-many-changes"));
     if (!m.dry_run && result->changed) {
         audit(tx, m, *result->object);
         remember(tx, m, *result);
@@ -187,7 +172,12 @@ Result<ObjectPtr> Commands::target_of(const Mutation& m, const Ref& project) con
     if (found) return found;
     return fail(error(Code::not_found, "no {} \"{}\"{}", text_of(m.target.kind), m.target.name,
                       project ? fmt::format(" in project \"{}\"", project.name) : "")
-                    .with_hint(fmt::format("axle {} list shows what is there", text_of(m.target.kind))));
+                    .with_hint(fmt::format("axle {0} list shows what is there{1}", text_of(m.target.kind),
+                                           info_of(m.target.kind).soft_delete
+                                               ? fmt::format(", axle {} list --deleted -o wide what was deleted: that "
+                                                             "is named by its id",
+                                                             text_of(m.target.kind))
+                                               : "")));
 }
 
 Result<Mutated> Commands::run(Transaction& tx, const Mutation& m) {

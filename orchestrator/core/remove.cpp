@@ -89,7 +89,7 @@ Result<Mutated> remove_volume(Transaction& tx, const Mutation& m, const Volume& 
     if (volume.status.attached_to)
         return fail(
             error(Code::conflict, "volume {} is attached to VM {}", volume.meta.name, volume.status.attached_to.name)
-                .with_hint(fmt::format("axle vm detach {} DISK, or delete the VM", volume.status.attached_to.name))
+                .with_hint(how_to_detach(tx.world(), volume) + ", or delete the VM")
                 .with_reason("in-use"));
     const Uuid id = volume.meta.id;
     const Deletion deletion = deletion_at(tx, m.now || !volume.status.made ? 0 : volume.spec.retention);
@@ -120,10 +120,27 @@ Mutated remove_with_farewell(Transaction& tx, const ObjectPtr& object) {
     return {.object = tx.world().get(T::kKind, id)};
 }
 
-Result<> check_project_empty(Transaction& tx, const Object& project) {
+// What is deleted but can still be restored would be lost with its project: that takes a --now, which then lets it go.
+Result<> check_project_empty(Transaction& tx, const Mutation& m, const Object& project) {
+    std::vector<Key> deleted;
     for (const Key& key : tx.world().referrers(project.meta.id)) {
-        if (key.kind == Kind::task) continue;
-        return check_unused(tx, project);
+        const ObjectPtr object = tx.world().get(key.kind, key.id);
+        const bool restorable = object && object->is_deleted() && !object->meta.deletion->final &&
+                                object->meta.deletion->expunge_at > tx.moment().cluster_time;
+        if (restorable) deleted.push_back(key);
+    }
+    if (deleted.empty()) return {};
+    if (!m.now)
+        return fail(error(Code::conflict, "project {} still has {} deleted objects that can be restored",
+                          project.meta.name, deleted.size())
+                        .with_hint(fmt::format("restore them (axle -p {0} vm list --deleted), or let them go for good: "
+                                               "axle project delete {0} --now",
+                                               project.meta.name))
+                        .with_reason("in-use"));
+    for (const Key& key : deleted) {
+        auto gone = tx.world().get(key.kind, key.id)->clone();
+        gone->meta.deletion->expunge_at = tx.moment().cluster_time;
+        tx.replace(std::move(gone), true);
     }
     return {};
 }
@@ -148,8 +165,8 @@ Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPt
     if (object->kind() == Kind::task)
         return fail(error(Code::invalid, "a task isn't deleted; it is forgotten 30 days after its end")
                         .with_hint("axle task cancel"));
-    if (object->kind() == Kind::project) TRY_VOID(check_project_empty(tx, *object));
     TRY_VOID(check_unused(tx, *object));
+    if (object->kind() == Kind::project) TRY_VOID(check_project_empty(tx, m, *object));
     switch (object->kind()) {
         case Kind::vm:
             return remove_vm(tx, m, static_cast<const Vm&>(*object));

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/base/log.hpp"
+#include "orchestrator/core/admit.hpp"
 #include "orchestrator/core/controllers.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
@@ -10,6 +11,14 @@ namespace {
 
 Condition failure(const char* type, const char* reason, std::string message, std::string now) {
     return {type, false, reason, std::move(message), std::move(now)};
+}
+
+// Whether the project may have the volume at this size, which it got from its image.
+Result<> limits_with(Transaction& tx, const Volume& volume, std::int64_t size) {
+    Usage grown = tx.world().used_by_project(volume.meta.project.id);
+    const Usage before = grown;
+    grown.disk += size - volume.spec.size;
+    return check_usage(tx.world(), volume.meta.project.id, grown, before);
 }
 
 }  // namespace
@@ -76,6 +85,16 @@ void Controllers::complete_from_image(Transaction& tx, const Volume& volume) {
                                   fmt::format("it has {}, its image {} needs {}", format_bytes(v.spec.size),
                                               image->meta.name, format_bytes(least)),
                                   pipeline_.now_text()));
+        });
+        return;
+    }
+    if (const auto over = limits_with(tx, volume, std::max(volume.spec.size, least)); !over) {
+        const std::string why = fmt::format("{}: {}", over.error().message, over.error().hint);
+        const Condition* now = find_condition(volume.status.conditions, "Ready");
+        if (now != nullptr && now->message == why) return;
+        tx.update_status<Volume>(id, [&](Volume& v) {
+            v.status.phase = VolumePhase::failed;
+            set_condition(v.status.conditions, failure("Ready", "QuotaExceeded", why, pipeline_.now_text()));
         });
         return;
     }

@@ -54,6 +54,7 @@ class Transaction {
 
     // The revision that a bind in this transaction gets: that of the next change.
     Revision next_revision() const { return head_ + staged_.size() + 1; }
+    std::size_t changes() const { return staged_.size(); }
     bool empty() const { return staged_.empty() && extra_.empty(); }
 
     struct Outcome {

@@ -56,6 +56,13 @@ TEST_CASE("each mistake has its answer") {
          R"({"name":"i","spec":{"url":"debian-99"}})", 422, "invalid", "/spec/url"},
         {"a password in a URL", "POST", "/v1/projects/default/images",
          R"({"name":"i","spec":{"url":"https://me:secret@example.com/a.qcow2"}})", 422, "invalid", "/spec/url"},
+        {"a range that touches class E", "POST", "/v1/projects/default/networks",
+         R"({"name":"a","spec":{"type":"nat","cidr":"255.0.0.0/8"}})", 422, "invalid", "/spec/cidr"},
+        {"an address that leads to a cloud's secrets", "POST", vms,
+         R"({"name":"a","spec":{"disks":{"root":{"image":"tiny"}},"nics":{"eth0":{"network":"plain","address":"169.254.169.254"}}}})",
+         422, "invalid", "/spec/nics/eth0/address"},
+        {"a ratio out of bounds", "PATCH", "/v1/hosts/h1", R"({"spec":{"cpuOvercommit":1e300}})", 422, "invalid",
+         "/spec/cpuOvercommit"},
         {"no such project", "POST", "/v1/projects/none/vms", vm_document("a"), 404, "not-found", ""},
         {"no such VM", "GET", vms + "/none", "", 404, "not-found", ""},
         {"no such VM to stop", "POST", vms + "/none/actions/stop", "", 404, "not-found", ""},
@@ -98,6 +105,9 @@ TEST_CASE("each mistake has its answer") {
          ""},
     };
     REQUIRE(ask(client, "POST", vms + "?wait=20s", vm_document("web1")).status == 201);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/networks",
+                R"({"name":"plain","spec":{"type":"bridged","bridge":"br0"}})")
+                .status == 201);
     for (const Row& row : rows) {
         CAPTURE(row.what);
         const auto answer = ask(client, row.method, row.path, row.body, {{"Content-Type", row.type}});
@@ -149,4 +159,66 @@ TEST_CASE("a project's limits are checked in the commit") {
     CAPTURE(over.body.dump());
     CHECK(over.status == 409);
     CHECK(over.code() == "quota-exceeded");
+}
+
+TEST_CASE("an image of the catalogue is taken by its name, and a refusal lists the names") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const auto make = [&](const char* name, const char* url) {
+        return ask(client, "POST", "/v1/projects/default/images",
+                   fmt::format(R"({{"name":"{}","spec":{{"url":"{}"}}}})", name, url));
+    };
+    CHECK(make("a", "debian-12").status < 300);
+    CHECK(make("b", "https://example.com/x?token=a@b").status < 300);
+    const auto refused = make("c", "debian-99");
+    CHECK(refused.body["detail"].get<std::string>().find("debian-12, debian-13") != std::string::npos);
+}
+
+TEST_CASE("a range outside of the private ones is an administrator's to give") {
+    CloudServer cloud;
+    auto admin = cloud.client();
+    const auto token =
+        ask(admin, "POST", "/v1/tokens", R"({"name":"ci","spec":{"role":"editor","projects":["default"]}})");
+    REQUIRE(token.status == 201);
+    auto editor = cloud.tcp_client(token.body["secret"]);
+    const auto make = [](http::Client& who, const char* name, const char* cidr) {
+        return ask(who, "POST", "/v1/projects/default/networks",
+                   fmt::format(R"({{"name":"{}","spec":{{"type":"nat","cidr":"{}"}}}})", name, cidr));
+    };
+    for (const char* cidr : {"8.8.8.0/24", "192.169.0.0/16", "172.0.0.0/8", "192.0.0.0/8", "100.0.0.0/8"}) {
+        CAPTURE(cidr);
+        const auto refused = make(editor, "a", cidr);
+        CHECK(refused.status == 422);
+        CHECK(refused.pointer() == "/spec/cidr");
+        CHECK(refused.body["detail"].get<std::string>().find("192.168.0.0/16") != std::string::npos);
+    }
+    for (const char* cidr : {"172.31.0.0/16", "100.64.0.0/24", "192.168.7.0/24"}) {
+        CAPTURE(cidr);
+        const auto made = make(editor, fmt::format("n{}", cidr[4] - '0').c_str(), cidr);
+        CAPTURE(made.body.dump());
+        CHECK(made.status == 201);
+    }
+    CHECK(make(admin, "wide", "203.0.113.0/24").status == 201);
+}
+
+TEST_CASE("what would change too much at once is refused, and says what to do") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=20s", vm_document("web1")).status == 201);
+    const auto forward = [&](int i) {
+        return ask(
+            client, "POST", "/v1/projects/default/portforwards",
+            fmt::format(R"({{"name":"f{0}","spec":{{"vm":"web1","hostPort":{1},"guestPort":80}}}})", i, 10000 + i));
+    };
+    for (int i = 0; i < 100; ++i) REQUIRE(forward(i).status < 300);
+    const std::string vm = "/v1/projects/default/vms/web1";
+    const auto refused = ask(client, "DELETE", vm);
+    CAPTURE(refused.body.dump());
+    CHECK(refused.status == 409);
+    CHECK(refused.code() == "too-many-changes");
+    CHECK(ask(client, "GET", vm).status == 200);
+    for (int i = 0; i < 10; ++i)
+        CHECK(ask(client, "DELETE", fmt::format("/v1/projects/default/portforwards/f{}", i)).status < 300);
+    CHECK(ask(client, "DELETE", vm).status < 300);
 }

@@ -325,3 +325,63 @@ TEST_CASE("tasks are listed newest first, also when they have ended") {
     CHECK(ask(client, "GET", "/v1/tasks?filter=spec.goal%3Dimage-import").body["items"].size() == 1);
     CHECK(ask(client, "GET", "/v1/tasks/01900000-0000-7000-8000-000000000000").status == 404);
 }
+
+TEST_CASE("labels, annotations and apply sets have bounds") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const auto make = [&](const std::string& more) {
+        return ask(client, "POST", "/v1/flavors", R"({"name":"f",)" + more + R"("spec":{"cpus":1,"memory":"1GiB"}})");
+    };
+    CHECK(make(R"("labels":{"a":")" + std::string(257, 'x') + R"("},)").pointer() == "/labels/a");
+    std::string notes;
+    for (int i = 0; i < 20; ++i) notes += fmt::format(R"({}"n{}":"{}")", i > 0 ? "," : "", i, std::string(4000, 'x'));
+    const auto many = make(R"("annotations":{)" + notes + "},");
+    CHECK(many.status == 422);
+    CHECK(many.pointer() == "/annotations");
+    CHECK(make(R"("labels":{"a":")" + std::string(256, 'x') + R"("},)").status == 201);
+
+    const auto apply = [&](const std::string& set) {
+        return ask(
+            client, "POST", "/v1/apply?set=" + set,
+            fmt::format(R"({{"kind":"flavor","name":"f","labels":{{"l-{}":"1"}},"spec":{{"cpus":1,"memory":"1GiB"}}}})",
+                        set));
+    };
+    CHECK(apply("not%20a%20name").status == 400);
+    CHECK(apply(std::string(64, 'a')).status == 400);
+    for (int i = 0; i < 16; ++i) CHECK(apply(fmt::format("s{}", i)).body["failed"] == false);
+    const auto more = apply("s16");
+    CAPTURE(more.body.dump());
+    CHECK(more.body["results"][0]["error"]["status"] == 422);
+    CHECK(apply("s15").body["failed"] == false);
+}
+
+TEST_CASE("a project with what can still be restored goes only with --now, and that goes with it") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    REQUIRE(ask(client, "PATCH", "/v1/projects/default/networks/blue", R"({"spec":{"shared":true}})").status == 200);
+    REQUIRE(ask(client, "PATCH", "/v1/projects/default/images/tiny", R"({"spec":{"shared":true}})").status == 200);
+    REQUIRE(ask(client, "POST", "/v1/projects", R"({"name":"p"})").status == 201);
+    const auto made = ask(client, "POST", "/v1/projects/p/vms?wait=20s",
+                          R"({"name":"web1","spec":{"cpus":1,"memory":"128MiB","disks":{"root":{"image":)"
+                          R"("default/tiny"}},"nics":{"eth0":{"network":"default/blue"}}}})");
+    CAPTURE(made.body.dump());
+    REQUIRE(made.status == 201);
+    CHECK(ask(client, "DELETE", "/v1/projects/p").code() == "in-use");
+    REQUIRE(ask(client, "DELETE", "/v1/projects/p/vms/web1?wait=20s").status < 300);
+    const auto refused = ask(client, "DELETE", "/v1/projects/p");
+    CAPTURE(refused.body.dump());
+    CHECK(refused.status == 409);
+    CHECK(refused.body["detail"].get<std::string>().find("2 deleted objects") != std::string::npos);
+    CHECK(refused.body["hint"].get<std::string>().find("--now") != std::string::npos);
+    CHECK(ask(client, "DELETE", "/v1/projects/p?now=true").status < 300);
+    CHECK(ask(client, "GET", "/v1/projects/p").status == 404);
+}
+
+TEST_CASE("what is deleted says how it is named") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    const auto none = ask(client, "DELETE", "/v1/projects/default/vms/none?now=true");
+    CHECK(none.status == 404);
+    CHECK(none.body["hint"].get<std::string>().find("axle vm list --deleted") != std::string::npos);
+}

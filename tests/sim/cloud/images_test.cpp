@@ -187,4 +187,47 @@ TEST_CASE("a task tells the step of its import, and a percentage that never fall
 }
 
 }  // namespace
+
+TEST_CASE("a disk whose image makes it larger than the project may have fails, says so, and comes when it may") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(makes_image(cloud, "up", "") == "ok");
+    REQUIRE(cloud.does(Cloud::patch(Kind::project, "", "default", R"({"spec":{"limits":{"disk":"64MiB"}}})")) == "ok");
+    REQUIRE(cloud.does(Cloud::create(Kind::volume, "default", R"({"name":"disk","spec":{"image":"up"}})")) == "ok");
+    const Uuid task = cloud.last.result->task;
+    REQUIRE(cloud.upload("up").result);
+    CHECK(cloud.run_until([&] { return cloud.volume("disk")->status.phase == VolumePhase::failed; }));
+    REQUIRE_FALSE(cloud.volume("disk")->status.conditions.empty());
+    const Condition why = cloud.volume("disk")->status.conditions.front();
+    CHECK(why.reason == "QuotaExceeded");
+    CHECK(why.message.find("axle project set default --limit disk=") != std::string::npos);
+    CHECK(cloud.volume("disk")->spec.size == 0);
+    CHECK(task_of(cloud, task).status.phase == TaskPhase::failed);
+    REQUIRE(cloud.does(Cloud::patch(Kind::project, "", "default", R"({"spec":{"limits":{"disk":"1TiB"}}})")) == "ok");
+    CHECK(cloud.run_until([&] { return cloud.volume("disk")->status.phase == VolumePhase::ready; },
+                          std::chrono::minutes{20}));
+    CHECK(cloud.volume("disk")->spec.size > 0);
+    CHECK(cloud.volume("disk")->status.conditions.empty());
+}
+
+TEST_CASE("what was done is answered again to who repeats it with its key, whatever came since") {
+    Furnished cloud({.hosts = 1});
+    Mutation create = Cloud::create(Kind::volume, "default", R"({"name":"disk","spec":{"size":"1GiB"}})");
+    create.idempotency_key = "k1";
+    REQUIRE(cloud.does(create) == "ok");
+    cloud.disk.space.below_reserve = true;
+    CHECK(cloud.does(create) == "ok");
+    CHECK(cloud.last.result->replayed);
+    cloud.disk.space.below_reserve = false;
+
+    REQUIRE(makes_image(cloud, "far", "http://images/away") == "ok");
+    const Uuid task = cloud.last.result->task;
+    Mutation cancel = Cloud::act(Kind::task, "", task.str(), "cancel");
+    cancel.idempotency_key = "k2";
+    CHECK(cloud.does(cancel) == "ok");
+    CHECK(cloud.run_until([&] { return cloud.task(task) == nullptr; }));
+    CHECK(cloud.does(cancel) == "ok");
+    CHECK(cloud.last.result->replayed);
+    CHECK(cloud.last.result->object->meta.id == task);
+}
+
 }  // namespace axle::test

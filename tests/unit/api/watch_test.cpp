@@ -110,3 +110,16 @@ TEST_CASE("events are what a reader of server-sent events expects") {
     CHECK(parse_watch_id("x", "ab12").error().code == Code::malformed);
     CHECK(parse_watch_id("", "ab12").error().code == Code::malformed);
 }
+
+TEST_CASE("a change of labels and annotations stands among the former values, whatever is in them") {
+    const auto before = vm_in(VmPhase::running), after = vm_in(VmPhase::running);
+    before->meta.labels = {{"app.kubernetes.io/name", "shop"}, {"tier", "web"}};
+    before->meta.annotations = {{"note", "say \"hi\"\nand go"}};
+    after->meta.labels = {{"tier", "db"}, {"new", "1"}};
+    const auto record = nlohmann::json::parse(*change(before, after).record, nullptr, false);
+    REQUIRE(record.is_object());
+    CHECK(record["was"] == nlohmann::json{{"/labels/app.kubernetes.io~1name", "shop"},
+                                          {"/labels/tier", "web"},
+                                          {"/labels/new", nullptr},
+                                          {"/annotations/note", "say \"hi\"\nand go"}});
+}
