@@ -7,6 +7,7 @@
 #include "common/base/digest.hpp"
 #include "orchestrator/core/actions.hpp"
 #include "orchestrator/core/changes.hpp"
+#include "orchestrator/core/ownership.hpp"
 #include "orchestrator/core/tasks.hpp"
 
 namespace axle {
@@ -212,7 +213,7 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
     if (const auto other = tx.world().named(m.target.kind, project.id, object->meta.name))
         return fail(name_taken(*other));
     if (m.verb == Verb::apply) {
-        object->meta.applied[m.apply_set] = fields_named(*m.body);
+        object->meta.applied[m.apply_set] = owned_fields(*m.body, *object, nullptr, {});
         object->meta.created_by_set = m.apply_set;
     }
     Mutated done{.created = true};
@@ -295,14 +296,9 @@ Result<Mutated> Commands::apply(Transaction& tx, const Mutation& m, const Ref& p
     std::unique_ptr<Object> after = before->clone();
     const std::vector<std::string> named = fields_named(*m.body);
     nlohmann::json patch = *m.body;
-    for (const std::string& pointer : before->meta.applied.contains(m.apply_set) ? before->meta.applied.at(m.apply_set)
-                                                                                 : std::vector<std::string>{}) {
-        // What this set once named and names no more is unset.
-        const bool still = std::ranges::any_of(
-            named, [&](const std::string& n) { return n == pointer || n.starts_with(pointer + "/"); });
-        // Where the document has made something else of what is on the way, reading it says so.
-        if (!still) put_at(patch, pointer, nullptr);
-    }
+    const auto mine = before->meta.applied.find(m.apply_set);
+    const auto owned = mine == before->meta.applied.end() ? std::vector<std::string>{} : mine->second;
+    unset_unnamed(patch, info_of(m.target.kind), owned);
     Mutation merge = m;
     merge.body = std::make_shared<const nlohmann::json>(std::move(patch));
     TRY_VOID(read_document(merge, *after, true));
@@ -319,7 +315,7 @@ Result<Mutated> Commands::apply(Transaction& tx, const Mutation& m, const Ref& p
         if (set != m.apply_set)
             std::erase_if(fields, [&](const std::string& f) { return std::ranges::find(named, f) != named.end(); });
     }
-    after->meta.applied[m.apply_set] = named;
+    after->meta.applied[m.apply_set] = owned_fields(*m.body, *after, before.get(), owned);
     return finish_change(tx, m, before, std::move(after));
 }
 

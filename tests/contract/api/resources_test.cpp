@@ -385,3 +385,29 @@ TEST_CASE("what is deleted says how it is named") {
     CHECK(none.status == 404);
     CHECK(none.body["hint"].get<std::string>().find("axle vm list --deleted") != std::string::npos);
 }
+
+TEST_CASE("a NIC that an apply set brought goes when the set names it no more; one made by hand stays") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/networks",
+                R"({"name":"green","spec":{"type":"nat","cidr":"10.91.0.0/24"}})")
+                .status == 201);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=20s", vm_document("web1")).status == 201);
+    const auto apply = [&](const std::string& nics) {
+        const auto done =
+            ask(client, "POST", "/v1/apply?set=s", R"({"kind":"vm","name":"web1","spec":{"nics":{)" + nics + "}}}");
+        CAPTURE(done.body.dump());
+        CHECK(done.body["failed"] == false);
+        std::string names;
+        const auto vm = ask(client, "GET", "/v1/projects/default/vms/web1");
+        for (const auto& [name, nic] : vm.body["spec"]["nics"].items()) names += name + " ";
+        return names;
+    };
+    const std::string eth0 = R"("eth0":{"network":"blue"})", eth1 = R"("eth1":{"network":"green"})";
+    CHECK(apply(eth0 + "," + eth1) == "eth0 eth1 ");
+    CHECK(apply(eth0) == "eth0 ");
+    CHECK(apply(eth0 + "," + eth1) == "eth0 eth1 ");
+    CHECK(apply(eth1) == "eth0 eth1 ");
+    CHECK(apply("") == "eth0 ");
+}
