@@ -5,6 +5,7 @@ The guest is a boot sector that writes one byte to its serial port: its first by
 firmware, which both ways have.
 """
 import contextlib
+import json
 import os
 import re
 import statistics
@@ -85,7 +86,11 @@ def bare_domain(cloud, name):
     identity = cloud.get("vm", name)["id"]
     for source in set(re.findall(r"<source file='([^']+)'", xml)):
         copy = f"/var/lib/libvirt/images/bare-{Path(source).name}"
-        cloud.host.run("cp", source.replace("bare", identity), copy)
+        original = source.replace("bare", identity)
+        cloud.host.run("cp", "--preserve=all", original, copy)
+        if copy.endswith(".qcow2"):  # what it rests on is named relative to where it was
+            about = json.loads(cloud.host.run("qemu-img", "info", "--output=json", original).stdout)
+            cloud.host.run("qemu-img", "rebase", "-u", "-F", "qcow2", "-b", about["full-backing-filename"], copy)
         xml = xml.replace(source, copy)
     for log in re.findall(r"<log file='([^']+)'", xml):
         xml = xml.replace(log, "/var/log/libvirt/qemu/bare-serial.log")
@@ -114,6 +119,7 @@ def measure_start(cloud):
 
 
 def measure_volumes(cloud):
+    cloud.axle("host", "set", "h1", "diskOvercommit=100")  # this machine's disk is smaller than the largest of them
     for size in ("1GiB", "1TiB"):
         taken = []
         for number in range(ROUNDS):
@@ -123,6 +129,9 @@ def measure_volumes(cloud):
                                   "/run/axle/api.sock", "-H", "Content-Type: application/json", "-d", body,
                                   "http://axle/v1/projects/default/volumes?wait=30s").stdout
             taken.append(float(said) * 1000)
+            if cloud.get("volume", name)["status"]["phase"] != "ready":
+                raise RuntimeError(f"volume {name} was not made: {cloud.axle('volume', 'show', name).stdout}")
+            cloud.axle("volume", "delete", name, "--now")
         print(f"overlay volume of {size} through the API, ms: {[round(x, 1) for x in taken]}")
         figure(f"volume_{size}", statistics.median(taken), "ms")
 
@@ -135,7 +144,11 @@ def measure_rest(cloud):
         fields = cloud.host.path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return int(fields[11]) + int(fields[12])
 
-    wait_for("the work of before is done", 60, lambda: "running" not in cloud.axle("task", "list", check=False).stdout)
+    def is_idle():
+        tasks = json.loads(cloud.axle("task", "list", "-o", "json").stdout)
+        return all(task["status"]["phase"] in ("succeeded", "failed", "superseded", "cancelled") for task in tasks)
+
+    wait_for("the work of before is done", 60, is_idle)
     before, start = ticks(), time.monotonic()
     time.sleep(20)
     cpu = (ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - start) * 100
