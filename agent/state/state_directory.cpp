@@ -3,12 +3,12 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/state/names.hpp"
 #include "common/base/file.hpp"
 #include "common/base/io.hpp"
+#include "common/base/space.hpp"
 
 namespace axle {
 namespace {
@@ -107,10 +107,8 @@ Result<> StateDirectory::sync() {
 }
 
 void StateDirectory::keep_reserve() {
-    struct statvfs fs {};
-    if (reserved_ || reserve_bytes_ == 0 || ::statvfs(path_.c_str(), &fs) != 0) return;
-    const auto free = static_cast<std::int64_t>(fs.f_bavail) * static_cast<std::int64_t>(fs.f_frsize);
-    if (free < 2 * reserve_bytes_) return;
+    if (reserved_ || reserve_bytes_ == 0) return;
+    if (const auto free = free_bytes(path_); !free || *free < 2 * reserve_bytes_) return;
     const Fd fd(::open(reserve_path().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     reserved_ = fd && ::posix_fallocate(fd.get(), 0, reserve_bytes_) == 0 && ::fsync(fd.get()) == 0;
     if (!reserved_) ::unlink(reserve_path().c_str());

@@ -14,6 +14,7 @@
 #include "common/base/io.hpp"
 #include "common/base/new_file.hpp"
 #include "common/base/now.hpp"
+#include "common/base/space.hpp"
 #include "common/disk/qcow2.hpp"
 
 namespace axle {
@@ -68,7 +69,7 @@ Result<bool> link_or_clone(NewFile& file, const std::string& source, int source_
 
 Result<> copy(const PoolDocument& pool, const ImageDocument& image, const PoolSettings& settings, int source,
               Progress& progress) {
-    TRY(free, free_space(pool));
+    TRY(free, free_bytes(pool.path));
     if (free < image.size + settings.least_free) return fail(no_space(pool, image.size, free, settings.least_free));
     TRY(file, NewFile::create(image_path(pool, image.digest), settings.tag, 0444));
     Digest digest;
@@ -107,7 +108,7 @@ Result<> fetch_from_elsewhere(const PoolDocument& pool, const ImageDocument& ima
     if (!settings.fetch || !image.source.starts_with("orchestrator:"))
         return fail(error(Code::unavailable, "image {}: this agent can't fetch from \"{}\"", image.digest, image.source)
                         .with_hint("upgrade the agent"));
-    TRY(free, free_space(pool));
+    TRY(free, free_bytes(pool.path));
     const std::string partial = partial_path(pool, image.digest);
     struct stat st {};
     std::int64_t have = ::stat(partial.c_str(), &st) == 0 ? st.st_size : 0;

@@ -135,12 +135,6 @@ Result<> verify_pool(const PoolDocument& pool) {
     return {};
 }
 
-Result<std::int64_t> free_space(const PoolDocument& pool) {
-    struct statvfs fs {};
-    if (::statvfs(pool.path.c_str(), &fs) != 0) return fail(system_error("measure " + pool.path, errno));
-    return static_cast<std::int64_t>(fs.f_bavail) * static_cast<std::int64_t>(fs.f_frsize);
-}
-
 Result<> sweep_pool(const PoolDocument& pool, const std::string& tag) {
     if (!verify_pool(pool)) return {};  // not there, or not ours: nothing of it is touched
     TRY_VOID(remove_file_durably(pool_id_path(pool) + ".new"));

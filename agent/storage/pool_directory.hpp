@@ -26,7 +26,6 @@ struct PoolSettings {
 Result<PoolObservation> open_pool_directory(const PoolDocument& pool, bool known);
 // The id file, before anything else is touched. Code::unavailable.
 Result<> verify_pool(const PoolDocument& pool);
-Result<std::int64_t> free_space(const PoolDocument& pool);
 Result<> sweep_pool(const PoolDocument& pool, const std::string& tag);
 
 Result<> fetch_image_file(const PoolDocument& pool, const ImageDocument& image, const PoolSettings& settings,

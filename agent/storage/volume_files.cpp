@@ -8,6 +8,7 @@
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
 #include "common/base/process.hpp"
+#include "common/base/space.hpp"
 #include "common/disk/qcow2.hpp"
 #include "common/disk/qcow2_overlay.hpp"
 
@@ -45,7 +46,7 @@ Error damaged(const VolumeDocument& volume, const std::string& path, const std::
 
 Result<> fits(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
     const std::int64_t need = volume.format == DiskFormat::raw ? volume.size : 0;
-    TRY(free, free_space(pool));
+    TRY(free, free_bytes(pool.path));
     if (free < need + settings.least_free) return fail(no_space(pool, need, free, settings.least_free));
     return {};
 }
@@ -159,7 +160,7 @@ Result<> grow_volume_file(const PoolDocument& pool, const VolumeDocument& volume
     if (!there.exists) return fail(volume_absent(volume, volume_path(pool, volume)));
     if (there.size >= volume.size) return {};
     const std::int64_t need = volume.format == DiskFormat::raw ? volume.size - there.size : 0;
-    TRY(free, free_space(pool));
+    TRY(free, free_bytes(pool.path));
     if (free < need + settings.least_free) return fail(no_space(pool, need, free, settings.least_free));
     return run_resize(volume, volume_path(pool, volume));
 }
