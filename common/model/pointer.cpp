@@ -67,11 +67,10 @@ const json* find_at(const json& in, std::string_view pointer) {
 
 bool put_at(json& in, std::string_view pointer, json value) {
     const auto keys = pointer_keys(pointer);
-    const json* way = &in;
-    for (std::size_t i = 0; i + 1 <= keys.size() && way != nullptr; ++i) {
+    for (std::size_t depth = 0; depth < keys.size(); ++depth) {
+        const json* way = find(in, keys, depth);
+        if (way == nullptr) break;  // made below, and what lies under it
         if (!way->is_object()) return false;
-        const auto found = way->find(keys[i]);
-        way = found == way->end() ? nullptr : &*found;
     }
     json* at = &in;
     for (const std::string& key : keys) at = &(*at)[key];
