@@ -19,6 +19,7 @@ constexpr std::size_t kDocumentsMax = 1000;
 
 struct Run {
     std::vector<Document> documents;  // in order of dependence
+    std::vector<std::string> hashes;  // of their bodies, where the request has a key
     std::size_t at = 0;
     bool text_scalars = false, dry_run = false, force = false, prune = false;
     std::string set, key;
@@ -94,6 +95,10 @@ Result<RunPtr> read_run(const Exchange& x) {
              ++j) {
             if (key(run->documents[i]) == key(run->documents[j])) return fail(twice(run->documents[i]));
         }
+    }
+    if (!run->key.empty() && !run->dry_run) {
+        for (const Document& d : run->documents)
+            run->hashes.push_back(sha256_hex(x.request.target + "\n" + d.body.dump()));
     }
     return run;
 }
@@ -200,9 +205,9 @@ void apply_next(Exchange& x, const RunPtr& run) {  // core thread
     }
     Document& document = run->documents[run->at++];
     Mutation m;
-    if (!run->key.empty() && !run->dry_run) {
+    if (!run->hashes.empty()) {
         m.idempotency_key = fmt::format("{}/{}", run->key, run->at);
-        m.body_hash = sha256_hex(x.request.target + "\n" + document.body.dump());
+        m.body_hash = run->hashes[run->at - 1];
     }
     m.who = x.who();
     m.verb = Verb::apply;
