@@ -100,7 +100,7 @@ void answer_authority(Exchange& x) {
 
 // Where a new host finds this cloud. No secret is in it; it is for who may make a join token.
 void answer_join_info(Exchange& x) {
-    if (x.who().role != Role::admin || !x.who().all_projects)
+    if (!x.who().is_administrator())
         return x.refuse(error(Code::forbidden, "{} may not let hosts in", x.who().name)
                             .with_hint("ask for a token with role admin"));
     if (!x.context().options.join_info)

@@ -15,7 +15,7 @@ bool may_read(const Principal& who, Kind kind, const Uuid& project) {
     switch (kind) {
         case Kind::token:
         case Kind::jointoken:
-            return who.role == Role::admin && who.all_projects;
+            return who.is_administrator();
         case Kind::host:
             return who.all_projects;
         case Kind::flavor:
@@ -31,7 +31,7 @@ bool may_read(const Principal& who, Kind kind, const Uuid& project) {
 bool may_change(const Principal& who, Kind kind, const Uuid& project) {
     if (who.role == Role::viewer) return false;
     if (kind == Kind::task) return project ? in_project(who, project) : who.all_projects;
-    if (info_of(kind).cluster_wide) return who.role == Role::admin && who.all_projects;
+    if (info_of(kind).cluster_wide) return who.is_administrator();
     return in_project(who, project);
 }
 

@@ -194,8 +194,7 @@ Result<> restore_disk(Transaction& tx, const Vm& vm, const std::string& name, Vm
     if (other && other.id != vm.meta.id)
         return fail(
             error(Code::conflict, "disk {} (volume {}) belongs to VM {} now", name, volume->meta.name, other.name)
-                .with_hint(
-                    fmt::format("take it from there first: axle vm show {0}; axle vm detach {0} DISK", other.name)));
+                .with_hint("take it from there first: " + how_to_detach(tx.world(), *volume)));
     if (!volume->is_deleted()) {
         tx.update_status<Volume>(disk.volume.id, [&](Volume& v) { v.status.attached_to = owner; });
         return {};

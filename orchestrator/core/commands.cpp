@@ -116,10 +116,7 @@ void Commands::forget_old(Transaction& tx) {
 }
 
 Result<> Commands::check_writable(const Mutation& m) const {
-    if (const auto& why = pipeline_.store_state().read_only)
-        return fail(error(Code::unavailable, "nothing can be changed: {}", why->why)
-                        .with_hint(why->hint)
-                        .with_reason("store-read-only"));
+    TRY_VOID(pipeline_.check_writable());
     const bool frees =
         m.verb == Verb::remove || (m.verb == Verb::action && (m.action == "stop" || m.action == "cancel"));
     if (!frees && pipeline_.store().space().below_reserve)
@@ -218,7 +215,7 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
     }
     Mutated done{.created = true};
     give_secret(*object, done);
-    Admission admission{.tx = tx, .by_administrator = m.who.role == Role::admin && m.who.all_projects};
+    Admission admission{.tx = tx, .by_administrator = m.who.is_administrator()};
     TRY_VOID(admit(admission, *object, nullptr));
     if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
     done.plan = plan_of(nullptr, *object);

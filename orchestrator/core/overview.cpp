@@ -103,7 +103,7 @@ void Orchestrator::overview(Principal who, Answered<Overview> answer) {
 }
 
 void Orchestrator::accept_loss(Principal who, Answered<StoreState> answer) {
-    if (who.role != Role::admin || !who.all_projects)
+    if (!who.is_administrator())
         return answer_durably<StoreState>(std::move(answer), fail(forbidden(who, "accept a loss of", Kind::project)));
     pipeline_.accept_loss(seen_by_hosts_, [this, answer = std::move(answer)](Result<StoreState> state) {
         if (state) controllers_.start();
@@ -112,12 +112,10 @@ void Orchestrator::accept_loss(Principal who, Answered<StoreState> answer) {
 }
 
 void Orchestrator::accept_clock(Principal who, Answered<ClockState> answer) {
-    if (who.role != Role::admin || !who.all_projects)
+    if (!who.is_administrator())
         return answer_durably<ClockState>(std::move(answer), fail(forbidden(who, "set the time of", Kind::project)));
-    if (const auto& state = pipeline_.store_state(); state.read_only)
-        return answer_durably<ClockState>(
-            std::move(answer),
-            fail(error(Code::unavailable, "{}", state.read_only->why).with_hint(state.read_only->hint)));
+    if (auto fine = pipeline_.check_writable(); !fine)
+        return answer_durably<ClockState>(std::move(answer), fail(std::move(fine.error())));
     pipeline_.accept_clock([this, answer = std::move(answer)] { answer(clock_state()); });
 }
 

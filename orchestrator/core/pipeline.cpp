@@ -173,6 +173,13 @@ void Pipeline::unsubscribe(SubscriptionId id) {
     subscribers_.erase(id);
 }
 
+Result<> Pipeline::check_writable() const {
+    if (!state_.read_only) return {};
+    return fail(error(Code::unavailable, "nothing can be changed: {}", state_.read_only->why)
+                    .with_hint(state_.read_only->hint)
+                    .with_reason("store-read-only"));
+}
+
 void Pipeline::turn_read_only(std::string reason, std::string why, Seen seen) {
     store_.turn_read_only(std::move(reason), std::move(why), seen);
     state_ = store_.state();

@@ -27,6 +27,7 @@ class Pipeline {
     Revision head() const { return head_; }
     Revision durable() const { return store_.durable(); }
     const StoreState& store_state() const { return state_; }
+    Result<> check_writable() const;  // Code::unavailable, reason "store-read-only", with why and what to do
     Store& store() { return store_; }
     Result<std::optional<std::string>> stored(Table table, std::string_view key) const {
         return store_.get(table, key);

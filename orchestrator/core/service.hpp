@@ -31,6 +31,7 @@ struct Principal {
     Role role = Role::viewer;
     bool all_projects = false;
     std::vector<Uuid> projects;  // where the role holds, unless all_projects
+    bool is_administrator() const { return role == Role::admin && all_projects; }  // of the whole cloud
 };
 
 // Immutable; a new one is published when tokens change. Any thread.

@@ -8,8 +8,7 @@ namespace axle {
 Result<ObjectPtr> Orchestrator::find_for_upload(const Principal& who, const Locator& what) {
     TRY(found, find(who, what));
     if (!may_change(who, Kind::image, found->meta.project.id)) return fail(forbidden(who, "upload", Kind::image));
-    if (const auto& why = pipeline_.store_state().read_only)
-        return fail(error(Code::unavailable, "nothing can be changed: {}", why->why).with_hint(why->hint));
+    TRY_VOID(pipeline_.check_writable());
     if (const Space space = pipeline_.store().space(); space.below_reserve)
         return fail(error(Code::no_space, "the orchestrator's disk is full ({} free): it takes no uploads",
                           format_bytes(space.free_bytes))
