@@ -1,6 +1,9 @@
 // A furnished cloud and the few documents that scenarios use.
 #pragma once
+#include <memory>
 #include <string>
+
+#include <doctest/doctest.h>
 
 #include "tests/support/cloud/eyes.hpp"
 
@@ -35,6 +38,23 @@ struct Furnished : Cloud {
         return does(act(Kind::vm, "default", vm, action, arguments));
     }
     std::string deletes(const std::string& vm, bool now = false) { return does(remove(Kind::vm, "default", vm, now)); }
+    // The id of a VM that was made, came to rest, and was deleted.
+    Uuid makes_and_deletes(const std::string& name, const std::string& more = "") {
+        REQUIRE(makes_vm(name, more) == "ok");
+        REQUIRE(settles());
+        const Uuid id = vm(name)->meta.id;
+        REQUIRE(deletes(name) == "ok");
+        return id;
+    }
+    // The task once it has ended; null: not within the time.
+    std::shared_ptr<const Task> ended(const Uuid& task, milliseconds limit = std::chrono::minutes{5}) {
+        ObjectPtr found;
+        orchestrator().wait_task(admin(), task, limit, [&](Result<ObjectPtr> t) {
+            if (t) found = *t;
+        });
+        run_until([&] { return found != nullptr; });
+        return std::static_pointer_cast<const Task>(found);
+    }
     SimulatedMachine& machine(std::size_t host = 0) { return *hosts[host].machine; }
 
     Reply last;

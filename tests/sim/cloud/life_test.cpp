@@ -29,11 +29,10 @@ TEST_CASE("a stop that runs out of time fails as a task, the guest runs on, and 
     REQUIRE(cloud.settles());
     REQUIRE(cloud.acts("web", "stop") == "ok");
     const Uuid task = cloud.last.result->task;
-    ObjectPtr ended;
-    cloud.orchestrator().wait_task(Cloud::admin(), task, minutes{5}, [&](Result<ObjectPtr> t) { ended = *t; });
-    REQUIRE(cloud.run_until([&] { return ended != nullptr; }));
-    CHECK(static_cast<const Task&>(*ended).status.phase == TaskPhase::failed);
-    CHECK(static_cast<const Task&>(*ended).status.error->hint.find("--force") != std::string::npos);
+    const auto ended = cloud.ended(task);
+    REQUIRE(ended != nullptr);
+    CHECK(ended->status.phase == TaskPhase::failed);
+    CHECK(ended->status.error->hint.find("--force") != std::string::npos);
     CHECK(cloud.settles());
     CHECK(cloud.is_running("web"));
     CHECK(cloud.vm("web")->spec.power == Power::running);
@@ -98,10 +97,7 @@ TEST_CASE("a deleted guest comes back with its disks, and goes for good after it
 
 TEST_CASE("a deleted guest comes back under a new name beside the one that took its name") {
     Furnished cloud({.hosts = 1});
-    REQUIRE(cloud.makes_vm("web") == "ok");
-    REQUIRE(cloud.settles());
-    const Uuid id = cloud.vm("web")->meta.id;
-    REQUIRE(cloud.deletes("web") == "ok");
+    const Uuid id = cloud.makes_and_deletes("web");
     REQUIRE(cloud.makes_vm("web") == "ok");
     REQUIRE(cloud.settles());
     const auto restore = [&](const std::string& arguments) {
@@ -143,11 +139,8 @@ TEST_CASE("a VM that waits for room takes a stop, a change and a start; with roo
     REQUIRE(cloud.run_until([&] { return cloud.vm("two")->status.phase == VmPhase::waiting; }));
     const auto ends_well = [&](const std::string& said) {
         CHECK(said == "ok");
-        ObjectPtr ended;
-        cloud.orchestrator().wait_task(Cloud::admin(), cloud.last.result->task, minutes{5},
-                                       [&](Result<ObjectPtr> task) { ended = *task; });
-        return cloud.run_until([&] { return ended != nullptr; }) &&
-               static_cast<const Task&>(*ended).status.phase == TaskPhase::succeeded;
+        const auto ended = cloud.ended(cloud.last.result->task);
+        return ended != nullptr && ended->status.phase == TaskPhase::succeeded;
     };
     CHECK(ends_well(cloud.acts("two", "stop")));
     CHECK(cloud.vm("two")->status.phase == VmPhase::waiting);
@@ -163,10 +156,7 @@ TEST_CASE("a VM that waits for room takes a stop, a change and a start; with roo
 
 TEST_CASE("a deleted guest whose host was filled since is not restored, with the numbers") {
     Furnished cloud({.hosts = 1});
-    REQUIRE(cloud.makes_vm("one", R"(,"memory":"5GiB")") == "ok");
-    REQUIRE(cloud.settles());
-    const Uuid id = cloud.vm("one")->meta.id;
-    REQUIRE(cloud.deletes("one") == "ok");
+    const Uuid id = cloud.makes_and_deletes("one", R"(,"memory":"5GiB")");
     REQUIRE(cloud.makes_vm("two", R"(,"memory":"5GiB")") == "ok");
     REQUIRE(cloud.settles());
     const std::string said = cloud.does(Cloud::act(Kind::vm, "default", id.str(), "restore"));
@@ -230,20 +220,14 @@ TEST_CASE("how a task ended is known after a restart") {
     REQUIRE(cloud.settles());
     cloud.restart_orchestrator_in(seconds{1});
     cloud.run_for(seconds{5});
-    ObjectPtr ended;
-    cloud.orchestrator().wait_task(Cloud::admin(), task, minutes{1}, [&](Result<ObjectPtr> t) {
-        if (t) ended = *t;
-    });
-    CHECK(cloud.run_until([&] { return ended != nullptr; }));
-    CHECK(static_cast<const Task&>(*ended).status.phase == TaskPhase::succeeded);
+    const auto ended = cloud.ended(task, minutes{1});
+    REQUIRE(ended != nullptr);
+    CHECK(ended->status.phase == TaskPhase::succeeded);
 }
 
 TEST_CASE("a wall clock that jumps by years expunges nothing early") {
     Furnished cloud({.hosts = 1});
-    REQUIRE(cloud.makes_vm("web", R"(,"retention":"4h")") == "ok");
-    REQUIRE(cloud.settles());
-    const Uuid id = cloud.vm("web")->meta.id;
-    REQUIRE(cloud.deletes("web") == "ok");
+    const Uuid id = cloud.makes_and_deletes("web", R"(,"retention":"4h")");
     cloud.jump_wall(INT64_C(10) * 365 * 24 * 3'600'000);
     cloud.run_for(minutes{90});
     CHECK(cloud.world().find<Vm>(id) != nullptr);
@@ -256,10 +240,7 @@ TEST_CASE("a wall clock that jumps by years expunges nothing early") {
 
 TEST_CASE("clocks that are apart are told, and a person's word puts retention right, over a restart") {
     Furnished cloud({.hosts = 1});
-    REQUIRE(cloud.makes_vm("web", R"(,"retention":"4h")") == "ok");
-    REQUIRE(cloud.settles());
-    const Uuid id = cloud.vm("web")->meta.id;
-    REQUIRE(cloud.deletes("web") == "ok");
+    const Uuid id = cloud.makes_and_deletes("web", R"(,"retention":"4h")");
     const auto told = [&] {
         bool found = false;
         cloud.orchestrator().overview(Cloud::admin(), [&](Result<Overview> o) {
