@@ -241,6 +241,43 @@ void describe(SeedDocument& v, V&& field) {
     field("sshKeys", v.ssh_keys, {});
 }
 
+// A part of this host in moving a guest to or from another one (RELIABILITY 5.4). The source decides alone: until its
+// durable "handed over" the guest is its own, from then on the target's.
+enum class MoveRole { outgoing, incoming };
+constexpr EnumNames<MoveRole, 2> names(MoveRole) {
+    return {{{MoveRole::outgoing, "outgoing"}, {MoveRole::incoming, "incoming"}}};
+}
+struct VmMove {
+    MoveRole role = MoveRole::outgoing;
+    TaskId task;
+    Epoch epoch;  // that the guest has on the target; above that of the source's document
+    HostId peer;  // the other host
+    std::string peer_name;
+    std::string address;           // outgoing: data port of the target, "10.0.0.2:7444"
+    std::string ticket;            // one-time secret that the source shows and the target expects
+    bool live = true;              // else the guest is off while its disks are copied
+    std::vector<VolumeId> copies;  // disks that are copied; all others lie on pools that both hosts share
+    std::int64_t bandwidth = 0;    // bytes a second at most; 0: no limit
+    bool cancel = false;           // outgoing: give it up unless it is handed over already
+    bool handed_over = false;      // incoming: the source's durable word, by way of the orchestrator
+    bool operator==(const VmMove&) const = default;
+};
+template <class V>
+void describe(VmMove& v, V&& field) {
+    field("role", v.role, {});
+    field("task", v.task, {});
+    field("epoch", v.epoch, {});
+    field("peer", v.peer, {});
+    field("peerName", v.peer_name, {});
+    field("address", v.address, {});
+    field("ticket", v.ticket, {});
+    field("live", v.live, {});
+    field("copies", v.copies, {});
+    field("bandwidth", v.bandwidth, {});
+    field("cancel", v.cancel, {});
+    field("handedOver", v.handed_over, {});
+}
+
 struct VmDocument {
     VmId id;
     Epoch epoch;
@@ -265,6 +302,7 @@ struct VmDocument {
     OnGuestShutdown on_guest_shutdown = OnGuestShutdown::stay_off;
     OnCrash on_crash = OnCrash::restart;
     std::int64_t priority = 0;  // higher starts earlier after a boot
+    std::optional<VmMove> move;
 };
 template <class V>
 void describe(VmDocument& v, V&& field) {
@@ -290,6 +328,7 @@ void describe(VmDocument& v, V&& field) {
     field("onGuestShutdown", v.on_guest_shutdown, {});
     field("onCrash", v.on_crash, {});
     field("priority", v.priority, {});
+    field("move", v.move, {});
 }
 
 }  // namespace axle

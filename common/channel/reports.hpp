@@ -66,6 +66,43 @@ void describe(LocalWish& v, V&& field) {
     field("at", v.at, {.doc = "When.", .unit = Unit::time});
 }
 
+// How a move of a guest stands, as one of its two hosts sees it. The words after `moving` are durable there before they
+// are told.
+enum class MovePhase {
+    preparing,    // target: images, volumes, networks, definition
+    ready,        // target: it listens
+    moving,       // source
+    aborted,      // source: the guest stays here, whatever the target has
+    handed_over,  // source: its guest is gone and never starts here at this epoch
+    accepted,     // target: it is the guest's place from now on
+};
+constexpr EnumNames<MovePhase, 6> names(MovePhase) {
+    return {{{MovePhase::preparing, "preparing"},
+             {MovePhase::ready, "ready"},
+             {MovePhase::moving, "moving"},
+             {MovePhase::aborted, "aborted"},
+             {MovePhase::handed_over, "handed-over"},
+             {MovePhase::accepted, "accepted"}}};
+}
+struct MoveReport {
+    Epoch epoch;  // of the move that this is about
+    MovePhase phase = MovePhase::preparing;
+    std::string message;           // what it waits for, or why it was aborted: cause, numbers, remedy
+    std::int64_t done = 0;         // bytes of memory and disks
+    std::int64_t total = 0;        // 0: not known
+    std::int64_t downtime_ms = 0;  // handed over: how long the guest stood still, as far as libvirt tells
+    bool operator==(const MoveReport&) const = default;
+};
+template <class V>
+void describe(MoveReport& v, V&& field) {
+    field("epoch", v.epoch, {.doc = "Of the placement that the move leads to."});
+    field("phase", v.phase, {.doc = "How far it is."});
+    field("message", v.message, {.doc = "What it waits for, or why it ended."});
+    field("done", v.done, {.doc = "Bytes moved.", .unit = Unit::bytes});
+    field("total", v.total, {.doc = "Bytes in all, as far as is known.", .unit = Unit::bytes});
+    field("downtimeMs", v.downtime_ms, {.doc = "Milliseconds for which the guest stood still."});
+}
+
 struct VmReport {
     DomainState state = DomainState::absent;
     std::int64_t generation = 0;                // of the document that this answers
@@ -76,6 +113,7 @@ struct VmReport {
     std::int64_t restarts = 0;                  // crashes since the last start by a person
     std::map<std::string, std::string> stages;  // nic -> "firmware", "kernel", "dhcp-asked", "dhcp-answered"
     std::optional<LocalWish> local;
+    std::optional<MoveReport> move;  // while the document has a move
     std::vector<Condition> conditions;
     bool operator==(const VmReport&) const = default;
 };
@@ -90,6 +128,7 @@ void describe(VmReport& v, V&& field) {
     field("restarts", v.restarts, {});
     field("stages", v.stages, {});
     field("local", v.local, {});
+    field("move", v.move, {});
     field("conditions", v.conditions, {});
 }
 
@@ -156,6 +195,7 @@ struct HostFacts {
     std::vector<std::string> features;
     std::vector<Condition> conditions;  // NotDurable, NoAccelerator, Blocked, ...
     std::string underlay;               // address that other hosts send guests' packets to
+    std::int64_t data_port = 0;         // other hosts reach it at the underlay address; 0: it doesn't listen
 };
 template <class V>
 void describe(HostFacts& v, V&& field) {
@@ -183,6 +223,7 @@ void describe(HostFacts& v, V&& field) {
     field("features", v.features, {.doc = "What this agent can do."});
     field("conditions", v.conditions, {.doc = "What a person should know about the host."});
     field("underlay", v.underlay, {.doc = "Address that other hosts send guests' packets to."});
+    field("dataPort", v.data_port, {.doc = "Port at which other hosts send guests that move here."});
 }
 struct HostLoad {    // soft: in memory only
     double cpu = 0;  // 0..1 of all processors, last interval
