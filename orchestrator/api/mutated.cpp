@@ -32,6 +32,7 @@ nlohmann::json plan_json(const Mutated& mutated, bool dry_run) {
                           {"changes", changes_json(mutated.plan)}};
     if (object.meta.project) out["project"] = object.meta.project.name;
     if (mutated.task && !dry_run) out["task"] = mutated.task.str();
+    if (mutated.replayed) out["replayed"] = true;
     return out;
 }
 

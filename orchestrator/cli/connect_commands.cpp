@@ -151,8 +151,8 @@ Result<int> ssh(Session& session, const std::string& target, const std::vector<s
         vm = target.substr(at + 1);
     }
     TRY(object, session.get(session.path_of(info_of(Kind::vm), vm)));
-    const json image = object.value("/spec/disks/root/image"_json_pointer, json(""));
-    if (user.empty()) user = user_of_image(image.is_string() ? image.get<std::string>() : "");
+    const json* image = find_at(object, "/spec/disks/root/image");
+    if (user.empty()) user = user_of_image(image != nullptr && image->is_string() ? image->get<std::string>() : "");
     const std::string keys = config_directory(session.terminal()) + "/known_hosts";
     TRY_VOID(make_directories(keys, 0700));
     const std::string id = object.value("id", "");

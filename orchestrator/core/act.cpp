@@ -196,6 +196,7 @@ Result<> restore_disk(Transaction& tx, const Vm& vm, const std::string& name, Vm
             error(Code::conflict, "disk {} (volume {}) belongs to VM {} now", name, volume->meta.name, other.name)
                 .with_hint("take it from there first: " + how_to_detach(tx.world(), *volume)));
     if (!volume->is_deleted()) {
+        disk.volume.name = volume->meta.name;  // it may have come back before its VM, under a new name
         tx.update_status<Volume>(disk.volume.id, [&](Volume& v) { v.status.attached_to = owner; });
         return {};
     }

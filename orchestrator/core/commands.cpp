@@ -92,7 +92,8 @@ Result<> Commands::load() {
             Remembered r{.body_hash = record->value("hash", ""),
                          .target = {kind->kind, "", record->value("id", "")},
                          .at = at,
-                         .had_secret = record->value("secret", false)};
+                         .had_secret = record->value("secret", false),
+                         .created = record->value("created", false)};
             r.task = Uuid::parse(record->value("task", "")).value_or(Uuid{});
             remembered_.emplace(key, std::move(r));
             return true;
@@ -326,7 +327,8 @@ Result<std::optional<Mutated>> Commands::replay(const Mutation& m) const {
                         .with_reason("idempotency-key-reused"));
     const auto id = Uuid::parse(found->second.target.name);
     TRY(object, id ? still_known(found->second.target.kind, *id) : Result<ObjectPtr>(nullptr));
-    Mutated again{.object = object, .created = m.verb == Verb::create, .task = found->second.task, .replayed = true};
+    const bool created = m.verb == Verb::create || found->second.created;
+    Mutated again{.object = object, .created = created, .task = found->second.task, .replayed = true};
     if (!again.object)
         return fail(error(Code::conflict, "what this Idempotency-Key made is gone").with_reason("gone-since"));
     if (found->second.had_secret)
@@ -352,10 +354,12 @@ void Commands::remember(Transaction& tx, const Mutation& m, const Mutated& done)
                  .target = {done.object->kind(), "", done.object->meta.id.str()},
                  .task = done.task,
                  .at = pipeline_.cluster_time(),
-                 .had_secret = !done.secret.empty()};
-    tx.write({Table::idempotency, key,
-              fmt::format(R"({{"v":1,"at":{},"hash":"{}","kind":"{}","id":"{}","task":"{}","secret":{}}})", r.at,
-                          r.body_hash, text_of(r.target.kind), r.target.name, r.task.str(), r.had_secret)});
+                 .had_secret = !done.secret.empty(),
+                 .created = done.created};
+    tx.write(
+        {Table::idempotency, key,
+         fmt::format(R"({{"v":1,"at":{},"hash":"{}","kind":"{}","id":"{}","task":"{}","secret":{},"created":{}}})",
+                     r.at, r.body_hash, text_of(r.target.kind), r.target.name, r.task.str(), r.had_secret, r.created)});
     by_age_.emplace_back(r.at, key);
     remembered_[key] = std::move(r);
 }

@@ -25,6 +25,7 @@ class Commands {
         Uuid task{};
         std::int64_t at = 0;  // cluster time: a wall clock that jumps forgets nothing
         bool had_secret = false;
+        bool created = false;
     };
 
     Result<Mutated> perform(const Mutation& m);

@@ -141,6 +141,8 @@ TEST_CASE("an apply that is repeated with its key does nothing twice") {
     REQUIRE(ask(client, "PATCH", "/v1/flavors/one", R"({"spec":{"cpus":8}})").status == 200);
     const auto again = ask(client, "POST", "/v1/apply", flavors(2), key);
     CAPTURE(again.body.dump());
+    CHECK(again.body["results"][0]["action"] == "create");  // the first answer again
+    CHECK(again.body["results"][0]["replayed"] == true);
     CHECK(ask(client, "GET", "/v1/flavors/one").body["spec"]["cpus"] == 8);
     CHECK(ask(client, "GET", "/v1/flavors/two").status == 404);
     CHECK(ask(client, "POST", "/v1/apply", flavors(3), key).body["results"][1]["error"]["code"] ==

@@ -118,6 +118,19 @@ TEST_CASE("a deleted guest comes back under a new name beside the one that took 
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a guest knows its disk by the name under which it came back before it") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    const Uuid id = cloud.vm("web")->meta.id, disk = cloud.volume("web-root")->meta.id;
+    REQUIRE(cloud.deletes("web") == "ok");
+    REQUIRE(cloud.does(Cloud::act(Kind::volume, "default", disk.str(), "restore", R"({"name":"kept"})")) == "ok");
+    REQUIRE(cloud.does(Cloud::act(Kind::vm, "default", id.str(), "restore")) == "ok");
+    CHECK(cloud.vm("web")->spec.disks.at("root").volume.id == disk);
+    CHECK(cloud.vm("web")->spec.disks.at("root").volume.name == "kept");
+    CHECK(cloud.volume("kept")->status.attached_to.id == id);
+}
+
 TEST_CASE("who waits for room gets it when there is some") {
     Furnished cloud({.hosts = 1});
     REQUIRE(cloud.makes_vm("one", R"(,"memory":"5GiB")") == "ok");
