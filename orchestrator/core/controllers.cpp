@@ -14,6 +14,7 @@ Controllers::Controllers(Pipeline& pipeline, Executor& core, HostLinks& links, I
     : pipeline_(pipeline), core_(core), links_(links), importer_(importer) {}
 
 void Controllers::start() {
+    for (const std::string& digest : std::exchange(image_files_left_, {})) remove_image_file(digest);
     resync();
 }
 

@@ -16,7 +16,8 @@ class Controllers {
   public:
     Controllers(Pipeline& pipeline, Executor& core, HostLinks& links, Importer& importer);
 
-    void start();  // everything once, then timers
+    Result<> load();  // what the last run left to do, but for what the world shows
+    void start();     // everything once, then timers
     void enqueue(const Key& key);
     void changed(const ChangeEvent& event);  // enqueues what it concerns
 
@@ -70,7 +71,9 @@ class Controllers {
     bool try_import_later(const Image& image, const Error& why);
     void end_import_tasks(Transaction& tx, const Uuid& image, const Result<Imported>& result,
                           const std::vector<std::string>& log);
-    void forget_image_file(const std::string& digest);
+    void forget_image_file(Transaction& tx, const std::string& digest);
+    bool image_file_is_needed(const std::string& digest) const;
+    void remove_image_file(const std::string& digest);
     void reconcile_farewell(const Key& key);  // networks and pools that are being removed
 
     void vm_status(const Uuid& host, const Status& status);
@@ -90,6 +93,7 @@ class Controllers {
     std::set<Uuid> waiting_;  // VMs without a place
     std::set<Uuid> untold_;   // VMs whose host has connected anew: it may not have heard of orders that were sent
     std::map<Uuid, ImportWork> importing_;
+    std::vector<std::string> image_files_left_;  // digests that were to go when the last run ended
 };
 
 }  // namespace axle

@@ -9,6 +9,7 @@ namespace axle {
 namespace {
 
 constexpr std::size_t kLogMax = 20;
+constexpr std::string_view kImageFile = "image-file/", kImageFileEnd = "image-file0";
 constexpr int kTriesMax = 12;  // without any progress: somewhat more than an hour
 constexpr milliseconds kFirstWait{15'000}, kLongestWait{600'000};
 
@@ -66,9 +67,10 @@ void Controllers::reconcile_image(const Uuid& id) {
         Transaction tx = pipeline_.begin();
         for (const Uuid& task : open) move_task(tx, task, TaskPhase::superseded);
         tx.erase(Kind::image, id);
+        forget_image_file(tx, digest);
         pipeline_.commit(tx);
         if (digest.empty()) pipeline_.when_durable([this, id] { importer_.forget(id); });
-        return forget_image_file(digest);
+        return;
     }
     if (cancelling) return imported(id, fail(error(Code::conflict, "cancelled").with_reason("cancelled")));
     if (!is_wanted(*image)) return;
@@ -195,7 +197,9 @@ void Controllers::imported(const Uuid& id, Result<Imported> result) {
     std::vector<std::string> log = std::move(importing_[id].log);
     importing_.erase(id);
     if (image == nullptr) {
-        if (result) forget_image_file(result->digest);
+        Transaction gone = pipeline_.begin();
+        if (result) forget_image_file(gone, result->digest);
+        pipeline_.commit(gone);
         return importer_.forget(id);
     }
     if (!result) note(log, pipeline_.now_text(), result.error().message);
@@ -223,16 +227,45 @@ void Controllers::imported(const Uuid& id, Result<Imported> result) {
     enqueue({Kind::image, id});
 }
 
-// The original goes when neither an image nor a disk is made of it.
-void Controllers::forget_image_file(const std::string& digest) {
-    if (digest.empty()) return;
-    for (const auto& [id, object] : pipeline_.world().all(Kind::image)) {
-        if (static_cast<const Image&>(*object).status.digest == digest) return;
-    }
-    for (const auto& [id, object] : pipeline_.world().all(Kind::volume)) {
-        if (static_cast<const Volume&>(*object).spec.image_digest == digest) return;
-    }
-    pipeline_.when_durable([this, digest] { importer_.remove(digest); });
+// The original goes when neither an image nor a disk is made of it. That it is to go is noted in the same commit, and
+// struck out when the file is gone: a crash in between leaves the note, and the next start goes on with it.
+void Controllers::forget_image_file(Transaction& tx, const std::string& digest) {
+    if (digest.empty() || image_file_is_needed(digest)) return;
+    tx.write({Table::meta, std::string(kImageFile) + digest, "{}"});
+    core_.post([this, digest] {  // after the commit that says so
+        pipeline_.when_durable([this, digest] { remove_image_file(digest); });
+    });
+}
+
+bool Controllers::image_file_is_needed(const std::string& digest) const {
+    const World& world = pipeline_.world();
+    const auto any = [&](Kind kind, auto has_it) {
+        return std::ranges::any_of(world.all(kind), [&](const auto& item) { return has_it(*item.second); });
+    };
+    return any(Kind::image, [&](const Object& o) { return static_cast<const Image&>(o).status.digest == digest; }) ||
+           any(Kind::volume,
+               [&](const Object& o) { return static_cast<const Volume&>(o).spec.image_digest == digest; });
+}
+
+void Controllers::remove_image_file(const std::string& digest) {
+    importer_.remove(digest, [this, digest](Result<> removed) {
+        if (!removed || pipeline_.store_state().read_only) return;  // the note stays
+        Transaction tx = pipeline_.begin();
+        tx.write({Table::meta, std::string(kImageFile) + digest, std::nullopt});
+        pipeline_.commit(tx);
+    });
+}
+
+Result<> Controllers::load() {
+    std::vector<std::string> noted;
+    TRY_VOID(pipeline_.store().scan(Table::meta, kImageFile, kImageFileEnd, false,
+                                    [&](std::string_view key, std::string_view) {
+                                        noted.emplace_back(key.substr(kImageFile.size()));
+                                        return true;
+                                    }));
+    std::erase_if(noted, [this](const std::string& digest) { return image_file_is_needed(digest); });
+    image_files_left_ = std::move(noted);
+    return {};
 }
 
 }  // namespace axle

@@ -54,7 +54,8 @@ class Importer {
     // Its import then answers Code::conflict with reason "cancelled"; where none runs, what one left is removed.
     virtual void cancel(Uuid image) = 0;
     virtual void forget(Uuid image) = 0;  // removes what came of it; no import of it runs
-    virtual void remove(std::string digest) = 0;
+    // The original of an image, durably. Gone already, or wanted again by an import: success.
+    virtual void remove(std::string digest, std::function<void(Result<>)> done) = 0;
     virtual std::string path(const std::string& digest) const = 0;
 };
 

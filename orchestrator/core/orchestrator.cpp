@@ -135,6 +135,7 @@ Result<> Orchestrator::load() {
     TRY_VOID(pipeline_.load());
     TRY_VOID(commands_.load());
     TRY_VOID(housekeeper_.load());
+    TRY_VOID(controllers_.load());
     TRY(founded, pipeline_.store().get(Table::meta, kFounded));
     founded_ = founded.has_value();
     publish_access();

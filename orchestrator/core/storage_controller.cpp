@@ -40,8 +40,9 @@ void Controllers::reconcile_volume(const Uuid& id) {
             const std::set<Uuid> open = tx.world().tasks_of(id);
             for (const Uuid& task : open) move_task(tx, task, TaskPhase::succeeded);
             tx.erase(Kind::volume, id);
+            forget_image_file(tx, digest);
             pipeline_.commit(tx);
-            return forget_image_file(digest);
+            return;
         } else if (!deletion->final && volume()->status.phase != VolumePhase::deleted) {
             tx.update_status<Volume>(id, [](Volume& v) { v.status.phase = VolumePhase::deleted; });
         }

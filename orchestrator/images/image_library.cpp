@@ -129,13 +129,20 @@ void ImageLibrary::forgotten(const Uuid& image) {
     if (forgetting && forgetting.mapped()) forgetting.mapped()();
 }
 
-void ImageLibrary::remove(std::string digest) {
+void ImageLibrary::remove(std::string digest, std::function<void(Result<>)> done) {
     const std::string file = path(digest);
     settings_.shelf->ask_removal(digest);
-    const bool taken = submit_("remove", [file, digest, shelf = settings_.shelf] {
-        if (const auto removed = shelf->remove(digest, file); !removed) log::warning(removed.error().message);
+    const auto answer = [done = std::move(done), stopping = stopping_](const Result<>& removed) {
+        if (!removed) log::warning(removed.error().message);
+        if (!*stopping) done(removed);
+    };
+    const bool taken = submit_("remove", [&core = core_, file, digest, answer, shelf = settings_.shelf] {
+        core.post([answer, removed = shelf->remove(digest, file)] { answer(removed); });
     });
-    if (!taken) log::warning(fmt::format("{} stays: too much work waits", file));
+    if (!taken)
+        core_.post([answer, file] {
+            answer(fail(Code::exhausted, "{} stays until the next start: too much work waits", file));
+        });
 }
 
 std::string ImageLibrary::path(const std::string& digest) const {

@@ -27,7 +27,7 @@ class ImageLibrary final : public Importer {
     void import(ImportRequest request, TellProgress progress, std::function<void(Result<Imported>)> done) override;
     void cancel(Uuid image) override;
     void forget(Uuid image) override;
-    void remove(std::string digest) override;
+    void remove(std::string digest, std::function<void(Result<>)> done) override;
     std::string path(const std::string& digest) const override;
     // Where the API puts uploads; prepare() makes it.
     std::string upload_directory() const { return incoming_directory(settings_); }

@@ -35,7 +35,9 @@ class EasyImporter final : public Importer {
     }
     void cancel(Uuid) override {}
     void forget(Uuid) override {}
-    void remove(std::string) override {}
+    void remove(std::string, std::function<void(Result<>)> done) override {
+        core_.post([done = std::move(done)] { done({}); });
+    }
     std::string path(const std::string& digest) const override { return "/images/" + digest; }
     ImportRequest last;
 

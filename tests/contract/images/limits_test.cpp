@@ -135,11 +135,11 @@ TEST_CASE("a content that comes again while its removal waits stays, and goes wh
     NEEDS_TOOLS();
     Shop shop;
     const std::string digest = shop.import();
-    shop.room.library->remove(digest);
+    shop.room.library->remove(digest, [](const Result<>&) {});
     CHECK(shop.import() == digest);
     shop.remove_now();
     CHECK(file_exists(shop.room.library->path(digest)));
-    shop.room.library->remove(digest);
+    shop.room.library->remove(digest, [](const Result<>&) {});
     shop.remove_now();
     CHECK_FALSE(file_exists(shop.room.library->path(digest)));
 }

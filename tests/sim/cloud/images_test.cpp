@@ -70,6 +70,27 @@ TEST_CASE("an upload whose bytes are gone after a restart fails as interrupted, 
     CHECK(task_of(cloud, again.result->task).status.phase == TaskPhase::succeeded);
 }
 
+TEST_CASE("the file of a deleted image goes, whenever the orchestrator dies on the way") {
+    for (int after_ms = 0; after_ms <= 60; after_ms += 3) {
+        CAPTURE(after_ms);
+        Furnished cloud({.seed = static_cast<std::uint64_t>(after_ms) + 1, .hosts = 1});
+        const std::size_t before = cloud.image_files.size();
+        REQUIRE(makes_image(cloud, "gone", "http://images/gone") == "ok");
+        REQUIRE(cloud.run_until([&] { return phase(cloud, "gone") == ImagePhase::ready; }));
+        CHECK(cloud.image_files.size() == before + 1);
+        REQUIRE(cloud.does(Cloud::remove(Kind::image, "default", "gone", true)) == "ok");
+        cloud.run_for(milliseconds{after_ms});
+        cloud.crash_orchestrator();
+        cloud.start_orchestrator();
+        CHECK(cloud.run_until([&] { return cloud.image_files.size() == before; }));
+        cloud.run_for(seconds{1});
+        std::size_t notes = 0;
+        CHECK(cloud.store().scan(Table::meta, "image-file/", "image-file0", false,
+                                 [&](auto, auto) { return ++notes > 0; }));
+        CHECK(notes == 0);
+    }
+}
+
 TEST_CASE("an image that is ready or comes from an address takes no content") {
     Furnished cloud({.hosts = 1});
     REQUIRE(makes_image(cloud, "up", "") == "ok");

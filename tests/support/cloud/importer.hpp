@@ -51,7 +51,12 @@ class SimulatedImporter final : public Importer {
         uploads_.erase(image);
         forgotten.insert(image);
     }
-    void remove(std::string digest) override { files_.erase(digest); }
+    void remove(std::string digest, std::function<void(Result<>)> done) override {
+        clock_.after(milliseconds{20}, [this, digest, done] {
+            files_.erase(digest);
+            clock_.after(milliseconds{20}, [done] { done({}); });
+        });
+    }
     std::string path(const std::string& digest) const override { return "/images/" + digest; }
     bool away = true;
     int tries = 0;
