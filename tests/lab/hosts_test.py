@@ -51,9 +51,11 @@ def refused_tokens(lab):
 def guests(lab):
     lab.import_tiny()
     lab.axle("network", "create", "default", "--type", "nat")
+    lab.host.run("sh", "-c", "mkdir -p -m 700 /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")
+    lab.axle("sshkey", "create", "mine", "--file", "/root/.ssh/id_ed25519.pub")
     for name, other in (("web1", "h3"), ("web2", "h2")):
         lab.axle("host", "cordon", other)
-        lab.create_vm(name)
+        lab.create_vm(name, "--ssh-key", "mine")
         lab.axle("host", "uncordon", other)
     for name in ("web1", "web2"):
         lab.wait_phase(name, "running")
@@ -62,6 +64,20 @@ def guests(lab):
         address = lab.address(name)
         wait_for(f"{name} answers", 60, lambda a=agent, at=address: lab.http(at, source=a.host), 0.3)
     check_equal({lab.agent_of("web1").host.name, lab.agent_of("web2").host.name}, {"h2", "h3"}, "hosts of the guests")
+
+
+@case("guests of one network on two hosts reach each other: ping, TCP, names; each has the gateway beside it")
+def across_hosts(lab):
+    web2 = lab.address("web2")
+
+    def inside(command):
+        return lab.axle("ssh", "root@web1", "--", command, check=False, timeout=60)
+    wait_for("web1 pings web2", 60,
+                    lambda: "3 packets received" in (r := inside(f"ping -c 3 -W 3 {web2}")).stdout and r.stdout)
+    said = inside(f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {web2} 80").stdout
+    check("hello from web2" in said, f"HTTP to the other host: {said!r}")
+    gateway = lab.get("network", "default")["spec"]["gateway"]
+    check(inside(f"ping -c 1 -W 3 {gateway}").returncode == 0, "the gateway answers on the guest's own host")
 
 
 def check_undisturbed(lab, name, pid):
@@ -162,6 +178,7 @@ def certificate_lost(lab):
 @case("another orchestrator gets nothing from a host of this one")
 def second_orchestrator(lab):
     agent = lab.agents[2]
+    lab.wait_connected(agent.host.name, seconds=120)  # it backs off after the orchestrator was away
     other = Agent(agent.host)
     settings = agent.host.path("/etc/axle/other.yaml")
     settings.write_text("stateDirectory: /var/lib/axle/other\nlogDirectory: /var/log/axle/other\n"
@@ -186,7 +203,8 @@ def second_orchestrator(lab):
 @case("a host that was switched off comes back by itself, with its guest, also without the orchestrator")
 def power_cut(lab):
     agent = lab.agent_of("web2")
-    boots = max(lab.boots("web2"))
+    lab.wait_connected(agent.host.name, seconds=120)
+    boots = max(wait_for("web2 boots", 60, lambda: lab.boots("web2")))
     lab.stop()
     agent.host.crash()
     agent.host.start()
