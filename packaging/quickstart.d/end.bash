@@ -25,6 +25,7 @@ tell_end() {
     if [[ -n ${guest_answers:-} ]]; then fact "  axle console $guest                     its serial line; Ctrl-] leaves it"; fi
     fact "  axle vm create second --image $image_name --memory 256MiB${key_names:+ --ssh-key ${key_names%% *}}"
     fact "  axle explain vm.spec                   every field, with its unit, bounds and default"
+    fact "  axle host token create                 a further machine joins with the line that this prints"
     fact "Take it all back with: $here/quickstart --remove"
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Packages: what is missing from Debian, then our own, built or ready. What was there before is written down first.
-: "${log?}" "${packages?}" "${here?}" "${top?}" "${record?}" "${image_source?}"
+: "${log?}" "${offered?}" "${packages?}" "${here?}" "${top?}" "${record?}" "${image_source?}"
 
 installed() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u; }
 
@@ -61,7 +61,7 @@ build_packages() {
     if command -v ccache >/dev/null; then launcher=("-DCMAKE_CXX_COMPILER_LAUNCHER=${AXLE_LAUNCHER:-ccache}"); fi
     cd "$top" || return 1
     work "configuring" cmake --preset release "${launcher[@]}" || fail "the build could not be configured (above)"
-    work "building" cmake --build --preset release --target axle axle-allinone || fail "the build failed (above)"
+    work "building" cmake --build --preset release --target axle axle-allinone axle-agent || fail "the build failed (above)"
     rm -rf build/release/packages
     work "making packages" cpack --config build/release/CPackConfig.cmake || fail "the packages could not be made (above)"
     cd /
@@ -74,4 +74,15 @@ install_ours() {
         fail "the packages could not be installed (above)" "apt-get --fix-broken install, then run quickstart again"
     axle-allinone check-config >>"$log" 2>&1 || fail "$(axle-allinone check-config 2>&1)" "mend /etc/axle/axle.yaml"
     fact "axle $(dpkg-query -W -f '${Version}' axle)"
+    offer_to_hosts
+}
+
+# What a further machine that joins is given, of this very release (axle host token create).
+offer_to_hosts() {
+    local file
+    mkdir -p "$offered"
+    find "$offered" -name 'axle-*.deb' -delete
+    for file in "$packages"/axle-cli_*.deb "$packages"/axle-agent_*.deb; do
+        if [[ -f $file ]]; then install -m 0644 "$file" "$offered/"; fi
+    done
 }

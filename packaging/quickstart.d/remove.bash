@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Taking all of it away: guests, furniture, host settings, packages that came with us. Disks and state only on demand.
-: "${top?}" "${record?}" "${log?}" "${state?}" "${purge_data?}"
+: "${top?}" "${record?}" "${log?}" "${offered?}" "${state?}" "${purge_data?}"
 
 remove_everything() {
     find_pools
@@ -106,6 +106,7 @@ remove_packages() {
     local ours=() extra='' verb=remove
     mapfile -t ours < <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'axle*' 2>/dev/null | sed -nE 's/^(installed|config-files) //p')
     if [[ -n $purge_data ]]; then verb=purge; fi
+    rm -rf "$offered"
     if ((${#ours[@]})); then apt "removing ${ours[*]}" apt-get "$verb" -y "${ours[@]}" || fail "apt could not remove them (above)"; fi
     if [[ -s $record/packages-ours ]]; then extra=$(unneeded_packages); fi
     if [[ -z $extra ]]; then return 0; fi
