@@ -189,6 +189,7 @@ void add_fixed(json& paths) {
     get("/v1/status", "status", "How the cloud is, and what isn't well");
     get("/v1/events", "events", "What happened, newest first",
         {query_parameter("limit", "At most so many.", "integer"), query_parameter("continue", "Of the page before."),
+         query_parameter("after", "latest of an earlier answer: what has happened since, oldest first."),
          query_parameter("kind", "Only of this kind."), query_parameter("name", "Only of this name or id."),
          query_parameter("project", "Only of this project."), query_parameter("type", "normal or warning."),
          query_parameter("reason", "Only with this reason, such as Placed.")});

@@ -1,4 +1,4 @@
-// status, wait, watch, explain, events, tasks.
+// status, wait, watch, explain, tasks.
 #include "common/base/now.hpp"
 #include "common/base/units.hpp"
 #include "common/http/url.hpp"
@@ -165,26 +165,6 @@ Result<int> explain(Session& session, const std::string& path) {
     return 0;
 }
 
-Result<int> events(Session& session, const std::string& target, std::int64_t limit) {
-    Query query = {{"limit", std::to_string(limit)}};
-    if (!target.empty()) {
-        const std::size_t slash = target.find('/');
-        query.emplace_back("kind", target.substr(0, slash));
-        if (slash != std::string::npos) query.emplace_back("name", target.substr(slash + 1));
-    }
-    TRY(page, session.get("/v1/events" + http::query_string(query)));
-    if (session.flags().output == Output::json_text || session.flags().output == Output::yaml)
-        return show_one(session, page["items"]), 0;
-    std::vector<std::vector<std::string>> rows;
-    for (const json& e : page["items"]) {
-        rows.push_back({word(e, "at"), word(e, "type"), word(e, "reason"), word(e, "kind") + "/" + word(e, "name"),
-                        word(e, "message")});
-    }
-    if (rows.empty()) return session.terminal().say("no events"), 0;
-    session.terminal().data(table_text({"TIME", "TYPE", "REASON", "OBJECT", "MESSAGE"}, rows));
-    return 0;
-}
-
 void add_task_verbs(Build& build) {
     CLI::App* noun = build.noun("task", info_of(Kind::task).doc);
     auto id = std::make_shared<std::string>();
@@ -202,7 +182,6 @@ void add_general_commands(Build& build) {
     build.verb(&build.app, "status", "Is all well? What isn't, and what to do", show_status);
     struct Options {
         std::string first, second = "status.phase=running", third;
-        std::int64_t limit = 50;
     };
     auto w = std::make_shared<Options>();
     CLI::App* watch_verb = build.verb(&build.app, "watch", "Show changes as they happen",
@@ -224,11 +203,6 @@ void add_general_commands(Build& build) {
                                         [x](Session& s) { return explain(s, x->first); });
     explain_verb->add_option("path", x->first, "Kind, and fields after dots")->required();
 
-    auto e = std::make_shared<Options>();
-    CLI::App* events_verb = build.verb(&build.app, "events", "What happened, newest first",
-                                       [e](Session& s) { return events(s, e->first, e->limit); });
-    events_verb->add_option("target", e->first, "KIND or KIND/NAME");
-    events_verb->add_option("--limit", e->limit, "At most so many")->check(CLI::Range(1, 1000));
     add_task_verbs(build);
 }
 

@@ -90,6 +90,7 @@ std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build) {
     app->require_subcommand(0, 1);
     add_common_flags(*build);
     add_general_commands(*build);
+    add_event_commands(*build);
     add_kind_commands(*build);
     add_vm_commands(*build);
     add_create_commands(*build);

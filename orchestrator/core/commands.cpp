@@ -226,6 +226,7 @@ Result<Mutated> Commands::create(Transaction& tx, const Mutation& m, const Ref& 
     const ObjectPtr made = tx.world().get(key.kind, key.id);
     done.task = task_for_change(tx, m.who.name, *made, nullptr);
     done.object = made;
+    if (m.dry_run && key.kind == Kind::vm) done.placement = foresee_(static_cast<const Vm&>(*made));
     return done;
 }
 

@@ -11,7 +11,8 @@ namespace axle {
 
 class Commands {
   public:
-    explicit Commands(Pipeline& pipeline) : pipeline_(pipeline) {}
+    using Foresee = std::function<Decision(const Vm&)>;  // where it would be placed now; changes nothing
+    Commands(Pipeline& pipeline, Foresee foresee) : pipeline_(pipeline), foresee_(std::move(foresee)) {}
 
     // Checks, applies, queues the commit. The answer comes when everything it was computed from is durable.
     void mutate(Mutation mutation, Answered<Mutated> answer);
@@ -45,6 +46,7 @@ class Commands {
     Result<ObjectPtr> target_of(const Mutation& m, const Ref& project) const;
 
     Pipeline& pipeline_;
+    const Foresee foresee_;
     void forget_old(Transaction& tx);
     std::map<std::string, Remembered> remembered_;
     std::deque<std::pair<std::int64_t, std::string>> by_age_;  // oldest first

@@ -35,7 +35,7 @@ Orchestrator::Orchestrator(Seams seams)
     : core_(seams.core),
       pipeline_(seams.store, seams.clock, seams.random, std::move(seams.secrets)),
       image_source_(std::move(seams.image_source)),
-      commands_(pipeline_),
+      commands_(pipeline_, [this](const Vm& vm) { return foresee(vm); }),
       links_(pipeline_, seams.core, {seams.store.state().cluster.str(), image_source_, std::move(seams.seal_key)},
              link_events()),
       controllers_(pipeline_, seams.core, links_, seams.importer),
@@ -344,13 +344,15 @@ void Orchestrator::explain(Principal who, Locator what, Answered<Decision> answe
     const Vm& vm = static_cast<const Vm&>(**found);
     if (vm.status.decision && vm.status.placement)
         return answer_durably<Decision>(std::move(answer), *vm.status.decision);
+    answer_durably<Decision>(std::move(answer), foresee(vm));
+}
+
+Decision Orchestrator::foresee(const Vm& vm) const {
     const auto request = controllers_.request_for(vm);
-    if (!request)
-        return answer_durably<Decision>(std::move(answer),
-                                        Decision{.summary = request.error().message, .at = pipeline_.now_text()});
-    Decision now = decide(*request, controllers_.host_states());
+    Decision now =
+        request ? decide(*request, controllers_.host_states()) : Decision{.summary = request.error().message};
     now.at = pipeline_.now_text();
-    answer_durably<Decision>(std::move(answer), std::move(now));
+    return now;
 }
 
 Result<SubscriptionId> Orchestrator::subscribe(Principal who, Revision since, std::shared_ptr<ChangeSink> sink) {

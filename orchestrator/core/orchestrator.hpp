@@ -95,6 +95,7 @@ class Orchestrator final : public Service {
     Result<ObjectPtr> find_for_upload(const Principal& who, const Locator& what);
     ObjectPtr with_progress(const ObjectPtr& object) const;
     ObjectPtr ended_task(const Uuid& id) const;
+    Decision foresee(const Vm& vm) const;
     void publish_access();
     void close_streams_of(const Uuid& host);
     void add_store_problems(Overview& overview) const;

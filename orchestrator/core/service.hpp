@@ -75,6 +75,7 @@ struct Mutated {
     bool changed = true;
     Uuid task{};                    // work that follows; zero: none
     std::vector<FieldChange> plan;  // what changed, or with dry_run what would
+    std::optional<Decision> placement;  // with dry_run: where a new VM would go now, and why
     std::string secret;             // a new token's secret: shown once
     bool replayed = false;          // by idempotency key
 };
@@ -170,7 +171,7 @@ class Service {
 
     // Answers when the task is over, or at the deadline with the task as it is then.
     virtual void wait_task(Principal who, Uuid task, milliseconds at_most, Answered<ObjectPtr> answer) = 0;
-    // The decision about a VM's place; with dry_run of one that isn't there: body is a vm document.
+    // The decision about a VM's place; of one that has none, as it would be taken now.
     virtual void explain(Principal who, Locator vm, Answered<Decision> answer) = 0;
 
     // Changes after `since` go to the sink. Code::gone when the memory doesn't reach back that far: the caller reads

@@ -168,6 +168,28 @@ TEST_CASE("a dry run tells what would be and changes nothing") {
     CHECK(ask(client, "GET", "/v1/flavors/s").body["spec"]["cpus"] == 3);
 }
 
+TEST_CASE("a dry run of a new VM tells where it would go, or why nowhere") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    const std::string vms = "/v1/projects/default/vms?dryRun=true";
+    const auto fits = ask(client, "POST", vms, vm_document("a"));
+    CAPTURE(fits.body.dump());
+    REQUIRE(fits.status == 200);
+    const json placement = fits.body["placement"];
+    CHECK(placement["host"] != "");
+    REQUIRE(placement["candidates"].size() == 1);
+    CHECK(placement["candidates"][0]["scores"].contains("free-memory"));
+    json huge = json::parse(vm_document("a"));
+    huge["spec"]["memory"] = "8TiB";
+    const auto too_large = ask(client, "POST", vms, huge.dump());
+    CAPTURE(too_large.body.dump());
+    REQUIRE(too_large.status == 200);
+    CHECK_FALSE(too_large.body["placement"].contains("host"));
+    CHECK(too_large.body["placement"]["candidates"][0]["filter"] == "memory");
+    CHECK(ask(client, "GET", "/v1/projects/default/vms").body["items"].empty());
+}
+
 TEST_CASE("lists come in pages, filtered, sorted, with chosen fields") {
     CloudServer cloud;
     auto client = cloud.client();

@@ -134,4 +134,13 @@ TEST_CASE("the cloud tells of itself") {
     const auto events = ask(client, "GET", "/v1/events");
     CHECK(events.status == 200);
     CHECK(events.body["items"].is_array());
+    const std::string after = "/v1/events?after=" + http::percent_encode(events.body["latest"].get<std::string>());
+    CHECK(ask(client, "GET", after).body["items"].empty());
+    REQUIRE(ask(client, "POST", "/v1/flavors", R"({"name":"later","spec":{"cpus":1,"memory":"1GiB"}})").status == 201);
+    REQUIRE(ask(client, "DELETE", "/v1/flavors/later").status == 200);
+    const auto since = ask(client, "GET", after);
+    REQUIRE(since.body["items"].size() == 2);  // oldest first
+    CHECK(since.body["items"][0]["reason"] == "Created");
+    CHECK(since.body["items"][1]["reason"] == "Removed");
+    CHECK(ask(client, "GET", after + "&continue=AAAA").status == 400);
 }

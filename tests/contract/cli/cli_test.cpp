@@ -314,7 +314,9 @@ TEST_CASE("explain, watch and completion") {
     CHECK(explained.out.starts_with("vm.spec.nics <map of name to object>"));
     CHECK(explained.out.find("network <name of a network> required") != std::string::npos);
     CHECK(me.ok({"wait", "network/default", "--for", "spec.type=nat"}).code == 0);
-    CHECK(me.ok({"events"}).code == 0);
+    CHECK(me.ok({"events", "network/default"}).out.find("network/default") != std::string::npos);
+    CHECK(me.ok({"events", "--warnings"}).out.find("normal") == std::string::npos);
+    CHECK(me.ok({"-p", "other", "events"}).out.empty());
     CHECK(me.ok({"completion", "bash"}).out.find("complete -o default -F _axle axle") != std::string::npos);
     CHECK(me.ok({"__complete", "--", "v"}).out == "vm\nvolume\n");
     CHECK(me.ok({"__complete", "--", "vm", "sto"}).out == "stop\n");
