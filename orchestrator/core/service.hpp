@@ -73,11 +73,11 @@ struct Mutated {
     ObjectPtr object;  // as it is now (as it was, when it was removed at once)
     bool created = false;
     bool changed = true;
-    Uuid task{};                    // work that follows; zero: none
-    std::vector<FieldChange> plan;  // what changed, or with dry_run what would
+    Uuid task{};                        // work that follows; zero: none
+    std::vector<FieldChange> plan;      // what changed, or with dry_run what would
     std::optional<Decision> placement;  // with dry_run: where a new VM would go now, and why
-    std::string secret;             // a new token's secret: shown once
-    bool replayed = false;          // by idempotency key
+    std::string secret;                 // a new token's secret: shown once
+    bool replayed = false;              // by idempotency key
 };
 
 struct Viewed {
