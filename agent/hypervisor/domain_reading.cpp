@@ -40,12 +40,16 @@ std::uint64_t number(const std::string& text) {
 
 constexpr std::string_view kDiskAlias = "ua-disk-", kNicAlias = "ua-nic-";
 
+bool is_marked(const xmlNode* node, const char* name, const char* space) {
+    return is(node, name) && node->ns != nullptr &&
+           xmlStrEqual(node->ns->href, reinterpret_cast<const xmlChar*>(space)) != 0;
+}
+
 void read_mark(const xmlNode* root, DomainReading& reading) {
     const xmlNode* metadata = child(root, "metadata");
     for (const xmlNode* c = metadata != nullptr ? metadata->children : nullptr; c != nullptr; c = c->next) {
-        if (!is(c, "vm") || c->ns == nullptr ||
-            !xmlStrEqual(c->ns->href, reinterpret_cast<const xmlChar*>(kDomainMark)))
-            continue;
+        if (is_marked(c, "incoming", kIncomingMark)) reading.incoming = true;
+        if (!is_marked(c, "vm", kDomainMark)) continue;
         reading.ours = true;
         reading.cluster = attribute(c, "cluster");
         reading.hardware_hash = attribute(c, "hardware");

@@ -183,7 +183,7 @@ void add_machine_devices(Xml& xml, const DomainPlan& plan) {
     xml.empty("panic", {{"model", "isa"}});
 }
 
-void add_mark(Xml& xml, const DomainPlan& plan) {
+void add_mark(Xml& xml, const DomainPlan& plan, bool incoming) {
     const VmDocument& d = plan.document;
     xml.open("metadata");
     xml.empty("axle:vm", {{"xmlns:axle", kDomainMark},
@@ -195,33 +195,16 @@ void add_mark(Xml& xml, const DomainPlan& plan) {
                           {"name", d.name},
                           {"hardware", plan.hardware_hash()},
                           {"fixed", plan.fixed_hash()}});
+    if (incoming) xml.empty("axle:incoming", {{"xmlns:axle", kIncomingMark}});
     xml.close("metadata");
 }
 
-}  // namespace
-
-std::string domain_name(VmId id) {
-    return "axle-" + id.str();
-}
-
-std::string disk_xml(const DomainPlan::Disk& disk) {
-    Xml xml;
-    add_disk(xml, disk);
-    return xml.take();
-}
-
-std::string nic_xml(const DomainPlan::Nic& nic) {
-    Xml xml;
-    add_nic(xml, nic);
-    return xml.take();
-}
-
-std::string domain_xml(const DomainPlan& plan) {
+std::string whole_xml(const DomainPlan& plan, bool incoming) {
     const VmDocument& d = plan.document;
     Xml xml;
     xml.open("domain", {{"type", text_of(d.accelerator)}});
     xml.text("name", domain_name(d.id)).text("uuid", d.id.str()).text("title", d.name);
-    add_mark(xml, plan);
+    add_mark(xml, plan, incoming);
     xml.text("memory", number(d.memory / 1024), {{"unit", "KiB"}}).text("vcpu", number(d.cpus));
     xml.open("os").text("type", "hvm", {{"arch", "x86_64"}, {"machine", d.machine}}).close("os");
     xml.open("features").empty("acpi").empty("apic").close("features");
@@ -243,6 +226,32 @@ std::string domain_xml(const DomainPlan& plan) {
     add_machine_devices(xml, plan);
     xml.close("devices").close("domain");
     return xml.take();
+}
+
+}  // namespace
+
+std::string domain_name(VmId id) {
+    return "axle-" + id.str();
+}
+
+std::string disk_xml(const DomainPlan::Disk& disk) {
+    Xml xml;
+    add_disk(xml, disk);
+    return xml.take();
+}
+
+std::string nic_xml(const DomainPlan::Nic& nic) {
+    Xml xml;
+    add_nic(xml, nic);
+    return xml.take();
+}
+
+std::string domain_xml(const DomainPlan& plan) {
+    return whole_xml(plan, false);
+}
+
+std::string incoming_domain_xml(const DomainPlan& plan) {
+    return whole_xml(plan, true);
 }
 
 }  // namespace axle

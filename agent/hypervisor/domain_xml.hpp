@@ -13,16 +13,20 @@
 namespace axle {
 
 constexpr int kRootPorts = 30;
-constexpr const char* kDomainMark = "urn:axle:domain:1";  // namespace of our element in a domain's metadata
+constexpr const char* kDomainMark = "urn:axle:domain:1";      // namespace of our element in a domain's metadata
+constexpr const char* kIncomingMark = "urn:axle:incoming:1";  // of the one that a guest has until it is resumed
 
 std::string domain_name(VmId id);  // "axle-<id>"
 std::string domain_xml(const DomainPlan& plan);
+// The same, with the mark of a guest that a migration brings. resume() takes that away from the live guest.
+std::string incoming_domain_xml(const DomainPlan& plan);
 // One <disk> or <interface>, as for virDomainAttachDevice.
 std::string disk_xml(const DomainPlan::Disk& disk);
 std::string nic_xml(const DomainPlan::Nic& nic);
 
 struct DomainReading {
     bool ours = false;
+    bool incoming = false;
     std::string cluster, hardware_hash, fixed_hash;
     Epoch epoch;
     std::uint64_t rev = 0;

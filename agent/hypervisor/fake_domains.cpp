@@ -55,6 +55,7 @@ void FakeDomains::end(VmId id, RunEnd cause) {
     domain.live.reset();
     domain.state = DomainState::shut_off;
     domain.ended = cause;
+    domain.migrated = domain.incoming = false;
     if (!domain.persistent && domain.ours) domains.erase(id);
     if (hint) hint({id, cause});
 }
@@ -80,6 +81,7 @@ void FakeDomains::power_cut() {
         domain.live.reset();
         domain.state = DomainState::shut_off;
         domain.ended = RunEnd::unknown;
+        domain.migrated = domain.incoming = false;
         domain.persistent = domain.synced;
         it = domain.ours && !domain.persistent ? domains.erase(it) : std::next(it);
     }
@@ -94,6 +96,8 @@ Result<DomainObservation> FakeDomains::look(VmId id) const {
     seen.state = domain.state;
     seen.ended = on(domain) ? RunEnd::none : domain.ended;
     const DomainPlan& plan = domain.persistent ? *domain.persistent : *domain.live;
+    seen.migrated = !on(domain) && domain.migrated;
+    seen.incoming = on(domain) && domain.incoming;
     seen.epoch = plan.document.epoch;
     seen.rev = plan.document.rev;
     seen.hardware_hash = plan.hardware_hash();
@@ -139,6 +143,7 @@ Result<> FakeDomains::start(VmId id, bool paused) {
     domain->live = domain->persistent;
     domain->live_hash = domain->live->fixed_hash();
     domain->state = paused ? DomainState::paused : DomainState::running;
+    domain->migrated = domain->incoming = false;
     ++domain->run;
     use_disks(id, *domain, true);
     const auto guest = guests.find(id);
@@ -183,6 +188,7 @@ Result<> FakeDomains::set_paused(VmId id, bool paused) {
     if (domain == nullptr) return fail(not_defined(id));
     if (!on(*domain)) return fail(not_running(id));
     domain->state = paused ? DomainState::paused : DomainState::running;
+    if (!paused) domain->incoming = false;
     if (hint) hint({id, RunEnd::none});
     return {};
 }

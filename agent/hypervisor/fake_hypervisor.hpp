@@ -34,6 +34,8 @@ class FakeDomains {
         std::string live_hash;             // of what holds until its next start
         DomainState state = DomainState::shut_off;
         RunEnd ended = RunEnd::unknown;  // libvirt knows nothing of a domain that was never started
+        bool migrated = false;           // shut off, since it went to another host
+        bool incoming = false;           // on, and not resumed since a migration brought it
         std::uint64_t run = 0;           // number of starts; a shutdown that was asked of one run does not end the next
         int resets = 0;
     };

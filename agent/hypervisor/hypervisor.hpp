@@ -50,7 +50,11 @@ struct DomainObservation {
     std::string name;
     DomainState state = DomainState::absent;
     RunEnd ended = RunEnd::none;  // when shut off: what libvirt gives as the reason (unknown if it says nothing)
-    Epoch epoch;                  // from the metadata of the persistent definition
+    // Shut off because it went to another host. libvirt forgets it when it is restarted: false says nothing.
+    bool migrated = false;
+    // Live here, and never resumed since a migration brought it: paused, or still being filled. Its other half may run.
+    bool incoming = false;
+    Epoch epoch;  // from the metadata of the persistent definition
     std::uint64_t rev = 0;
     std::string hardware_hash;    // of the persistent definition; empty when absent
     std::string live_fixed_hash;  // of the running guest; empty when not running

@@ -45,6 +45,15 @@ Error not_defined(VmId id) {
     return error(Code::not_found, "domain {} is not defined", id.str());
 }
 
+// From here on the guest is not one that is coming in: whoever resumes it has decided that it lives here.
+Result<> settle(virDomainPtr domain) {
+    if (!read_domain_xml(take_string(virDomainGetXMLDesc(domain, 0))).incoming) return {};
+    if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, nullptr, nullptr, kIncomingMark,
+                             VIR_DOMAIN_AFFECT_LIVE) == 0)
+        return {};
+    return fail(libvirt_error("mark a domain as no longer incoming"));
+}
+
 Result<> define_domain(virConnectPtr connect, const LibvirtOptions& options, const DomainPlan& plan,
                        const Result<Domain>& found) {
     const VmId id = plan.document.id;
@@ -300,7 +309,9 @@ void LibvirtHypervisor::resume(VmId id, Done done) {
         id, fail(not_defined(id)),
         [=](virDomainPtr domain) -> Result<> {
             TRY(state, state_of(domain));
-            if (state == VIR_DOMAIN_RUNNING || virDomainResume(domain) == 0) return {};
+            if (state == VIR_DOMAIN_RUNNING) return {};
+            TRY_VOID(settle(domain));
+            if (virDomainResume(domain) == 0) return {};
             return fail(libvirt_error(fmt::format("resume domain {}", id.str())));
         },
         std::move(done));

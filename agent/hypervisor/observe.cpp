@@ -26,6 +26,8 @@ Result<DomainObservation> observe_state(virDomainPtr domain, DomainObservation s
         return fail(libvirt_error(fmt::format("ask for the state of {}", seen.name)));
     seen.state = domain_state(state, reason);
     seen.ended = run_end(state, reason);
+    seen.migrated = state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_MIGRATED;
+    if (seen.state == DomainState::running) seen.incoming = false;
     return seen;
 }
 
@@ -105,6 +107,9 @@ Result<DomainObservation> observe_domain(virDomainPtr domain) {
     if (seen.ours && virDomainIsActive(domain) == 1) {
         DomainReading live = read_domain_xml(take_string(virDomainGetXMLDesc(domain, 0)));
         seen.live_fixed_hash = std::move(live.fixed_hash);
+        // libvirt calls a guest that came in paused and one that a person paused the same, and shows the reason
+        // "migration" on both sides of one. So the mark in its live metadata counts.
+        seen.incoming = live.incoming;
         seen.live_disks = std::move(live.disks);
         seen.live_nics = std::move(live.nics);
     }

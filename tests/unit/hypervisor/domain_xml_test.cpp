@@ -170,4 +170,12 @@ TEST_CASE("every slot has a root port and a target name of its own") {
     CHECK(xml.find("bus='0x1e' slot='0x00'") != std::string::npos);
 }
 
+TEST_CASE("a guest that a migration brings bears a mark that its definition does not") {
+    const DomainPlan plan = sample_plan();
+    CHECK(read_domain_xml(incoming_domain_xml(plan)).incoming);
+    CHECK(read_domain_xml(incoming_domain_xml(plan)).ours);
+    CHECK(read_domain_xml(incoming_domain_xml(plan)).fixed_hash == plan.fixed_hash());
+    CHECK_FALSE(read_domain_xml(domain_xml(plan)).incoming);
+}
+
 }  // namespace axle::test

@@ -157,4 +157,22 @@ TEST_CASE("guests may be deaf, leave by themselves, or crash; an old wish ends n
     CHECK(lab.domains.look(lab.id)->ended == RunEnd::crashed);
 }
 
+TEST_CASE("what a migration left and brought shows until it is resumed or started") {
+    Lab lab;
+    REQUIRE(lab.define());
+    REQUIRE(lab.start());
+    auto& domain = lab.domains.domains[lab.id];
+    domain.state = DomainState::paused;
+    domain.incoming = true;
+    CHECK(lab.domains.look(lab.id)->incoming);
+    lab.ask([&](Hypervisor& h, Done done) { h.resume(lab.id, std::move(done)); });
+    CHECK_FALSE(lab.domains.look(lab.id)->incoming);
+    lab.domains.virsh_destroy(lab.id);
+    CHECK_FALSE(lab.domains.look(lab.id)->migrated);
+    domain.migrated = true;
+    CHECK(lab.domains.look(lab.id)->migrated);
+    REQUIRE(lab.start());
+    CHECK_FALSE(lab.domains.look(lab.id)->migrated);
+}
+
 }  // namespace axle::test
