@@ -24,7 +24,12 @@ class PrivateHost {
   public:
     // The one of this program; empty why_not(): it runs.
     static PrivateHost& instance() {
-        static PrivateHost host;
+        static PrivateHost host(1);
+        return host;
+    }
+    // Another one, for what goes from host to host.
+    static PrivateHost& other() {
+        static PrivateHost host(2);
         return host;
     }
     const std::string& why_not() const { return why_not_; }
@@ -64,7 +69,7 @@ class PrivateHost {
     }
 
   private:
-    PrivateHost() {
+    explicit PrivateHost(int number) : number_(number) {
         if (::geteuid() != 0) {
             why_not_ = "needs root, for namespaces and libvirt";
         } else if (!file_exists("/usr/sbin/libvirtd") || !file_exists("/usr/bin/qemu-system-x86_64")) {
@@ -86,11 +91,11 @@ class PrivateHost {
             std::filesystem::create_directory(dir_ / name);
             std::filesystem::permissions(dir_ / name, std::filesystem::perms(0777));
         }
-        cgroup_ = fmt::format("axle-test-hypervisor-{}", ::getpid());
+        cgroup_ = fmt::format("axle-test-hypervisor-{}-{}", ::getpid(), number_);
         const std::string config = fmt::format(
-            R"({{"name": "h1", "uuid": "8d1f7c3e-0a4b-4c55-9f3e-{:012x}", "cgroup": "{}", "libvirt": true,)"
-            R"( "own_root": null, "keep_visible": [], "peers": {{}}, "boot_id": "5d1f7c3e-0a4b-4c55-9f3e-000000000001"}})",
-            ::getpid(), cgroup_);
+            R"({{"name": "h{0}", "uuid": "8d1f7c3e-0a4b-4c55-9f3{0:x}-{1:012x}", "cgroup": "{2}", "libvirt": true,)"
+            R"( "own_root": null, "keep_visible": [], "peers": {{}}, "boot_id": "5d1f7c3e-0a4b-4c55-9f3e-{0:012x}"}})",
+            number_, ::getpid(), cgroup_);
         const std::string init = test_file("support/host_init.py");
         if (!write_file_durably(dir_ / "host.json", config)) return void(why_not_ = "cannot write a temporary file");
         spawn(init);
@@ -126,6 +131,7 @@ class PrivateHost {
             seconds{5});
     }
 
+    const int number_;
     TempDir dir_;
     std::string why_not_, cgroup_;
     pid_t child_ = -1, pid_ = 0;

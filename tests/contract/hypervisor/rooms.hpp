@@ -209,7 +209,7 @@ inline Loop& event_loop() {
 
 class LibvirtRoom final : public Room {
   public:
-    LibvirtRoom() {
+    explicit LibvirtRoom(PrivateHost& on = PrivateHost::instance()) : host(on) {
         if (!host.why_not().empty()) return;
         event_loop();
         restart_agent();
@@ -266,7 +266,7 @@ class LibvirtRoom final : public Room {
         return state && state->starts_with(running ? "running" : "shut off");
     }
 
-    PrivateHost& host = PrivateHost::instance();
+    PrivateHost& host;
 
   private:
     std::string file(const std::string& name) override { return host / name; }
