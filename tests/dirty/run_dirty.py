@@ -11,16 +11,13 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+# pylint: disable=wrong-import-position
+from machine import make_disk, qemu
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LIMIT_SECONDS = 2400
-
-
-def make_disk(path, size, label, content=None):
-    with open(path, "wb") as file:
-        file.truncate(size)
-    fill = ["-d", str(content)] if content else []
-    subprocess.run(["mkfs.ext4", "-q", "-L", label, *fill, str(path)], check=True)
 
 
 def make_exchange(work, packages):
@@ -37,17 +34,12 @@ def boot(image, work):
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image / "disk.ext4"), "-F", "raw",
                     str(work / "disk.qcow2")], check=True)
     make_disk(work / "second.img", 8 << 30, "second")
-    accelerator = ["-accel", "kvm", "-cpu", "host"] if Path("/sys/module/kvm_intel").exists() or Path(
-        "/sys/module/kvm_amd").exists() else ["-accel", "tcg,thread=multi", "-cpu", "max"]
     disks = []
     for name, kind in (("disk.qcow2", "qcow2"), ("second.img", "raw"), ("exchange.img", "raw")):
         disks += ["-drive", f"file={work}/{name},format={kind},if=virtio,cache=unsafe"]
     return subprocess.Popen(
-        ["qemu-system-x86_64", *accelerator, "-m", "3072", "-smp", "2", "-display", "none",
-         "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"),
-         "-append", "root=/dev/vda rw console=ttyS0 panic=60 quiet apparmor=1 security=apparmor systemd.show_status=no",
-         "-serial", f"file:{work}/serial.log", *disks, "-nic", "user,model=virtio,restrict=on"],
-        stdin=subprocess.DEVNULL)
+        qemu(image, 3072, "panic=60 apparmor=1 security=apparmor", "-serial", f"file:{work}/serial.log", *disks,
+             "-nic", "user,model=virtio,restrict=on"), stdin=subprocess.DEVNULL)
 
 
 def follow(machine, log):
