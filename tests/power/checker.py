@@ -25,7 +25,7 @@ UNITS = """
 systemctl --failed --no-legend --plain
 systemctl show -P NRestarts axle-allinone | sed '/^0$/d; s/$/ restarts/'
 """
-RESTARTS = "systemctl show -P NRestarts axle-allinone; journalctl -q -b -o cat -n 4 -u axle-allinone"
+RESTARTS = "systemctl show -P NRestarts axle-allinone; journalctl -q -b -o cat -n 4 _COMM=axle-allinone"
 KERNEL = "dmesg | grep -E 'EXT4-fs (error|warning)|I/O error|Kernel panic|BUG:' || true"
 
 
