@@ -92,6 +92,14 @@ Result<> check_like_plan(const DomainReading& live, const DomainPlan& plan) {
 
 }  // namespace
 
+unsigned live_move_flags(bool copies) {
+    // Unsafe: it can't tell a file system that both hosts share; a pool's id file tells us. No word about definitions:
+    // the source's stays, and the target made its own.
+    unsigned flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PAUSED | VIR_MIGRATE_AUTO_CONVERGE | VIR_MIGRATE_UNSAFE;
+    if (copies) flags |= VIR_MIGRATE_NON_SHARED_INC;
+    return flags;
+}
+
 std::string libvirt_socket_of(const std::string& uri) {
     constexpr std::string_view kQuery = "?socket=";
     if (const auto at = uri.find(kQuery); at != std::string::npos) return uri.substr(at + kQuery.size());
@@ -110,7 +118,6 @@ struct LiveMove::Parts {
     bool cancelled = false, over = false;
 
     Result<> fill(Parameters& parameters, const std::string& live_xml) const;
-    unsigned flags() const;
     void watch(virDomainPtr domain, const std::function<void(LiveMoveProgress)>& progress);
     Result<> migrate(virDomainPtr domain, virConnectPtr target, const Parameters& parameters);
     bool is_cancelled() {
@@ -135,14 +142,6 @@ Result<> LiveMove::Parts::fill(Parameters& parameters, const std::string& live_x
     return {};
 }
 
-unsigned LiveMove::Parts::flags() const {
-    // Unsafe: it can't tell a file system that both hosts share; a pool's id file tells us. No word about definitions:
-    // the source's stays, and the target made its own.
-    unsigned flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PAUSED | VIR_MIGRATE_AUTO_CONVERGE | VIR_MIGRATE_UNSAFE;
-    if (!wish.copies.empty()) flags |= VIR_MIGRATE_NON_SHARED_INC;
-    return flags;
-}
-
 // Asks how it stands, and asks libvirt to end it once somebody has cancelled: again and again, since a job that has
 // not begun can't be aborted.
 void LiveMove::Parts::watch(virDomainPtr domain, const std::function<void(LiveMoveProgress)>& progress) {
@@ -162,7 +161,8 @@ void LiveMove::Parts::watch(virDomainPtr domain, const std::function<void(LiveMo
 }
 
 Result<> LiveMove::Parts::migrate(virDomainPtr domain, virConnectPtr target, const Parameters& parameters) {
-    const Domain arrived(virDomainMigrate3(domain, target, parameters.get(), parameters.count(), flags()));
+    const Domain arrived(
+        virDomainMigrate3(domain, target, parameters.get(), parameters.count(), live_move_flags(!wish.copies.empty())));
     if (arrived) return {};
     Error e = libvirt_error(fmt::format("move {}", wish.plan.document.name));
     if (is_cancelled()) return fail(Code::conflict, "the move was given up: {}", e.message);

@@ -42,6 +42,9 @@ class LiveMove {
     std::unique_ptr<Parts> parts_;
 };
 
+// How libvirt is told to move a guest: the same words on both sides. copies: disks go with it.
+unsigned live_move_flags(bool copies);
+
 // Where the libvirt that this URI means listens on this machine; empty: it is reached in another way.
 std::string libvirt_socket_of(const std::string& uri);
 
