@@ -41,8 +41,8 @@ class Api:
             self._connection.close()
         self._connection = None
 
-    def get(self, path):
-        return self.ask("GET", path)[:2]
+    def get(self, path, seconds=30):
+        return self.ask("GET", path, seconds=seconds)[:2]
 
     def names(self, kind):
         """All objects of a kind in the default project, by name."""

@@ -64,7 +64,7 @@ class Checker:
 
     def _ready(self):
         try:
-            status, document = self._api.get("/readyz")
+            status, document = self._api.get("/readyz", 5)
         except Unanswered:
             self._look_at_service()
             raise
@@ -72,7 +72,7 @@ class Checker:
 
     def _look_at_service(self):
         """Waits no longer for a service that ends again and again."""
-        restarts, words = self._node.shell(RESTARTS)[1].split("\n", 1)
+        restarts, _, words = self._node.shell(RESTARTS)[1].partition("\n")
         if int(restarts) >= 3:
             self._deadline = 0
             raise Unanswered(f"the service was started {restarts} times and says: {words}")

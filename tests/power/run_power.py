@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
+from api import Unanswered
 from checker import Checker
 from host import TestFailure
 from journal import Claim, Journal
@@ -187,7 +188,7 @@ def main():
         campaign = Campaign(Node(image, work, build_files(work, packages)), seed)
         try:
             campaign.run(cuts)
-        except (TestFailure, OSError) as error:
+        except (TestFailure, Unanswered, OSError) as error:
             campaign.case("the campaign", [str(error)])
         finally:
             if os.environ.get("AXLE_KEEP") and campaign.failed:
