@@ -12,6 +12,7 @@
 #include "agent/host/linux_host.hpp"
 #include "agent/hypervisor/libvirt_hypervisor.hpp"
 #include "agent/hypervisor/qemu_user.hpp"
+#include "agent/migration/no_migration.hpp"
 #include "agent/network/linux_network.hpp"
 #include "agent/state/directory_state_files.hpp"
 #include "agent/storage/directory_storage.hpp"
@@ -76,6 +77,7 @@ struct Agent::Parts {
     std::unique_ptr<LibvirtHypervisor> hypervisor;
     std::unique_ptr<DirectoryStorage> storage;
     std::unique_ptr<LinuxNetwork> network;
+    NoMigration migration{core_loop};
     std::unique_ptr<SerialProbe> probe;
     std::unique_ptr<LinuxHost> host;
     std::unique_ptr<AgentCore> core;
@@ -121,10 +123,10 @@ Result<> Agent::Parts::build() {
                                           core_loop);
     host = std::make_unique<LinuxHost>(workers, core_loop, std::vector<std::string>{options.state_folder},
                                        options.accelerator);
-    core =
-        std::make_unique<AgentCore>(Seams{core_loop, random, *files, *hypervisor, *storage, *network, *probe, *host,
-                                          [](log::Level level, const std::string& text) { log::write(level, text); }},
-                                    identity);
+    core = std::make_unique<AgentCore>(
+        Seams{core_loop, random, *files, *hypervisor, *storage, *network, migration, *probe, *host,
+              [](log::Level level, const std::string& text) { log::write(level, text); }},
+        identity);
     GuestPaths paths{.console = [identity](VmId vm) { return console_socket_path(identity, vm); },
                      .vnc = [identity](VmId vm) { return vnc_socket_path(identity, vm); },
                      .log = [identity](VmId vm) { return serial_log_path(identity, vm); },

@@ -14,7 +14,8 @@ AgentCore::AgentCore(const Seams& seams, AgentIdentity identity)
       network_(seams_, ledger_, reporter_,
                {.changed = [this] { vms_.kick_waiting(); },
                 .nics = [this] { return vms_.nic_plans(); },
-                .used = [this](NetworkId network) { return vms_.uses_network(network); }}),
+                .used = [this](NetworkId network) { return vms_.uses_network(network); },
+                .is_coming = [this](VmId vm) { return vms_.is_coming(vm); }}),
       vms_(seams_, identity_, {ledger_, reporter_, storage_, network_}),
       tasks_(seams_, ledger_,
              {.epoch_if_on = [this](VmId vm) { return vms_.epoch_if_on(vm); },
@@ -65,6 +66,7 @@ void AgentCore::recover() {
     }
     tasks_.recover();
     seams_.hypervisor.on_hint(life_.wrap([this](const DomainHint& hint) { vms_.hint(hint); }));
+    seams_.migration.on_handed_over(life_.wrap([this](VmId vm, Epoch epoch) { vms_.told_handed_over(vm, epoch); }));
     seams_.network.on_hint(life_.wrap([this](NetworkHint hint) {
         if (hint == NetworkHint::ours) return network_.look_again();
         facts_.gather();
@@ -186,7 +188,8 @@ void AgentCore::hello() {
 }
 
 void AgentCore::send_hello() {
-    Hello hello{.cluster = identity_.cluster,
+    Hello hello{.features = facts_.facts().features,
+                .cluster = identity_.cluster,
                 .host = identity_.host,
                 .boot_id = identity_.boot_id,
                 .instance = identity_.instance,

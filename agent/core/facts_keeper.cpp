@@ -62,6 +62,7 @@ void FactsKeeper::ask_domains(HostFacts facts) {
 
 void FactsKeeper::finish(HostFacts facts) {
     if (!underlay_.empty()) facts.underlay = underlay_;
+    if (facts.data_port != 0) facts.features.push_back("migrate");
     for (Condition& condition : hooks_.conditions()) facts.conditions.push_back(std::move(condition));
     keep_since(facts_.conditions, facts.conditions, seams_.clock.wall());
     std::string text = to_json_text(facts);

@@ -52,6 +52,8 @@ void Ledger::take(const StateFile& file) {
         read(RunRecord{}, [this](RunRecord run) { runs_[run.vm] = std::move(run); });
     } else if (folder == "local") {
         read(LocalRecord{}, [this](LocalRecord local) { locals_[local.vm] = std::move(local); });
+    } else if (folder == "moves") {
+        read(MoveRecord{}, [this](MoveRecord move) { moves_[move.vm] = std::move(move); });
     } else if (folder == "made") {
         read(Mark{}, [this](Mark mark) { made_.insert(VolumeId{mark.id}); });
     } else if (folder == "known") {
@@ -80,6 +82,11 @@ RunRecord Ledger::run(VmId vm) const {
 const LocalRecord* Ledger::local(VmId vm) const {
     auto it = locals_.find(vm);
     return it == locals_.end() ? nullptr : &it->second;
+}
+
+const MoveRecord* Ledger::move(VmId vm) const {
+    auto it = moves_.find(vm);
+    return it == moves_.end() ? nullptr : &it->second;
 }
 
 void Ledger::write(std::string name, std::string content, std::function<void()> apply, Done done) {
@@ -131,6 +138,12 @@ void Ledger::put(LocalRecord record, Done done) {
         std::move(done));
 }
 
+void Ledger::put(MoveRecord record, Done done) {
+    write(
+        "moves/" + record.vm.str(), to_json_text(record), [this, record] { moves_[record.vm] = record; },
+        std::move(done));
+}
+
 void Ledger::put(TaskRecord record, Done done) {
     write(
         "tasks/" + record.id.str(), to_json_text(record), [this, record] { tasks_[record.id] = record; },
@@ -174,6 +187,10 @@ void Ledger::forget_run(VmId vm) {
 
 void Ledger::forget_local(VmId vm) {
     if (locals_.erase(vm) > 0) remove("local/" + vm.str());
+}
+
+void Ledger::forget_move(VmId vm) {
+    if (moves_.erase(vm) > 0) remove("moves/" + vm.str());
 }
 
 void Ledger::forget_made(VolumeId volume) {

@@ -27,6 +27,7 @@ class Ledger {
     const std::map<TaskId, TaskRecord>& tasks() const { return tasks_; }
     RunRecord run(VmId vm) const;
     const LocalRecord* local(VmId vm) const;
+    const MoveRecord* move(VmId vm) const;
     const SeenRecord& seen() const { return seen_; }
     std::uint64_t connection() const { return connection_.number; }
     const std::string& going_down_boot() const { return going_down_.boot_id; }
@@ -40,6 +41,7 @@ class Ledger {
     bool writing(const DocumentKey& key) const { return writing_.contains(key); }
     void put(RunRecord record, Done done);
     void put(LocalRecord record, Done done);
+    void put(MoveRecord record, Done done);
     void put(TaskRecord record, Done done);
     void put(SeenRecord record, Done done);
     void put(ConnectionRecord record, Done done);
@@ -50,6 +52,7 @@ class Ledger {
     void forget_document(const DocumentKey& key);
     void forget_run(VmId vm);
     void forget_local(VmId vm);
+    void forget_move(VmId vm);
     void forget_made(VolumeId volume);
     void forget_known(PoolId pool);
     void forget_task(TaskId task);
@@ -66,6 +69,7 @@ class Ledger {
     std::map<DocumentKey, DocumentRecord> documents_;
     std::map<VmId, RunRecord> runs_;
     std::map<VmId, LocalRecord> locals_;
+    std::map<VmId, MoveRecord> moves_;
     std::map<TaskId, TaskRecord> tasks_;
     std::set<VolumeId> made_;
     std::set<PoolId> known_;

@@ -24,6 +24,8 @@ void VmKeeper::wish(VmId id, Power power, bool force, Done done) {
     if (it == vms_.end() || !it->second.document || it->second.verdict != Verdict::keep || record == nullptr)
         return done(fail(Code::not_found, "no guest {} is kept on this host", id.str()));
     const VmDocument& document = *it->second.document;
+    if (is_coming_here(it->second) || has_left(it->second))
+        return done(fail(Code::conflict, "guest {} is another host's until its move is over", document.name));
     LocalRecord local{.vm = id,
                       .epoch = it->second.epoch,
                       .wish = {.power = power,

@@ -42,6 +42,8 @@ NetworkPlan NetworkKeeper::make_plan() const {
     for (NicPlan& nic : hooks_.nics()) {
         const auto network = std::ranges::find(plan.networks, nic.network, &NetworkDocument::id);
         if (network == plan.networks.end()) continue;
+        // At home here, whatever the orchestrator knows of it yet.
+        if (!hooks_.is_coming(nic.vm)) std::erase_if(network->peers, [&](const auto& p) { return p.mac == nic.mac; });
         if (!nic.address.empty()) network->reservations.push_back({nic.mac, nic.address, nic.hostname});
         plan.nics.push_back(std::move(nic));
     }

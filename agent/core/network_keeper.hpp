@@ -19,6 +19,7 @@ class NetworkKeeper {
         std::function<void()> changed;               // what guests wait for may have come
         std::function<std::vector<NicPlan>()> nics;  // of guests that run or should
         std::function<bool(NetworkId)> used;         // some guest on this host still has a NIC in it
+        std::function<bool(VmId)> is_coming;         // it is still on another host
     };
     NetworkKeeper(const Seams& seams, Ledger& ledger, Reporter& reporter, Hooks hooks);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "agent/core/move_step.hpp"
+
 namespace axle {
 namespace {
 
@@ -13,6 +15,7 @@ StepDecision wait(std::string reason, std::string why) {
 StepDecision release_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
     if (seen.state != DomainState::absent && seen.epoch > wish.epoch)
         return wait("EpochLower", "the domain on this host is of a later placement than the release");
+    if (memory.move.expected != Epoch{}) return {.step = Step::move_dismiss};  // or it would come up again
     if (is_on(seen.state) || seen.state == DomainState::crashed) return {.step = Step::destroy};
     if (seen.state == DomainState::shut_off) return {.step = Step::undefine};
     if (!memory.seed_removed) return {.step = Step::remove_seed};
@@ -122,10 +125,13 @@ StepDecision off_step(const VmWish& wish, const DomainObservation& seen, const V
 
 StepDecision next_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
     if (wish.release) return release_step(wish, seen, memory);
-    if (seen.state != DomainState::absent && seen.epoch > wish.epoch)
-        return wait("EpochLower", "the domain on this host is of a later placement than the document");
-    if (auto book = book_step(wish, seen, memory)) return *book;
-    return is_on(seen.state) ? on_step(wish, seen, memory) : off_step(wish, seen, memory);
+    const auto usual = [&]() -> StepDecision {
+        if (seen.state != DomainState::absent && seen.epoch > wish.epoch)
+            return wait("EpochLower", "the domain on this host is of a later placement than the document");
+        if (auto book = book_step(wish, seen, memory)) return *book;
+        return is_on(seen.state) ? on_step(wish, seen, memory) : off_step(wish, seen, memory);
+    };
+    return move_step(wish, seen, memory, usual);
 }
 
 }  // namespace axle

@@ -29,6 +29,15 @@ enum class Step {
     remove_seed,
     drop_taps,
     finish,  // of a release: nothing is left
+    // ---- of a move to or from another host (move_step.hpp)
+    move_begin,      // source, durably: from now on streams may be out
+    move_send,       // source
+    move_abort,      // source, durably: the guest stays here
+    move_hand_over,  // source, durably: it is the target's
+    move_tell,       // source: tell the target so
+    move_expect,     // target: let the source in
+    move_accept,     // target, durably: it is at home here
+    move_dismiss,    // let nothing in any more
 };
 
 struct VmWish {
@@ -36,6 +45,23 @@ struct VmWish {
     Epoch epoch;
     bool release = false;       // durable and explicit; mere absence of a document ends nothing
     std::string hardware_hash;  // of the plan; empty while it can't be made (its disks are unknown)
+};
+
+// What this process knows of a move besides the document.
+struct MoveMemory {
+    const MoveRecord* record = nullptr;  // of the guest's newest move, whichever it was
+    // Source.
+    bool may_send = false;      // this process has just written `sending`, and send() wasn't asked yet
+    bool sending = false;       // send() was asked and has not answered
+    bool sent = false;          // it answered success
+    bool told = false;          // the target was told of the hand-over
+    bool start_is_out = false;  // a start of ours has no answer yet
+    std::string error;          // of send()
+    std::string disks_missing;  // why its disks can't be read now
+    // Target.
+    Epoch expected;        // the move that may be let in; none: zero
+    bool lets_in = false;  // that is certain
+    Epoch handed_over;     // the source said so over its own line
 };
 
 struct VmMemory {
@@ -53,6 +79,7 @@ struct VmMemory {
     bool seed_removed = false;
     bool taps_gone = false;
     std::string missing;  // what the start must wait for; empty: nothing
+    MoveMemory move = {};
 };
 
 struct StepDecision {
@@ -60,7 +87,7 @@ struct StepDecision {
     std::string device = {};    // attach_*, detach_*: its name
     RunEnd end = RunEnd::none;  // record_end
     std::string reason = {};    // wait: stable word
-    std::string why = {};       // wait: sentence
+    std::string why = {};       // wait, move_abort: sentence
 };
 
 StepDecision next_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory);

@@ -3,6 +3,7 @@
 //   desired/<kind>-<id>   line 1: DocumentRecord; the rest: the document as the orchestrator gave it
 //   runs/<vm>             RunRecord: how the last run of a guest stands or ended
 //   local/<vm>            LocalRecord: what a person asked of this agent itself, with the orchestrator away
+//   moves/<vm>            MoveRecord: what this host durably said of the guest's newest move
 //   made/<volume>         Mark: this volume was made here once
 //   known/<pool>          Mark: this pool was usable here once
 //   tasks/<task>          TaskRecord: an action that began, and how it ended
@@ -90,6 +91,35 @@ void describe(LocalRecord& v, V&& field) {
     field("epoch", v.epoch, {});
     field("wish", v.wish, {});
     field("force", v.force, {});
+}
+
+// This host's part in a move of a guest (RELIABILITY 5.4); that of a later move replaces it.
+enum class MoveState {
+    sending,      // source: streams may have begun; whether the guest is gone is seen, never assumed
+    aborted,      // source: it stays here
+    handed_over,  // source: it never runs here again at an epoch below that of the move
+    accepted,     // target: it is at home here
+};
+constexpr EnumNames<MoveState, 4> names(MoveState) {
+    return {{{MoveState::sending, "sending"},
+             {MoveState::aborted, "aborted"},
+             {MoveState::handed_over, "handed-over"},
+             {MoveState::accepted, "accepted"}}};
+}
+struct MoveRecord {
+    VmId vm;
+    Epoch epoch;  // that the guest has, or would have, on the target
+    MoveState state = MoveState::sending;
+    std::string why;               // aborted
+    std::int64_t downtime_ms = 0;  // handed over, as far as is known
+};
+template <class V>
+void describe(MoveRecord& v, V&& field) {
+    field("vm", v.vm, {});
+    field("epoch", v.epoch, {});
+    field("state", v.state, {});
+    field("why", v.why, {});
+    field("downtimeMs", v.downtime_ms, {});
 }
 
 struct Mark {

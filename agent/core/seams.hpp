@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/hypervisor/hypervisor.hpp"
+#include "agent/migration/migration.hpp"
 #include "agent/network/network.hpp"
 #include "agent/state/state_files.hpp"
 #include "agent/storage/storage.hpp"
@@ -37,6 +38,7 @@ struct Seams {
     Hypervisor& hypervisor;
     Storage& storage;
     Network& network;
+    Migration& migration;
     GuestProbe& guests;
     HostProbe& host;
     std::function<void(log::Level, const std::string&)> log;

@@ -51,6 +51,7 @@ void VmKeeper::apply(const DocumentRecord& record) {
     vm.last_done = {};
     vm.trouble.reset();
     vm.had_taps = wants_taps(vm);
+    moved_document(vm);
     keep_.network.mark();
     vm.attempt->kick_now();
 }
@@ -127,6 +128,7 @@ void VmKeeper::look(Entry& vm) {
         if (keep_.ledger.writing(key)) return vm.attempt->look_after(seconds{1});  // a newer word is on its way
         if (!vm.orphan && (record == nullptr || record->verdict == Verdict::gone)) return erase(vm);
     }
+    take_sent(vm);
     seams_.hypervisor.observe(vm.id, vm.attempt->job<DomainObservation>([this, &vm](Result<DomainObservation> seen) {
         on_observed(vm, std::move(seen));
     }));
@@ -207,6 +209,7 @@ VmMemory VmKeeper::memory_of(const Entry& vm) const {
     memory.restart_due = now >= vm.restart_not_before;
     memory.seed_removed = vm.seed_removed;
     memory.taps_gone = keep_.network.without(vm.id);
+    memory.move = move_memory(vm);
     if (!vm.document) return memory;
     memory.stop_expired = vm.stop_noted && now - vm.stop_began >= milliseconds{vm.document->stop_timeout_ms};
     memory.confirmed = vm.confirmed || !keep_.storage.on_shared_pool(*vm.document);
@@ -251,6 +254,8 @@ std::optional<DomainPlan> VmKeeper::plan_of(const Entry& vm) const {
 
 bool VmKeeper::wants_taps(const Entry& vm) const {
     if (!vm.document) return false;
+    if (is_coming_here(vm)) return !host_moment().going_down();
+    if (has_left(vm)) return vm.looked && is_on(vm.seen.state);
     if (!vm.looked || is_on(vm.seen.state)) return true;
     if (vm.verdict != Verdict::keep) return planted().leak_taps;
     return wants_run(*vm.document, keep_.ledger.run(vm.id), host_moment());
@@ -316,12 +321,14 @@ std::vector<Condition> VmKeeper::host_conditions() const {
 std::optional<Epoch> VmKeeper::epoch_if_on(VmId id) const {
     auto it = vms_.find(id);
     if (it == vms_.end() || it->second.verdict != Verdict::keep || !is_on(it->second.seen.state)) return std::nullopt;
+    if (is_coming_here(it->second)) return std::nullopt;
     return it->second.epoch;
 }
 
 std::vector<VmId> VmKeeper::guests_on() const {
     std::vector<VmId> out;
     for (const auto& [id, vm] : vms_) {
+        if (is_coming_here(vm)) continue;
         if (!vm.looked || is_on(vm.seen.state)) out.push_back(id);
     }
     return out;
@@ -330,7 +337,7 @@ std::vector<VmId> VmKeeper::guests_on() const {
 std::vector<YoungGuest> VmKeeper::young_guests(milliseconds younger_than) const {
     std::vector<YoungGuest> out;
     for (const auto& [id, vm] : vms_) {
-        if (!vm.document || vm.verdict != Verdict::keep || !is_on(vm.seen.state)) continue;
+        if (!vm.document || vm.verdict != Verdict::keep || !is_on(vm.seen.state) || is_coming_here(vm)) continue;
         const milliseconds age = seams_.clock.boot() - vm.on_since;
         if (age < younger_than) out.push_back({id, vm.document->nics, age});
     }
@@ -373,7 +380,7 @@ void VmKeeper::update_report(Entry& vm) {
                     .stages = vm.stages};
     const VmMemory memory = memory_of(vm);
     const bool keeps = vm.verdict == Verdict::keep && vm.document;
-    const bool stuck = keeps && memory.stop_expired && is_on(vm.seen.state);
+    const bool stuck = keeps && memory.stop_expired && is_on(vm.seen.state) && vm.document->power == Power::stopped;
     report.settled = keeps && vm.looked && vm.decision.step == Step::none && !vm.trouble && !stuck;
     report.needs_reboot = needs_reboot(vm);
     if (const LocalRecord* local = keep_.ledger.local(vm.id)) report.local = local->wish;
@@ -393,6 +400,7 @@ void VmKeeper::update_report(Entry& vm) {
                                     vm.document->stop_timeout_ms / 1000)});
     }
     if (vm.no_address) report.conditions.push_back(*vm.no_address);
+    tell_move(vm, report);
     keep_since(vm.report.conditions, report.conditions, seams_.clock.wall());
     vm.report = std::move(report);
     keep_.reporter.set({DocumentKind::vm, vm.id}, vm.epoch, to_json_text(vm.report));

@@ -13,6 +13,7 @@
 
 #include "agent/core/attempt.hpp"
 #include "agent/core/ledger.hpp"
+#include "agent/core/move_step.hpp"
 #include "agent/core/network_keeper.hpp"
 #include "agent/core/next_step.hpp"
 #include "agent/core/reporter.hpp"
@@ -43,6 +44,7 @@ class VmKeeper {
     void apply(const DocumentRecord& record);  // a durable vm document: keep or release
     void confirm(VmId vm, Epoch epoch);
     void hint(const DomainHint& hint);
+    void told_handed_over(VmId vm, Epoch epoch);  // by its source, over its own line
     // What a person on this host asks for. It is laid over the document until that has another generation; the rules of
     // epochs hold as for any start. Durable before it is done. Answers when it is durable.
     void wish(VmId vm, Power power, bool force, Done done);
@@ -67,6 +69,7 @@ class VmKeeper {
     VolumeUse use_of(VolumeId volume) const;
     std::vector<NicPlan> nic_plans() const;
     bool uses_network(NetworkId network) const;
+    bool is_coming(VmId vm) const;  // in a move from another host that still has it
     std::vector<Condition> host_conditions() const;
     std::optional<Epoch> epoch_if_on(VmId vm) const;  // of a kept guest that is on
     std::vector<VmId> guests_on() const;
@@ -77,6 +80,19 @@ class VmKeeper {
     static constexpr int kParallelStarts = 4;
 
   private:
+    // What this process knows of the move `epoch`.
+    struct Moving {
+        Epoch epoch;
+        Epoch expected;        // the move that may be let in; none: zero
+        Epoch handed_over;     // the source told so itself
+        bool lets_in = false;  // that is certain
+        bool may_send = false, sending = false, sent = false, told = false;
+        bool cancel_asked = false;
+        std::optional<Result<>> answer;  // of send(), since the last look
+        std::string error;
+        MoveProgress progress;
+        BootTime heard;
+    };
     struct Entry {
         VmId id;
         std::optional<VmDocument> document;
@@ -101,6 +117,7 @@ class VmKeeper {
         BootTime on_since;
         bool has_slot = false;
         bool had_taps = false;
+        Moving moving;
         StepDecision last_done;  // the last step that succeeded: asked for twice in a row, it had no effect
 
         std::optional<Condition> trouble;
@@ -126,6 +143,20 @@ class VmKeeper {
     std::string missing(const Entry& vm) const;
     bool needs_reboot(const Entry& vm) const;
     void update_report(Entry& vm);
+
+    void moved_document(Entry& vm);  // mover.cpp
+    void cancel_send(Entry& vm);
+    MoveMemory move_memory(const Entry& vm) const;
+    bool is_coming_here(const Entry& vm) const;  // another host's guest, yet
+    bool has_left(const Entry& vm) const;        // another host's guest, now
+    void perform_move(Entry& vm);
+    void put_move(Entry& vm, MoveState state);
+    void accept(Entry& vm);
+    void send(Entry& vm);
+    void take_sent(Entry& vm);
+    void tell_target(Entry& vm);
+    void expect(Entry& vm);
+    void tell_move(const Entry& vm, VmReport& report) const;
 
     void perform(Entry& vm);  // vm_steps.cpp
     void perform_edge(Entry& vm);

@@ -8,6 +8,7 @@ namespace axle {
 namespace {
 
 constexpr milliseconds kLookWhileStopping{2'000};
+constexpr milliseconds kLookWhileMoving{5'000};
 constexpr milliseconds kStopSlack{60'000};  // an end this long after the stop's time-out is still ours
 
 bool is_start_phase(Step step) {
@@ -65,6 +66,15 @@ void VmKeeper::perform(Entry& vm) {
             return keep_.network.mark();  // its apply brings the next look
         case Step::finish:
             return finish(vm);
+        case Step::move_begin:
+        case Step::move_send:
+        case Step::move_abort:
+        case Step::move_hand_over:
+        case Step::move_tell:
+        case Step::move_expect:
+        case Step::move_accept:
+        case Step::move_dismiss:
+            return perform_move(vm);
         default:
             return perform_edge(vm);
     }
@@ -130,6 +140,7 @@ void VmKeeper::failed(Entry& vm, const Error& error) {
 
 void VmKeeper::wait(Entry& vm) {
     if (vm.decision.reason == "Stopping") return vm.attempt->look_after(kLookWhileStopping);
+    if (vm.decision.reason == "Moving") return vm.attempt->look_after(kLookWhileMoving);
     if (vm.decision.reason == "CrashBackOff") {
         const milliseconds left = vm.restart_not_before - seams_.clock.boot();
         return vm.attempt->look_after(std::max(left, milliseconds{1}));
@@ -291,6 +302,7 @@ void VmKeeper::erase(Entry& vm) {
     const VmId id = vm.id;
     keep_.ledger.forget_run(id);
     keep_.ledger.forget_local(id);
+    keep_.ledger.forget_move(id);
     keep_.reporter.gone({DocumentKind::vm, id}, vm.epoch);
     std::erase_if(holders_, [&](const auto& held) { return held.second == id; });
     vms_.erase(id);

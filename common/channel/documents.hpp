@@ -260,6 +260,7 @@ struct VmMove {
     std::int64_t bandwidth = 0;    // bytes a second at most; 0: no limit
     bool cancel = false;           // outgoing: give it up unless it is handed over already
     bool handed_over = false;      // incoming: the source's durable word, by way of the orchestrator
+    bool run_over = false;         // incoming: the guest ended the run of its serial by itself, and stays off
     bool operator==(const VmMove&) const = default;
 };
 template <class V>
@@ -276,6 +277,7 @@ void describe(VmMove& v, V&& field) {
     field("bandwidth", v.bandwidth, {});
     field("cancel", v.cancel, {});
     field("handedOver", v.handed_over, {});
+    field("runOver", v.run_over, {});
 }
 
 struct VmDocument {

@@ -230,11 +230,71 @@ void describe(VmNicStatus& v, V&& field) {
     field("address", v.address, {.doc = "IPv4 address that DHCP gives it."});
     field("slot", v.slot, {.doc = "PCI slot, for ever.", .internal = true});
 }
+enum class MigrationPhase {
+    preparing,    // the target gets ready; the source knows nothing of it
+    moving,       // the source decides how it ends
+    handed_over,  // it did: the target is about to accept
+};
+constexpr EnumNames<MigrationPhase, 3> names(MigrationPhase) {
+    return {{{MigrationPhase::preparing, "preparing"},
+             {MigrationPhase::moving, "moving"},
+             {MigrationPhase::handed_over, "handed-over"}}};
+}
+struct MigrationDisk {
+    Uuid volume{};
+    Uuid pool{};
+    std::int64_t size = 0;  // while it moves
+    bool copied = true;     // else on a pool that both hosts share
+};
+template <class V>
+void describe(MigrationDisk& v, V&& field) {
+    field("volume", v.volume, {});
+    field("pool", v.pool, {});
+    field("size", v.size, {.unit = Unit::bytes});
+    field("copied", v.copied, {});
+}
+// A move to another host, until it is over (RELIABILITY 5.4).
+struct VmMigration {
+    Ref host;
+    MigrationPhase phase = MigrationPhase::preparing;
+    bool live = true;
+    std::int64_t bandwidth = 0;
+    std::int64_t since = 0;
+    bool cancel = false;
+    Uuid task{};
+    Epoch epoch;          // on the target
+    std::int64_t at = 0;  // cluster time
+    Secret ticket;
+    Secret document;  // host document of the VM when it began: what changes meanwhile holds afterwards
+    std::vector<MigrationDisk> disks;
+    bool run_over = false;
+    std::int64_t downtime_ms = 0;
+    std::optional<Decision> decision;
+};
+template <class V>
+void describe(VmMigration& v, V&& field) {
+    field("host", v.host, {.doc = "Host that it moves to.", .ref = "host"});
+    field("phase", v.phase, {.doc = "How far it is."});
+    field("live", v.live, {.doc = "The guest goes on meanwhile; else it is off while its disks are copied."});
+    field("bandwidth", v.bandwidth, {.doc = "Bytes a second at most; 0: no limit.", .unit = Unit::bytes});
+    field("since", v.since, {.doc = "When it was asked for.", .unit = Unit::time});
+    field("cancel", v.cancel, {.doc = "It is being given up."});
+    field("task", v.task, {.doc = "Task that tells how it goes."});
+    field("epoch", v.epoch, {.internal = true});
+    field("at", v.at, {.internal = true});
+    field("ticket", v.ticket, {.sensitive = true, .internal = true});
+    field("document", v.document, {.sensitive = true, .internal = true});
+    field("disks", v.disks, {.internal = true});
+    field("runOver", v.run_over, {.internal = true});
+    field("downtimeMs", v.downtime_ms, {.internal = true});
+    field("decision", v.decision, {.internal = true});
+}
 struct VmStatus {
     VmPhase phase = VmPhase::pending;
     std::int64_t observed_generation = 0;
     std::vector<Condition> conditions;
     std::optional<VmPlacement> placement;
+    std::optional<VmMigration> migration;
     std::map<std::string, VmNicStatus> nics;
     std::map<std::string, std::int64_t> disk_slots;
     std::vector<std::string> addresses;
@@ -252,6 +312,7 @@ void describe(VmStatus& v, V&& field) {
     field("observedGeneration", v.observed_generation, {.doc = "Generation of the spec that the host has acted on."});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
     field("placement", v.placement, {.doc = "Where it is."});
+    field("migration", v.migration, {.doc = "Its move to another host, while it lasts."});
     field("nics", v.nics, {.doc = "Addresses of its NICs."});
     field("diskSlots", v.disk_slots, {.internal = true});
     field("addresses", v.addresses, {.doc = "Its addresses, first NIC first."});

@@ -8,6 +8,8 @@ namespace axle {
 
 struct HostSpec {
     bool unschedulable = false;
+    bool drain = false;
+    std::int64_t drain_parallel = 2;
     double cpu_overcommit = 4;
     double memory_overcommit = 1;
     double disk_overcommit = 2;
@@ -17,6 +19,8 @@ struct HostSpec {
 template <class V>
 void describe(HostSpec& v, V&& field) {
     field("unschedulable", v.unschedulable, {.doc = "No new VMs (cordoned)."});
+    field("drain", v.drain, {.doc = "Its VMs are moved to other hosts."});
+    field("drainParallel", v.drain_parallel, {.doc = "How many of them at once.", .min = 1, .max = 64});
     field("cpuOvercommit", v.cpu_overcommit, {.doc = "Virtual CPUs for each processor.", .least = 0.1, .most = 100});
     field("memoryOvercommit", v.memory_overcommit,
           {.doc = "Guests' memory for each byte of the host's.", .least = 0.1, .most = 100});
@@ -182,12 +186,14 @@ enum class TaskGoal {
     vm_deleted,
     vm_reboot,
     vm_reset,
+    vm_migrate,
+    host_drain,
     volume_ready,
     volume_deleted,
     image_import,
     image_deleted
 };
-constexpr EnumNames<TaskGoal, 11> names(TaskGoal) {
+constexpr EnumNames<TaskGoal, 13> names(TaskGoal) {
     return {{{TaskGoal::vm_running, "vm-running"},
              {TaskGoal::vm_stopped, "vm-stopped"},
              {TaskGoal::vm_paused, "vm-paused"},
@@ -195,6 +201,8 @@ constexpr EnumNames<TaskGoal, 11> names(TaskGoal) {
              {TaskGoal::vm_deleted, "vm-deleted"},
              {TaskGoal::vm_reboot, "vm-reboot"},
              {TaskGoal::vm_reset, "vm-reset"},
+             {TaskGoal::vm_migrate, "vm-migrate"},
+             {TaskGoal::host_drain, "host-drain"},
              {TaskGoal::volume_ready, "volume-ready"},
              {TaskGoal::volume_deleted, "volume-deleted"},
              {TaskGoal::image_import, "image-import"},

@@ -2,6 +2,7 @@
 #pragma once
 #include "common/base/units.hpp"
 #include "common/channel/reports.hpp"
+#include "common/model/compute.hpp"
 #include "common/model/object.hpp"
 
 namespace axle {
@@ -153,6 +154,7 @@ struct VolumeStatus {
     std::int64_t allocated = 0;
     std::vector<Condition> conditions;
     bool gone = false;
+    std::vector<VmPlacement> leftovers;
 };
 template <class V>
 void describe(VolumeStatus& v, V&& field) {
@@ -165,6 +167,7 @@ void describe(VolumeStatus& v, V&& field) {
     field("allocated", v.allocated, {.doc = "Bytes that it takes on disk.", .unit = Unit::bytes});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
     field("gone", v.gone, {.internal = true});
+    field("leftovers", v.leftovers, {.doc = "Copies that a move to another host left and that are yet to be removed."});
 }
 
 using Image = ObjectOf<Kind::image, ImageSpec, ImageStatus>;

@@ -7,13 +7,14 @@
 
 namespace axle::test {
 
-Seams SimulatedEdges::seams(Random& random) {
+Seams SimulatedEdges::seams(Random& random, Migration& migration) {
     return {*clock_,
             random,
             machine_.real_files != nullptr ? *machine_.real_files : *this,
             *this,
             *this,
             *this,
+            migration,
             *this,
             *this,
             [this](log::Level level, const std::string& text) {
@@ -204,8 +205,7 @@ void SimulatedEdges::resume(VmId id, Done done) {
     call<void>(
         true,
         [&machine = machine_, id] {
-            if (machine.domains[id].state == DomainState::paused)
-                machine.set_state(id, DomainState::running, RunEnd::none);
+            machine.resume_domain(id);
             return Result<>{};
         },
         std::move(done));

@@ -21,7 +21,7 @@ struct SimulatedEdges final : public Hypervisor,
                               public HostProbe,
                               public std::enable_shared_from_this<SimulatedEdges> {
     SimulatedEdges(SimulatedMachine& machine, VirtualClock& clock) : machine_(machine), clock_(&clock) {}
-    Seams seams(Random& random);
+    Seams seams(Random& random, Migration& migration);
     void die() { clock_ = nullptr; }  // calls in flight may still happen, their answers reach nobody
 
     // Hypervisor

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/migration/no_migration.hpp"
 #include "common/model/codec.hpp"
 #include "tests/support/simulated_edges.hpp"
 
@@ -18,7 +19,12 @@ void SimulatedMachine::start_agent() {
     trace("the agent starts");
     clock_ = std::make_unique<VirtualClock>(time_, booted_ms_);
     edges_ = std::make_shared<SimulatedEdges>(*this, *clock_);
-    agent_ = std::make_unique<AgentCore>(edges_->seams(random_), identity_);
+    if (lines != nullptr)
+        migration_ = std::make_unique<FakeMigration>(identity_.host, static_cast<FakeMoveMachine&>(*this), *lines,
+                                                     *clock_, move_options);
+    else
+        migration_ = std::make_unique<NoMigration>(*clock_);
+    agent_ = std::make_unique<AgentCore>(edges_->seams(random_, *migration_), identity_);
     agent_->start([this](Result<> ready) {
         if (!ready) violate("the agent refused to start: " + ready.error().message);
     });
@@ -27,6 +33,7 @@ void SimulatedMachine::start_agent() {
 void SimulatedMachine::kill_agent() {
     hint_ = {};
     agent_.reset();
+    migration_.reset();
     if (edges_) edges_->die();
     edges_.reset();
     clock_.reset();
@@ -43,6 +50,7 @@ void SimulatedMachine::power_cut() {
         domain.unsynced_before.reset();
         domain.state = domain.defined ? DomainState::shut_off : DomainState::absent;
         domain.ended = RunEnd::unknown;
+        domain.incoming = domain.migrated = false;
         ++domain.run;
     }
     taps.clear();
@@ -59,6 +67,7 @@ void SimulatedMachine::set_state(VmId vm, DomainState state, RunEnd ended) {
     trace(fmt::format("domain {} is {}, ended {}", vm.str().substr(24), text_of(state), text_of(ended)));
     domain.state = state;
     domain.ended = ended;
+    domain.incoming = domain.migrated = false;
     if (!is_on(state)) ++domain.run;
     emit_hint(vm, is_on(state) ? RunEnd::none : ended);
 }
@@ -166,6 +175,8 @@ void SimulatedMachine::may_touch(VmId vm, bool power_off) {
     if (!record || !power_off || record->verdict != Verdict::keep) return;
     const auto document = wished(vm);
     const bool crashed = domains[vm].state == DomainState::crashed;
+    const auto* move = durable("moves/" + vm.str());
+    if (domains[vm].incoming || (move != nullptr && move->find("handed-over") != std::string::npos)) return;
     if (document && document->power != Power::stopped && is_on(domains[vm].state) && !crashed)
         violate("a guest that should run was powered off");
 }
@@ -214,10 +225,74 @@ Result<> SimulatedMachine::start_domain(VmId vm, bool paused, bool by_living) {
         if (!taps.contains(nic.tap)) return fail(Code::unavailable, "tap {} is missing", nic.tap);
     }
     domain.live = domain.plan;
+    write_disks(vm);
     domain.obeys = !random_.chance(faults.deaf_guests);
     ++domain.starts;
     set_state(vm, paused ? DomainState::paused : DomainState::running, RunEnd::none);
     return {};
+}
+
+// ---- moves
+
+// Whoever runs has the newest of its disks.
+void SimulatedMachine::write_disks(VmId vm) {
+    if (written == nullptr) return;
+    for (const auto& disk : domains[vm].live.disks) {
+        auto& newest = (*written)[disk.document.volume];
+        auto& here = volumes[disk.document.volume].content;
+        if (here != newest) violate(fmt::format("a guest runs on an old copy of its disk: {} of {}", here, newest));
+        here = ++newest;
+    }
+}
+
+// A guest that came in goes on here only when it is durable that it is at home here.
+void SimulatedMachine::resume_domain(VmId vm) {
+    Domain& domain = domains[vm];
+    if (domain.state != DomainState::paused) return;
+    const auto* move = durable("moves/" + vm.str());
+    if (domain.incoming && (move == nullptr || move->find("accepted") == std::string::npos))
+        violate("a guest that came in was resumed without its source's word");
+    if (domain.incoming) write_disks(vm);
+    set_state(vm, DomainState::running, RunEnd::none);
+}
+
+bool SimulatedMachine::move_is_off(VmId vm) const {
+    const auto it = domains.find(vm);
+    return it == domains.end() || !is_on(it->second.state);
+}
+
+Result<> SimulatedMachine::move_arrives(const DomainPlan& plan) {
+    Domain& domain = domains[plan.document.id];
+    if (is_on(domain.state) && domain.incoming) return {};
+    if (is_on(domain.state)) return fail(Code::conflict, "a guest runs here already");
+    if (!domain.defined) return fail(Code::not_found, "the guest is not defined here");
+    for (const auto& disk : plan.disks) {
+        if (!volumes.contains(disk.document.volume)) return fail(Code::not_found, "disk {} is missing", disk.path);
+    }
+    for (const auto& nic : plan.nics) {
+        if (!taps.contains(nic.tap)) return fail(Code::unavailable, "tap {} is missing", nic.tap);
+    }
+    domain.live = plan;
+    set_state(plan.document.id, DomainState::paused, RunEnd::none);
+    domain.incoming = true;
+    return {};
+}
+
+void SimulatedMachine::move_fails(VmId vm) {
+    if (domains[vm].incoming) set_state(vm, DomainState::shut_off, RunEnd::failed);
+}
+
+void SimulatedMachine::move_leaves(VmId vm) {
+    set_state(vm, DomainState::shut_off, RunEnd::unknown);
+    domains[vm].migrated = true;
+}
+
+std::uint64_t SimulatedMachine::move_reads(VolumeId volume) const {
+    const auto it = volumes.find(volume);
+    return it == volumes.end() ? 0 : it->second.content;
+}
+void SimulatedMachine::move_writes(VolumeId volume, std::uint64_t content) {
+    if (const auto it = volumes.find(volume); it != volumes.end()) it->second.content = content;
 }
 
 DomainObservation SimulatedMachine::observation(VmId id, const Domain& domain) const {
@@ -228,8 +303,10 @@ DomainObservation SimulatedMachine::observation(VmId id, const Domain& domain) c
     out.hardware_hash = domain.plan.hardware_hash();
     if (!is_on(domain.state)) {
         out.ended = domain.ended;
+        out.migrated = domain.migrated;
         return out;
     }
+    out.incoming = domain.incoming;
     out.live_fixed_hash = domain.live.fixed_hash();
     out.cpus = domain.live.document.cpus;
     out.memory = domain.live.document.memory;

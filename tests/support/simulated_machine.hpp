@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/core/agent_core.hpp"
+#include "agent/migration/fake_migration.hpp"
 #include "tests/support/virtual_clock.hpp"
 
 namespace axle::test {
@@ -26,7 +27,7 @@ struct MachineFaults {   // each in percent of the calls
     std::int64_t slow_ms = 20;  // greatest time of a call
 };
 
-class SimulatedMachine {
+class SimulatedMachine final : private FakeMoveMachine {
   public:
     struct Domain {
         bool defined = false;
@@ -39,11 +40,14 @@ class SimulatedMachine {
         std::int64_t starts = 0;
         std::uint64_t run = 0;  // number of this run: a late press does not end the next one
         bool obeys = true;
+        bool incoming = false;  // came up paused by a move, and nobody resumed it
+        bool migrated = false;  // its last run went on elsewhere
     };
     struct Volume {
         std::int64_t size = 0;
         std::string image;
         PoolId pool;
+        std::uint64_t content = 0;  // counts the runs that wrote to it
     };
 
     SimulatedMachine(VirtualTime& time, SeededRandom& random, const AgentIdentity& identity);
@@ -64,6 +68,11 @@ class SimulatedMachine {
     void fill_state_disk(bool full) { state_full_ = full; }
 
     // The first thing seen that must never happen; empty: none.
+    // Other machines to move guests to and from; null: none. Of what disks hold: the newest, wherever it was written.
+    FakeLines* lines = nullptr;
+    FakeMigrationOptions move_options;
+    std::map<VolumeId, std::uint64_t>* written = nullptr;
+
     const std::string& violation() const { return violation_; }
     void expect_volume_destroy(VolumeId volume) { may_destroy_.insert(volume); }
     void expect_task() { ++tasks_ordered_; }
@@ -102,6 +111,16 @@ class SimulatedMachine {
     Result<> start_domain(VmId vm, bool paused, bool by_living);
     DomainObservation observation(VmId id, const Domain& domain) const;
     void may_touch(VmId vm, bool power_off);
+    void write_disks(VmId vm);  // it runs from now on
+    void resume_domain(VmId vm);
+
+    bool move_runs(VmId vm) const override { return is_running(vm); }
+    bool move_is_off(VmId vm) const override;
+    Result<> move_arrives(const DomainPlan& plan) override;
+    void move_fails(VmId vm) override;
+    void move_leaves(VmId vm) override;
+    std::uint64_t move_reads(VolumeId volume) const override;
+    void move_writes(VolumeId volume, std::uint64_t content) override;
 
     VirtualTime& time_;
     SeededRandom& random_;
@@ -110,6 +129,7 @@ class SimulatedMachine {
     std::int64_t booted_ms_ = 0;
     std::unique_ptr<VirtualClock> clock_;
     std::shared_ptr<struct SimulatedEdges> edges_;
+    std::unique_ptr<Migration> migration_;
     std::unique_ptr<AgentCore> agent_;
     std::function<void(DomainHint)> hint_;
     std::set<VolumeId> may_destroy_;

@@ -7,9 +7,10 @@ using namespace axle;
 namespace axle {
 static doctest::String toString(Step step) {
     static const char* const names[] = {
-        "none",   "wait",       "record_run", "record_end", "note_stop",   "make_seed", "check",
-        "define", "start",      "suspend",    "resume",     "ask",         "destroy",   "attach",
-        "detach", "attach_nic", "detach_nic", "undefine",   "remove_seed", "drop_taps", "finish"};
+        "none",       "wait",     "record_run",  "record_end", "note_stop", "make_seed", "check",  "define",
+        "start",      "suspend",  "resume",      "ask",        "destroy",   "attach",    "detach", "attach_nic",
+        "detach_nic", "undefine", "remove_seed", "drop_taps",  "finish",    "begin",     "send",   "abort",
+        "hand_over",  "tell",     "expect",      "accept",     "dismiss"};
     return names[static_cast<int>(step)];
 }
 }  // namespace axle
