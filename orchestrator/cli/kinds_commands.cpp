@@ -261,6 +261,27 @@ void add_query(Build& build) {
     query->add_option("filter", o->filter, "Filter");
 }
 
+void add_drain(Build& build) {
+    struct Options {
+        std::vector<std::string> names;
+        std::int64_t parallel = 2;
+    };
+    auto o = std::make_shared<Options>();
+    CLI::App* noun = build.noun("host", info_of(Kind::host).doc);
+    const char* help = "Move the VMs of hosts to other hosts, and place none there";
+    CLI::App* verb = build.verb(noun, "drain", help, [o](Session& s) -> Result<int> {
+        const json arguments = {{"parallel", o->parallel}};
+        for (const std::string& name : o->names) {
+            TRY(code, change(s, "POST", s.path_of(info_of(Kind::host), name) + "/actions/drain", &arguments,
+                             fmt::format("host {} is empty", name)));
+            if (code != 0) return code;
+        }
+        return 0;
+    });
+    verb->add_option("name", o->names, "Names or ids")->required();
+    verb->add_option("--parallel", o->parallel, "How many VMs at once (2)");
+}
+
 }  // namespace
 
 void add_kind_commands(Build& build) {
@@ -281,6 +302,9 @@ void add_kind_commands(Build& build) {
     }
     add_action(build, info_of(Kind::host), "cordon", "Place no new VMs there", "takes no new VMs");
     add_action(build, info_of(Kind::host), "uncordon", "Place VMs there again", "takes VMs again");
+    add_drain(build);
+    add_action(build, info_of(Kind::host), "undrain", "Keep what is there, and place VMs there again",
+               "takes VMs again");
     add_action(build, info_of(Kind::task), "cancel", "Stop working on it", "is being cancelled");
 }
 

@@ -201,6 +201,32 @@ void add_disks(Build& build, CLI::App* noun) {
     detach->add_option("disk", d->disk, "Name of the disk")->required();
 }
 
+void add_migrate(Build& build, CLI::App* noun) {
+    struct Options {
+        std::vector<std::string> names;
+        std::string host, bandwidth;
+        bool cold = false;
+    };
+    auto o = std::make_shared<Options>();
+    const char* help = "Move VMs to another host, with their disks; a running guest goes on meanwhile";
+    CLI::App* verb = build.verb(noun, "migrate", help, [o](Session& s) -> Result<int> {
+        for (const std::string& name : o->names) {
+            json arguments = json::object();
+            set_if(arguments, "host", o->host);
+            set_if(arguments, "bandwidth", o->bandwidth);
+            if (o->cold) arguments["cold"] = true;
+            TRY(code, change(s, "POST", s.path_of(info_of(Kind::vm), name) + "/actions/migrate", &arguments,
+                             fmt::format("vm {} has moved", name)));
+            if (code != 0) return code;
+        }
+        return 0;
+    });
+    verb->add_option("name", o->names, "Names or ids")->required();
+    verb->add_option("--host", o->host, "Host to go to; without it the one that suits each best");
+    verb->add_flag("--cold", o->cold, "Shut the guest down, copy its disks, start it there");
+    verb->add_option("--bandwidth", o->bandwidth, "At most so many bytes a second, such as 100MiB");
+}
+
 Result<int> explain(Session& session, const std::string& name) {
     TRY(decision, session.get(session.path_of(info_of(Kind::vm), name) + "/explain"));
     if (session.flags().output != Output::table && session.flags().output != Output::wide)
@@ -232,6 +258,7 @@ void add_vm_commands(Build& build) {
     add_action(build, noun, "reset", "Press the reset button", "was reset");
     add_action(build, noun, "pause", "Freeze guests where they are", "is paused");
     add_action(build, noun, "resume", "Let paused guests go on", "runs again");
+    add_migrate(build, noun);
     add_disks(build, noun);
     auto name = std::make_shared<std::string>();
     CLI::App* why = build.verb(noun, "explain", "Why it is on its host, or on none",

@@ -6,6 +6,7 @@
 #include "orchestrator/core/actions.hpp"
 #include "orchestrator/core/capacity.hpp"
 #include "orchestrator/core/commands.hpp"
+#include "orchestrator/core/migrate.hpp"
 #include "orchestrator/core/tasks.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
@@ -97,14 +98,22 @@ Result<Mutated> order(Transaction& tx, const Mutation& m, const ObjectPtr& objec
     if (!is_running(vm))
         return fail(error(Code::conflict, "VM {} is {}, not running", vm.meta.name, text_of(vm.status.phase))
                         .with_hint("axle vm start " + vm.meta.name));
-    for (const Uuid& id : tx.world().tasks_of(vm.meta.id)) {
-        const Task& other = *tx.world().find<Task>(id);
-        if (other.spec.goal == TaskGoal::vm_reboot || other.spec.goal == TaskGoal::vm_reset)
-            return fail(error(Code::busy, "VM {} is busy with {} (task {})", vm.meta.name, text_of(other.spec.goal),
-                              other.meta.name)
-                            .with_hint("axle task show " + other.meta.name));
-    }
+    TRY_VOID(check_no_exclusive(tx.world(), vm));
     return after(tx, vm, make_task(tx, goal, vm, m.who.name));
+}
+
+Result<Mutated> migrate(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    TRY(arguments, arguments_of<MigrateArguments>(m));
+    const Vm& vm = static_cast<const Vm&>(*object);
+    const MoveWish wish{
+        .host = arguments.host, .cold = arguments.cold, .bandwidth = arguments.bandwidth, .requester = m.who.name};
+    const std::string from = vm.status.placement ? vm.status.placement->host.name : "";
+    TRY(task, begin_move(tx, vm, wish));
+    Mutated begun = after(tx, *object, task);
+    const auto text = [](const std::string& name) { return nlohmann::json(name).dump(); };
+    const std::string to = static_cast<const Vm&>(*begun.object).status.migration->host.name;
+    begun.plan.push_back({.pointer = "/status/placement/host", .before = text(from), .after = text(to)});
+    return begun;
 }
 
 Result<Mutated> attach(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
@@ -269,19 +278,43 @@ Result<Mutated> import_again(Transaction& tx, const Mutation& m, const ObjectPtr
 }
 
 Result<Mutated> cordon(Transaction& tx, const ObjectPtr& object, bool on) {
-    if (static_cast<const Host&>(*object).spec.unschedulable == on) return nothing_to_do(object);
+    const HostSpec& spec = static_cast<const Host&>(*object).spec;
+    if (spec.unschedulable == on && (on || !spec.drain)) return nothing_to_do(object);
     tx.update_spec<Host>(object->meta.id, [&](Host& h) {
         h.spec.unschedulable = on;
+        if (!on) h.spec.drain = false;
         ++h.meta.generation;
     });
     return after(tx, *object, {});
+}
+
+Result<Mutated> drain(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    TRY(arguments, arguments_of<DrainArguments>(m));
+    tx.update_spec<Host>(object->meta.id, [&](Host& h) {
+        h.spec.unschedulable = h.spec.drain = true;
+        h.spec.drain_parallel = arguments.parallel;
+        ++h.meta.generation;
+    });
+    const std::set<Uuid>& open = tx.world().tasks_of(object->meta.id);
+    if (!open.empty()) return after(tx, *object, *open.begin());
+    return after(tx, *object,
+                 make_task(tx, TaskGoal::host_drain, *tx.world().get(Kind::host, object->meta.id), m.who.name));
 }
 
 Result<Mutated> cancel(Transaction& tx, const ObjectPtr& object) {
     const Task& task = static_cast<const Task&>(*object);
     if (is_terminal(task.status.phase))
         return fail(Code::conflict, "task {} is over: {}", task.meta.name, text_of(task.status.phase));
-    if (task.spec.goal != TaskGoal::image_import)
+    const Vm* vm = tx.world().find<Vm>(task.spec.target.id);
+    if (task.spec.goal == TaskGoal::vm_migrate && vm != nullptr && vm->status.migration &&
+        vm->status.migration->phase == MigrationPhase::handed_over)
+        return fail(error(Code::conflict, "VM {} was handed over to host {}: its move can't be cancelled any more",
+                          vm->meta.name, vm->status.migration->host.name)
+                        .with_hint(fmt::format("move it back when it is there: axle vm migrate {} --host {}",
+                                               vm->meta.name, vm->status.placement->host.name)));
+    const bool can_end = task.spec.goal == TaskGoal::image_import || task.spec.goal == TaskGoal::vm_migrate ||
+                         task.spec.goal == TaskGoal::host_drain;
+    if (!can_end)
         return fail(
             error(Code::conflict, "a {} can't be cancelled", text_of(task.spec.goal))
                 .with_hint(
@@ -310,11 +343,13 @@ Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& obje
     if (m.target.kind == Kind::task) return cancel(tx, object);
     TRY_VOID(needs_life(*object));
     if (m.target.kind == Kind::image) return import_again(tx, m, object);
+    if (m.action == "drain") return drain(tx, m, object);
     if (m.target.kind == Kind::host) return cordon(tx, object, m.action == "cordon");
     if (m.action == "start") return start(tx, m, object);
     if (m.action == "stop") return stop(tx, m, object);
     if (m.action == "pause") return pause(tx, m, object);
     if (m.action == "resume") return resume(tx, m, object);
+    if (m.action == "migrate") return migrate(tx, m, object);
     if (m.action == "attach") return attach(tx, m, object);
     if (m.action == "detach") return detach(tx, m, object);
     return order(tx, m, object, m.action == "reset" ? TaskGoal::vm_reset : TaskGoal::vm_reboot);

@@ -11,6 +11,7 @@ const std::vector<ActionInfo>& all_actions() {
         {Kind::vm, "reset", "Press the reset button.", none},
         {Kind::vm, "pause", "Freeze the guest where it is.", none},
         {Kind::vm, "resume", "Let a paused guest go on.", none},
+        {Kind::vm, "migrate", "Move it to another host, with its disks.", &type_of<MigrateArguments>()},
         {Kind::vm, "restore", "Bring back a deleted VM with its disks.", &type_of<RestoreArguments>()},
         {Kind::vm, "attach", "Give it a disk.", &type_of<AttachArguments>()},
         {Kind::vm, "detach", "Take a disk away; the volume stays.", &type_of<DetachArguments>()},
@@ -19,7 +20,10 @@ const std::vector<ActionInfo>& all_actions() {
         {Kind::image, "import", "Import it once more after a failure, or at once where it waits for its next try.",
          none},
         {Kind::host, "cordon", "Place no new VMs there.", none},
-        {Kind::host, "uncordon", "Place VMs there again.", none},
+        {Kind::host, "uncordon", "Place VMs there again; a drain ends.", none},
+        {Kind::host, "drain", "Place no new VMs there, and move those that are there to other hosts.",
+         &type_of<DrainArguments>()},
+        {Kind::host, "undrain", "Keep what is there, and place VMs there again.", none},
         {Kind::task, "cancel", "Stop working on it.", none},
     };
     return actions;

@@ -40,6 +40,26 @@ template <class V>
 void describe(DetachArguments& v, V&& field) {
     field("disk", v.disk, {.doc = "Name of the disk in the VM.", .required = true, .format = Format::label});
 }
+struct MigrateArguments {  // vm migrate
+    std::string host;
+    bool cold = false;
+    std::int64_t bandwidth = 0;
+};
+template <class V>
+void describe(MigrateArguments& v, V&& field) {
+    field("host", v.host, {.doc = "Host that it goes to; without it the one that suits it best.", .max = 253});
+    field("cold", v.cold,
+          {.doc = "Shut the guest down, copy its disks, start it there; else it goes on meanwhile, if it runs."});
+    field("bandwidth", v.bandwidth,
+          {.doc = "Bytes a second at most; 0: no limit.", .min = 0, .max = kTiB, .unit = Unit::bytes});
+}
+struct DrainArguments {  // host drain
+    std::int64_t parallel = 2;
+};
+template <class V>
+void describe(DrainArguments& v, V&& field) {
+    field("parallel", v.parallel, {.doc = "How many VMs are moved at once.", .min = 1, .max = 64});
+}
 struct NoArguments {};
 template <class V>
 void describe(NoArguments&, V&&) {}

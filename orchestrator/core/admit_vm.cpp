@@ -4,6 +4,7 @@
 
 #include "common/model/format.hpp"
 #include "orchestrator/core/admit.hpp"
+#include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/planted.hpp"
 
 namespace axle {
@@ -67,6 +68,11 @@ void use_volume(Admission& a, const Vm& vm, const std::string& name, const VmDis
         return a.refuse(at, "conflict",
                         fmt::format("volume {} is attached to VM {}: {}", volume->meta.name,
                                     volume->status.attached_to.name, how_to_detach(a.tx.world(), *volume)));
+    if (const ComingDisk moving = moving_disk(a.tx.world(), volume->meta.id);
+        moving.vm != nullptr && moving.vm->meta.id != vm.meta.id)
+        return a.refuse(at, "busy",
+                        fmt::format("volume {} is being moved with VM {} to host {}", volume->meta.name,
+                                    moving.vm->meta.name, moving.vm->status.migration->host.name));
     if (volume->status.placement && vm.status.placement &&
         volume->status.placement->host.id != vm.status.placement->host.id)
         return a.refuse(at, "conflict",
@@ -254,11 +260,31 @@ void give_addresses(Admission& a, Vm& vm) {
     admit_nics(a, vm, nullptr);
 }
 
+// Both hosts have the same list until it is over; everything else that changes meanwhile holds afterwards.
+void keep_devices_while_moving(Admission& a, const Vm& vm, const Vm& before) {
+    if (!before.status.migration) return;
+    const auto why = [&](const char* what) {
+        return fmt::format("can't change while the VM is moved to host {}: wait for its {}, or cancel it",
+                           before.status.migration->host.name, what);
+    };
+    const std::string task = "task " + before.status.migration->task.str();
+    const auto disk = [](const auto& x, const auto& y) {
+        return x.first == y.first && x.second.volume == y.second.volume;
+    };
+    if (!std::ranges::equal(vm.spec.disks, before.spec.disks, disk)) a.refuse("/spec/disks", "busy", why(task.c_str()));
+    const auto nic = [](const auto& x, const auto& y) {
+        return x.first == y.first && x.second.network == y.second.network;
+    };
+    if (!std::ranges::equal(vm.spec.nics, before.spec.nics, nic)) a.refuse("/spec/nics", "busy", why(task.c_str()));
+}
+
 Result<> admit_vm(Admission& a, Vm& vm, const Vm* before) {
     fill_size(a, vm);
     if (before == nullptr) vm.status = {};
     if (before != nullptr) {
         carry_over(vm, *before);
+        keep_devices_while_moving(a, vm, *before);
+        if (!a.mistakes.empty()) return {};
         if (vm.spec.start_serial < before->spec.start_serial) vm.spec.start_serial = before->spec.start_serial;
         // Whoever sets power from stopped to running wants a start, as `vm start` does.
         if (before->spec.power == Power::stopped && vm.spec.power != Power::stopped &&

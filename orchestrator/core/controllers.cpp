@@ -19,7 +19,7 @@ void Controllers::start() {
 }
 
 void Controllers::resync() {
-    for (const Kind kind : {Kind::image, Kind::volume, Kind::vm, Kind::network, Kind::pool}) {
+    for (const Kind kind : {Kind::image, Kind::volume, Kind::vm, Kind::network, Kind::pool, Kind::host}) {
         for (const auto& [id, object] : pipeline_.world().all(kind)) enqueue({kind, id});
     }
     pipeline_.clock().cancel(resync_timer_);
@@ -54,6 +54,8 @@ void Controllers::reconcile(const Key& key) {
             return reconcile_volume(key.id);
         case Kind::image:
             return reconcile_image(key.id);
+        case Kind::host:
+            return reconcile_drain(key.id);
         case Kind::network:
         case Kind::pool:
             return reconcile_farewell(key);
@@ -72,6 +74,12 @@ void Controllers::changed(const ChangeEvent& event) {
     switch (event.kind) {
         case Kind::vm:
             enqueue({Kind::vm, id});
+            for (const Object* vm : {event.before.get(), event.object.get()}) {
+                if (vm == nullptr || !static_cast<const Vm&>(*vm).status.placement) continue;
+                const Uuid at = static_cast<const Vm&>(*vm).status.placement->host.id;
+                if (const Host* host = pipeline_.world().find<Host>(at); host != nullptr && host->spec.drain)
+                    enqueue({Kind::host, at});
+            }
             if (!event.object || event.object->is_deleted()) {
                 wake_waiting();
                 for (const auto& [name, disk] : static_cast<const Vm&>(object).spec.disks)

@@ -40,6 +40,9 @@ class Controllers {
     };
     const ImportWork* import_of(const Uuid& image) const;
 
+    // What its source last told of a move's bytes; null: nothing. Soft.
+    const MoveReport* move_of(const Uuid& vm) const;
+
     std::vector<HostState> host_states() const;
     Result<VmRequest> request_for(const Vm& vm) const;  // unavailable: it can't be placed yet, and why
 
@@ -58,6 +61,21 @@ class Controllers {
     void set_phase(Transaction& tx, const Uuid& vm);
     void send_orders(Transaction& tx, const Vm& vm);
     void give_up_late_stop(Transaction& tx, const Vm& vm);
+
+    void advance_move(Transaction& tx, const Uuid& vm);  // move_controller.cpp
+    void end_move(Transaction& tx, const Uuid& vm, TaskError why);
+    void complete_move(Transaction& tx, const Uuid& vm, VmReport report);
+    void source_says(Transaction& tx, const Uuid& vm, const MoveReport& move);
+    void target_status(const Vm& vm, const Status& status);
+    bool copy_status(const Volume& volume, const Uuid& host, const Status& status);
+
+    void reconcile_drain(const Uuid& host);  // drain_controller.cpp
+    struct Leaving {
+        int moving = 0, left = 0;
+        std::string stuck;  // which can't go, and why
+    };
+    Leaving move_away(const Host& host);
+    void tell_drain(const Uuid& host, const Leaving& leaving);
 
     void reconcile_volume(const Uuid& id);
     void complete_from_image(Transaction& tx, const Volume& volume);
@@ -94,6 +112,12 @@ class Controllers {
     std::set<Uuid> untold_;   // VMs whose host has connected anew: it may not have heard of orders that were sent
     std::map<Uuid, ImportWork> importing_;
     std::vector<std::string> image_files_left_;  // digests that were to go when the last run ended
+    std::map<Uuid, MoveReport> moving_;          // by VM
+    struct DrainTry {
+        BootTime next;
+        std::string why_not;
+    };
+    std::map<Uuid, DrainTry> drain_tries_;  // by VM
 };
 
 }  // namespace axle

@@ -4,7 +4,9 @@
 #include <set>
 
 #include "common/base/digest.hpp"
+#include "common/base/ensure.hpp"
 #include "common/model/format.hpp"
+#include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/peers.hpp"
 
 namespace axle {
@@ -22,6 +24,11 @@ std::string full_name(const Object& o) {
     return o.meta.project.name + "/" + o.meta.name;
 }
 
+// Placed there, or on its way there.
+bool is_wanted_on(const Vm& vm, const Uuid& host) {
+    return is_on(vm, host) || (move_to(vm, host) != nullptr && !is_final(vm));
+}
+
 template <typename F>
 void each_vm_on(const World& world, const Uuid& host, F&& call) {
     for (const Key& key : world.referrers(host)) {
@@ -31,61 +38,7 @@ void each_vm_on(const World& world, const Uuid& host, F&& call) {
     }
 }
 
-VmDocument vm_document(const World& world, const Vm& vm, const DeriveContext& context) {
-    VmDocument d{.epoch = vm.status.placement->epoch,
-                 .generation = vm.meta.generation,
-                 .name = full_name(vm),
-                 .cluster = context.cluster};
-    d.id = VmId{vm.meta.id};
-    d.cpus = vm.spec.cpus.value_or(1);
-    d.memory = vm.spec.memory.value_or(kGiB);
-    d.machine = vm.status.machine;
-    d.cpu_model = vm.status.cpu_model;
-    d.accelerator = vm.status.accelerator;
-    d.power = vm.is_deleted() ? Power::stopped : vm.spec.power;
-    d.force_stop = vm.is_deleted() || vm.spec.force_stop;
-    d.start_serial = vm.spec.start_serial;
-    d.stop_timeout_ms = vm.spec.stop_timeout;
-    d.on_guest_shutdown = vm.spec.on_guest_shutdown;
-    d.on_crash = vm.spec.on_crash;
-    d.priority = vm.spec.priority;
-    // The guest boots from root, else from the first. Only what takes no part in the boot comes and goes while it runs.
-    const auto add_disk = [&](const std::string& name, const VmDisk& disk) {
-        const Volume* volume = world.find<Volume>(disk.volume.id);
-        if (volume == nullptr) return;
-        VmDocumentDisk out{.name = name, .format = volume->spec.format, .boot_order = d.disks.empty() ? 1 : 0};
-        out.volume = VolumeId{volume->meta.id};
-        out.pool = PoolId{volume->spec.pool.id};
-        const auto slot = vm.status.disk_slots.find(name);
-        out.slot = slot == vm.status.disk_slots.end() ? 0 : slot->second;
-        std::string serial = volume->meta.id.str();
-        std::erase(serial, '-');
-        out.serial = serial.substr(12);
-        d.disks.push_back(std::move(out));
-    };
-    if (const auto root = vm.spec.disks.find("root"); root != vm.spec.disks.end()) add_disk("root", root->second);
-    for (const auto& [name, disk] : vm.spec.disks) {
-        if (name != "root") add_disk(name, disk);
-    }
-    for (const auto& [name, nic] : vm.spec.nics) {
-        const auto status = vm.status.nics.find(name);
-        if (status == vm.status.nics.end()) continue;
-        VmDocumentNic out{
-            .name = name, .mac = status->second.mac, .address = status->second.address, .slot = status->second.slot};
-        out.network = NetworkId{nic.network.id};
-        d.nics.push_back(std::move(out));
-    }
-    d.seed = {.instance_id = vm.meta.id.str(),
-              .hostname = vm.spec.hostname.empty() ? vm.meta.name : vm.spec.hostname,
-              .user_data = vm.spec.user_data.plain};
-    for (const Ref& ref : vm.spec.ssh_keys) {
-        if (const SshKey* key = world.find<SshKey>(ref.id)) d.seed.ssh_keys.push_back(key->spec.public_key);
-    }
-    d.seed_slot = 30;
-    return d;
-}
-
-VolumeDocument volume_document(const Volume& volume) {
+VolumeDocument volume_document(const World& world, const Volume& volume) {
     VolumeDocument d{.epoch = volume.status.placement->epoch,
                      .size = volume.spec.size,
                      .format = volume.spec.format,
@@ -94,7 +47,32 @@ VolumeDocument volume_document(const Volume& volume) {
     d.pool = PoolId{volume.spec.pool.id};
     d.made = volume.status.made;
     d.name = full_name(volume);
+    if (const auto moving = moving_disk(world, volume.meta.id); moving.vm != nullptr) d.size = moving.disk->size;
     return d;
+}
+
+// As the host gets it that the VM moves to: a file to be made and filled, or the one that both hosts see.
+VolumeDocument coming_document(const World& world, const Volume& volume, const ComingDisk& coming) {
+    VolumeDocument d = volume_document(world, volume);
+    d.epoch = coming.vm->status.migration->epoch;
+    d.size = coming.disk->size;
+    d.made = !coming.disk->copied;
+    return d;
+}
+
+// Volumes that lie there, and those that are on their way.
+template <typename F>
+void each_volume_on(const World& world, const Uuid& host, F&& call) {
+    for (const Key& key : world.referrers(host)) {
+        if (key.kind == Kind::volume) {
+            if (const Volume* volume = world.find<Volume>(key.id); is_on(*volume, host)) call(*volume);
+        } else if (key.kind == Kind::vm) {
+            const VmMigration* move = move_to(*world.find<Vm>(key.id), host);
+            if (move == nullptr) continue;
+            for (const MigrationDisk& disk : move->disks)
+                if (const Volume* volume = world.find<Volume>(disk.volume)) call(*volume);
+        }
+    }
 }
 
 // What the VM's port forwards ask of a network.
@@ -132,14 +110,13 @@ NetworkDocument network_document(const World& world, const NetworkObject& networ
 
 // The volume that needs an image there, or null. Linear in the host's volumes.
 const Volume* volume_needing(const World& world, const Uuid& host, const Uuid& image_document) {
-    for (const Key& key : world.referrers(host)) {
-        if (key.kind != Kind::volume) continue;
-        const Volume* volume = world.find<Volume>(key.id);
-        if (is_on(*volume, host) && !volume->spec.image_digest.empty() &&
-            image_document_id(volume->spec.pool.id, volume->spec.image_digest) == image_document)
-            return volume;
-    }
-    return nullptr;
+    const Volume* found = nullptr;
+    each_volume_on(world, host, [&](const Volume& volume) {
+        if (found == nullptr && !volume.spec.image_digest.empty() &&
+            image_document_id(volume.spec.pool.id, volume.spec.image_digest) == image_document)
+            found = &volume;
+    });
+    return found;
 }
 
 std::optional<ImageDocument> image_document(const World& world, const Uuid& host, const Uuid& id,
@@ -176,17 +153,15 @@ Uuid image_document_id(const Uuid& pool, const std::string& digest) {
 bool network_is_on(const World& world, const Uuid& network, const Uuid& host) {
     return std::ranges::any_of(world.referrers(host), [&](const Key& key) {
         const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
-        return vm != nullptr && is_on(*vm, host) &&
+        return vm != nullptr && is_wanted_on(*vm, host) &&
                std::ranges::any_of(vm->spec.nics, [&](const auto& nic) { return nic.second.network.id == network; });
     });
 }
 
 bool image_is_on(const World& world, const std::string& digest, const Uuid& host) {
-    return std::ranges::any_of(world.referrers(host), [&](const Key& key) {
-        if (key.kind != Kind::volume) return false;
-        const Volume* volume = world.find<Volume>(key.id);
-        return is_on(*volume, host) && volume->spec.image_digest == digest;
-    });
+    bool found = false;
+    each_volume_on(world, host, [&](const Volume& volume) { found = found || volume.spec.image_digest == digest; });
+    return found;
 }
 
 bool pool_is_on(const Pool& pool, const Host& host) {
@@ -221,13 +196,25 @@ std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRe
         }
         case DocumentKind::volume: {
             const Volume* volume = world.find<Volume>(key.id);
-            if (volume == nullptr || !is_on(*volume, host)) return std::nullopt;
-            return make_put(key, volume->status.placement->epoch, volume_document(*volume));
+            if (volume == nullptr) return std::nullopt;
+            if (is_on(*volume, host))
+                return make_put(key, volume->status.placement->epoch, volume_document(world, *volume));
+            const ComingDisk coming = coming_disk(world, key.id, host);
+            if (coming.vm == nullptr || is_final(*volume)) return std::nullopt;
+            return make_put(key, coming.vm->status.migration->epoch, coming_document(world, *volume, coming));
         }
         case DocumentKind::vm: {
             const Vm* vm = world.find<Vm>(key.id);
-            if (vm == nullptr || !is_on(*vm, host)) return std::nullopt;
-            VmDocument d = vm_document(world, *vm, context);
+            if (vm == nullptr || !is_wanted_on(*vm, host)) return std::nullopt;
+            VmDocument d;
+            if (vm->status.migration) {
+                auto moving = moving_document(world, *vm, host);
+                ENSURE(moving.has_value(), "what was written here can be read");
+                d = std::move(*moving);
+            } else {
+                d = vm_document(world, *vm);
+            }
+            d.cluster = context.cluster;
             Put put = make_put(key, d.epoch, d);  // the hash is without rev: the same content keeps it
             d.rev = context.head;
             put.content = to_json_text(d);
@@ -243,21 +230,18 @@ std::vector<DocumentRef> wanted_on(const World& world, const Uuid& host) {
     for (const auto& [id, object] : world.all(Kind::pool)) {
         if (h != nullptr && pool_is_on(static_cast<const Pool&>(*object), *h)) keys.insert({DocumentKind::pool, id});
     }
+    each_volume_on(world, host, [&](const Volume& volume) {
+        keys.insert({DocumentKind::volume, volume.meta.id});
+        if (!volume.spec.image_digest.empty())
+            keys.insert({DocumentKind::image, image_document_id(volume.spec.pool.id, volume.spec.image_digest)});
+    });
     for (const Key& key : world.referrers(host)) {
-        if (key.kind == Kind::volume) {
-            const Volume* volume = world.find<Volume>(key.id);
-            if (!is_on(*volume, host)) continue;
-            keys.insert({DocumentKind::volume, key.id});
-            if (!volume->spec.image_digest.empty())
-                keys.insert({DocumentKind::image, image_document_id(volume->spec.pool.id, volume->spec.image_digest)});
-        } else if (key.kind == Kind::vm) {
-            const Vm* vm = world.find<Vm>(key.id);
-            if (!is_on(*vm, host)) continue;
-            keys.insert({DocumentKind::vm, key.id});
-            for (const auto& [name, nic] : vm->spec.nics) {
-                if (world.find<NetworkObject>(nic.network.id) != nullptr)
-                    keys.insert({DocumentKind::network, nic.network.id});
-            }
+        const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
+        if (vm == nullptr || !is_wanted_on(*vm, host)) continue;
+        keys.insert({DocumentKind::vm, key.id});
+        for (const auto& [name, nic] : vm->spec.nics) {
+            if (world.find<NetworkObject>(nic.network.id) != nullptr)
+                keys.insert({DocumentKind::network, nic.network.id});
         }
     }
     return {keys.begin(), keys.end()};
@@ -275,8 +259,10 @@ bool is_leaving(const World& world, const Uuid& host, const DocumentRef& key) {
     switch (key.kind) {
         case DocumentKind::vm:
             return placed(world.find<Vm>(key.id));
-        case DocumentKind::volume:
-            return placed(world.find<Volume>(key.id));
+        case DocumentKind::volume: {
+            const Volume* volume = world.find<Volume>(key.id);
+            return volume != nullptr && (placed(volume) || leftover_on(*volume, host) != nullptr);
+        }
         case DocumentKind::network:
             return told(world.find<NetworkObject>(key.id));
         case DocumentKind::pool:
@@ -317,8 +303,13 @@ std::optional<Farewell> farewell(const World& world, const Uuid& host, const Doc
         }
         case DocumentKind::volume: {
             const Volume* volume = world.find<Volume>(key.id);
-            if (volume == nullptr || !volume->status.placement || volume->status.placement->host.id != host)
-                return std::nullopt;
+            if (volume == nullptr || !volume->status.placement) return std::nullopt;
+            if (const VmPlacement* left = leftover_on(*volume, host))
+                return Farewell{.destroy = true, .epoch = left->epoch};
+            if (volume->status.placement->host.id != host) {  // another host's file: only where it is the same one
+                const Pool* pool = world.find<Pool>(volume->spec.pool.id);
+                return pool != nullptr && pool->spec.shared ? std::optional(Farewell{.epoch = held}) : std::nullopt;
+            }
             return Farewell{.destroy = is_final(*volume), .epoch = volume->status.placement->epoch};
         }
     }
@@ -327,11 +318,24 @@ std::optional<Farewell> farewell(const World& world, const Uuid& host, const Doc
 
 std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const Object* before, const Object* after) {
     std::vector<std::pair<Uuid, DocumentRef>> out;
+    const auto of_volume = [&](const Volume& volume, const Uuid& host) {
+        out.push_back({host, {DocumentKind::volume, volume.meta.id}});
+        if (!volume.spec.image_digest.empty())
+            out.push_back(
+                {host, {DocumentKind::image, image_document_id(volume.spec.pool.id, volume.spec.image_digest)}});
+    };
     const auto of_vm = [&](const Vm& vm) {
-        if (!vm.status.placement) return;
-        const Uuid host = vm.status.placement->host.id;
-        out.push_back({host, {DocumentKind::vm, vm.meta.id}});
-        for (const auto& [name, nic] : vm.spec.nics) out.push_back({host, {DocumentKind::network, nic.network.id}});
+        const auto on = [&](const Uuid& host) {
+            out.push_back({host, {DocumentKind::vm, vm.meta.id}});
+            for (const auto& [name, nic] : vm.spec.nics) out.push_back({host, {DocumentKind::network, nic.network.id}});
+        };
+        if (vm.status.placement) on(vm.status.placement->host.id);
+        if (!vm.status.migration) return;
+        on(vm.status.migration->host.id);
+        for (const MigrationDisk& disk : vm.status.migration->disks) {
+            const Volume* volume = world.find<Volume>(disk.volume);
+            if (volume != nullptr) of_volume(*volume, vm.status.migration->host.id);
+        }
     };
     const auto of = [&](const Object& object) {
         const Uuid id = object.meta.id;
@@ -340,13 +344,8 @@ std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const 
                 return of_vm(static_cast<const Vm&>(object));
             case Kind::volume: {
                 const auto& volume = static_cast<const Volume&>(object);
-                if (!volume.status.placement) return;
-                const Uuid host = volume.status.placement->host.id;
-                out.push_back({host, {DocumentKind::volume, id}});
-                if (!volume.spec.image_digest.empty())
-                    out.push_back(
-                        {host,
-                         {DocumentKind::image, image_document_id(volume.spec.pool.id, volume.spec.image_digest)}});
+                if (volume.status.placement) of_volume(volume, volume.status.placement->host.id);
+                for (const VmPlacement& left : volume.status.leftovers) of_volume(volume, left.host.id);
                 return;
             }
             case Kind::pool:
@@ -355,8 +354,11 @@ std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const 
             case Kind::network:
                 for (const Key& key : world.referrers(id)) {
                     if (key.kind != Kind::vm) continue;
-                    if (const Vm* vm = world.find<Vm>(key.id); vm->status.placement)
+                    const Vm* vm = world.find<Vm>(key.id);
+                    if (vm->status.placement)
                         out.push_back({vm->status.placement->host.id, {DocumentKind::network, id}});
+                    if (vm->status.migration)
+                        out.push_back({vm->status.migration->host.id, {DocumentKind::network, id}});
                 }
                 for (const auto& [host, h] : world.all(Kind::host)) {
                     if (static_cast<const NetworkObject&>(object).status.hosts.contains(h->meta.name))

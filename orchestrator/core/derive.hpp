@@ -22,6 +22,8 @@ struct DeriveContext {
     Revision head = 0;
 };
 
+// Of a VM that stays where it is placed; without the cluster.
+VmDocument vm_document(const World& world, const Vm& vm);
 // The document, or nullopt: the host is not to have it.
 std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRef& key, const DeriveContext& context);
 // Everything that a host is to have.

@@ -76,6 +76,13 @@ void tell(Telling& t, const Vm& vm) {
     const Vm& was = t.before != nullptr ? *t.former<Vm>() : fresh;
     if (vm.status.placement && (!was.status.placement || was.status.placement->epoch != vm.status.placement->epoch))
         t.normal("Placed", "goes to host " + vm.status.placement->host.name);
+    if (vm.status.migration && !was.status.migration)
+        t.normal("Moving",
+                 fmt::format("moves from host {} to host {}, {}", vm.status.placement->host.name,
+                             vm.status.migration->host.name, vm.status.migration->live ? "live" : "switched off"));
+    if (was.status.migration && !vm.status.migration && vm.status.placement->epoch == was.status.placement->epoch)
+        t.warn("MoveEnded", fmt::format("did not move to host {} and stays on host {}", was.status.migration->host.name,
+                                        vm.status.placement->host.name));
     if (vm.meta.deletion && vm.status.addresses.size() < was.status.addresses.size())
         t.normal("AddressFreed", "gave up its address, which another VM needed; a restore gives it a new one");
     const VmPhase phase = vm.status.phase;

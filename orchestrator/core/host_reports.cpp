@@ -3,9 +3,9 @@
 
 #include "common/base/log.hpp"
 #include "common/base/units.hpp"
-#include "orchestrator/core/capacity.hpp"
 #include "orchestrator/core/controllers.hpp"
-#include "orchestrator/core/planted.hpp"
+#include "orchestrator/core/moves.hpp"
+#include "orchestrator/core/schedule.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -122,14 +122,23 @@ void Controllers::host_status(const Uuid& id, const Status& status) {
 
 void Controllers::vm_status(const Uuid& host, const Status& status) {
     const Vm* vm = pipeline_.world().find<Vm>(status.id);
+    if (const VmMigration* move = vm == nullptr ? nullptr : move_to(*vm, host))
+        return move->epoch == status.epoch ? target_status(*vm, status) : void();
     if (vm == nullptr || !vm->status.placement || vm->status.placement->host.id != host ||
         vm->status.placement->epoch != status.epoch)
         return;
     const bool final = vm->meta.deletion && vm->meta.deletion->final;
     std::optional<VmReport> report;
     if (!status.gone && !(report = content_of<VmReport>(status))) return;
-    if (report && *report == vm->status.report) return;  // said again, after a hello
+    const auto move = report ? std::exchange(report->move, std::nullopt) : std::nullopt;
     Transaction tx = pipeline_.begin();
+    if (move) source_says(tx, status.id, *move);
+    const bool left = move && move->phase == MovePhase::handed_over;  // what it says of the guest is of nobody
+    const bool again = report && *report == tx.world().find<Vm>(status.id)->status.report;  // after a hello
+    if (left || again) {
+        pipeline_.commit(tx);
+        return;
+    }
     tx.update_status<Vm>(status.id, [&](Vm& v) {
         if (status.gone) {
             v.status.gone = final;
@@ -158,6 +167,7 @@ void Controllers::vm_status(const Uuid& host, const Status& status) {
 
 void Controllers::volume_status(const Uuid& host, const Status& status) {
     const Volume* volume = pipeline_.world().find<Volume>(status.id);
+    if (volume != nullptr && copy_status(*volume, host, status)) return;
     if (volume == nullptr || !volume->status.placement || volume->status.placement->host.id != host ||
         volume->status.placement->epoch != status.epoch)
         return;
@@ -254,46 +264,14 @@ void Controllers::host_task(const Uuid& host, const TaskNews& news) {
 }
 
 std::vector<HostState> Controllers::host_states() const {
-    std::vector<HostState> states;
-    states.reserve(pipeline_.world().all(Kind::host).size());
-    for (const auto& [name, id] : pipeline_.world().names_of(Kind::host))
-        states.push_back(state_of(*pipeline_.world().find<Host>(id)));
+    std::vector<HostState> states = host_states_of(pipeline_.world());
+    for (HostState& s : states) s.connected = links_.is_connected(s.id);
     return states;
 }
 
 HostState Controllers::state_of(const Host& host) const {
-    const World& world = pipeline_.world();
-    const HostFacts& facts = host.status.facts;
-    const Usage claimed = planted_in_core().forget_claims ? Usage{} : world.claimed_on_host(host.meta.id);
-    HostState s{.name = host.meta.name,
-                .connected = links_.is_connected(host.meta.id),
-                .unschedulable = host.spec.unschedulable,
-                .labels = host.meta.labels,
-                .accelerator = facts.accelerator};
-    s.id = HostId{host.meta.id};
-    const Capacity capacity = allocatable_of(host);
-    s.cpus_allocatable = capacity.cpus;
-    s.cpus_claimed = claimed.cpus;
-    s.memory_allocatable = capacity.memory;
-    s.memory_claimed = claimed.memory;
-    s.disk_overcommit = host.spec.disk_overcommit;
-    s.disk_reserve = host.spec.disk_reserve;
-    s.bridges = facts.bridges;
-    s.features = facts.features;
-    for (const auto& [name, id] : world.names_of(Kind::pool)) {
-        const Pool* pool = world.find<Pool>(id);
-        const auto there = pool->status.hosts.find(host.meta.name);
-        if (!pool_is_on(*pool, host)) continue;
-        HostPool p{.name = pool->meta.name, .ready = false, .why = "its host has not reported it yet"};
-        if (there != pool->status.hosts.end()) {
-            p.ready = there->second.ready;
-            p.why = there->second.conditions.empty() ? "not ready" : there->second.conditions.front().message;
-            p.size = there->second.size;
-            p.free = there->second.free;
-        }
-        p.claimed = world.claimed_in_pool(id, host.meta.id);
-        s.pools[PoolId{id}] = std::move(p);
-    }
+    HostState s = host_state_of(pipeline_.world(), host);
+    s.connected = links_.is_connected(host.meta.id);
     return s;
 }
 

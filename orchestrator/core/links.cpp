@@ -55,6 +55,9 @@ void HostLinks::received(Link& link, Message message) {
     if (!link.host) return link.channel->close("the first message must be hello");
     if (const auto* status = std::get_if<Status>(&message)) {
         if (status->gone) forget_held(link, *status);
+        // It holds what we didn't know of: an earlier connection brought it, and it became durable after the hello.
+        const DocumentRef key{status->kind, status->id};
+        if (!status->gone && link.held.try_emplace(key, Link::Held{"", status->epoch}).second) mark(link.host, key);
         return events_.status(link.host, *status);
     }
     if (const auto* facts = std::get_if<Facts>(&message)) return events_.facts(link.host, facts->facts);

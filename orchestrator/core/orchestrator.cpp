@@ -194,11 +194,20 @@ void Orchestrator::publish_access() {
     access_.store(make_access_snapshot(pipeline_.world()));
 }
 
-// Progress of an import is soft: shown, never stored.
+// Progress of an import, and of a move, is soft: shown, never stored.
 ObjectPtr Orchestrator::with_progress(const ObjectPtr& object) const {
     if (object->kind() != Kind::task) return object;
     const auto& task = static_cast<const Task&>(*object);
-    if (task.spec.goal != TaskGoal::image_import || is_terminal(task.status.phase)) return object;
+    if (is_terminal(task.status.phase)) return object;
+    if (task.spec.goal == TaskGoal::vm_migrate) {
+        const MoveReport* move = controllers_.move_of(task.spec.target.id);
+        if (move == nullptr) return object;
+        auto shown = std::make_shared<Task>(task);
+        shown->status.bytes = move->done;
+        if (move->total > 0) shown->status.percent = std::min<std::int64_t>(99, move->done * 100 / move->total);
+        return shown;
+    }
+    if (task.spec.goal != TaskGoal::image_import) return object;
     const auto* work = controllers_.import_of(task.spec.target.id);
     if (work == nullptr) return object;
     auto shown = std::make_shared<Task>(task);

@@ -51,7 +51,9 @@ std::set<Uuid> hosts_of(const World& world, const Uuid& network) {
     std::set<Uuid> out;
     for (const Key& key : world.referrers(network)) {
         if (key.kind != Kind::vm) continue;
-        if (const Vm* vm = world.find<Vm>(key.id); vm->status.placement) out.insert(vm->status.placement->host.id);
+        const Vm* vm = world.find<Vm>(key.id);
+        if (vm->status.placement) out.insert(vm->status.placement->host.id);
+        if (vm->status.migration) out.insert(vm->status.migration->host.id);  // it has guests of its own, soon
     }
     return out;
 }

@@ -27,6 +27,13 @@ Guard guard_of(const Object& object) {
     }
 }
 
+// A host that has no more than an old copy of it.
+bool is_only_leftover(const Object& user, const Uuid& host) {
+    if (user.kind() != Kind::volume) return false;
+    const VolumeStatus& status = static_cast<const Volume&>(user).status;
+    return !status.leftovers.empty() && (!status.placement || status.placement->host.id != host);
+}
+
 // Living objects that would break, by name. A VM doesn't break with its image: its disks keep the content.
 Result<> check_unused(Transaction& tx, const Object& object) {
     std::string users;
@@ -36,6 +43,7 @@ Result<> check_unused(Transaction& tx, const Object& object) {
         if (!user || user->is_deleted() || key.kind == Kind::task) continue;
         if (object.kind() == Kind::image || object.kind() == Kind::flavor || object.kind() == Kind::sshkey) continue;
         if (object.kind() == Kind::vm && key.kind == Kind::portforward) continue;  // goes with it
+        if (object.kind() == Kind::host && is_only_leftover(*user, object.meta.id)) continue;
         if (++count <= 5)
             users += fmt::format("{}{} {}", users.empty() ? "" : ", ", text_of(key.kind), user->meta.name);
     }

@@ -21,12 +21,20 @@ Result<> limits_with(Transaction& tx, const Volume& volume, std::int64_t size) {
     return check_usage(tx.world(), volume.meta.project.id, grown, before);
 }
 
+// Nobody removes a copy on a host that was taken out of the cloud.
+void forget_lost_leftovers(Transaction& tx, const Volume& volume) {
+    const auto lost = [&](const VmPlacement& left) { return tx.world().find<Host>(left.host.id) == nullptr; };
+    if (std::ranges::none_of(volume.status.leftovers, lost)) return;
+    tx.update_status<Volume>(volume.meta.id, [&](Volume& v) { std::erase_if(v.status.leftovers, lost); });
+}
+
 }  // namespace
 
 void Controllers::reconcile_volume(const Uuid& id) {
     Transaction tx = pipeline_.begin();
     const auto volume = [&] { return pipeline_.world().find<Volume>(id); };
     if (volume() == nullptr) return;
+    forget_lost_leftovers(tx, *volume());
     if (const auto& deletion = volume()->meta.deletion) {
         const Vm* user = volume()->status.attached_to ? tx.world().find<Vm>(volume()->status.attached_to.id) : nullptr;
         const bool in_use = user != nullptr && user->status.placement && !user->status.gone;  // the VM goes first
@@ -35,7 +43,8 @@ void Controllers::reconcile_volume(const Uuid& id) {
                 v.meta.deletion->final = true;
                 v.status.phase = VolumePhase::expunging;
             });
-        } else if (deletion->final && (!volume()->status.placement || volume()->status.gone)) {
+        } else if (deletion->final && (!volume()->status.placement || volume()->status.gone) &&
+                   volume()->status.leftovers.empty()) {
             const std::string digest = volume()->spec.image_digest;
             const std::set<Uuid> open = tx.world().tasks_of(id);
             for (const Uuid& task : open) move_task(tx, task, TaskPhase::succeeded);

@@ -18,6 +18,8 @@ Wish wish_of(TaskGoal goal) {
             return Wish::deletion;
         case TaskGoal::vm_reboot:
         case TaskGoal::vm_reset:
+        case TaskGoal::vm_migrate:
+        case TaskGoal::host_drain:
             return Wish::action;
         case TaskGoal::volume_ready:
         case TaskGoal::image_import:

@@ -4,6 +4,7 @@
 #include "common/base/units.hpp"
 #include "orchestrator/core/controllers.hpp"
 #include "orchestrator/core/planted.hpp"
+#include "orchestrator/core/schedule.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -13,8 +14,10 @@ void Controllers::reconcile_vm(const Uuid& id) {
     const auto vm = [&] { return pipeline_.world().find<Vm>(id); };
     if (vm() == nullptr) {
         waiting_.erase(id);
+        drain_tries_.erase(id);
         return;
     }
+    advance_move(tx, id);
     if (vm()->is_deleted())
         expunge_vm(tx, *vm());
     else if (!vm()->status.placement && !(planted_in_core().lose_wakeups && waiting_.contains(id)))
@@ -46,6 +49,7 @@ void let_go_of_disks(Transaction& tx, const Vm& vm) {
 void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
     waiting_.erase(vm.meta.id);
     const Uuid id = vm.meta.id;
+    if (vm.status.migration) return;  // it is known soon where it is
     if (!vm.meta.deletion->final) {
         if (tx.moment().cluster_time < vm.meta.deletion->expunge_at) return;
         tx.update_spec<Vm>(id, [](Vm& v) { v.meta.deletion->final = true; });
@@ -62,39 +66,7 @@ void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
 }
 
 Result<VmRequest> Controllers::request_for(const Vm& vm) const {
-    const World& world = pipeline_.world();
-    VmRequest r{.name = vm.meta.name,
-                .cpus = vm.spec.cpus.value_or(1),
-                .memory = vm.spec.memory.value_or(kGiB),
-                .accelerator = vm.spec.accelerator,
-                .host_selector = vm.spec.host_selector};
-    for (const auto& [name, disk] : vm.spec.disks) {
-        const Volume* volume = world.find<Volume>(disk.volume.id);
-        if (volume == nullptr) return fail(Code::unavailable, "disk {} is gone", name);
-        if (volume->spec.image && volume->spec.image_digest.empty()) {
-            const Image* image = world.find<Image>(volume->spec.image.id);
-            if (volume->status.phase == VolumePhase::failed && !volume->status.conditions.empty())
-                return fail(Code::unavailable, "disk {}: {}", name, volume->status.conditions.front().message);
-            if (image == nullptr)
-                return fail(Code::unavailable, "image {} of disk {} is gone", volume->spec.image.name, name);
-            return fail(error(Code::unavailable, "image {} of disk {} is {}", image->meta.name, name,
-                              text_of(image->status.phase))
-                            .with_hint(fmt::format("axle image show {}", image->meta.name)));
-        }
-        VolumeRequest v{
-            .pool_name = volume->spec.pool.name, .size = volume->spec.size, .image_digest = volume->spec.image_digest};
-        v.pool = PoolId{volume->spec.pool.id};
-        if (volume->status.placement) {
-            v.pinned = HostId{volume->status.placement->host.id};
-            v.pinned_name = volume->status.placement->host.name;
-        }
-        r.volumes.push_back(std::move(v));
-    }
-    for (const auto& [name, nic] : vm.spec.nics) {
-        const auto* network = world.find<NetworkObject>(nic.network.id);
-        if (network != nullptr && network->spec.type == NetworkType::bridged) r.bridges.push_back(network->spec.bridge);
-    }
-    return r;
+    return request_of(pipeline_.world(), vm);
 }
 
 void Controllers::place_vm(Transaction& tx, const Vm& vm) {

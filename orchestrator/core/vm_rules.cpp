@@ -21,6 +21,7 @@ GoalState open(std::string why) {
 }
 
 std::string what_is_in_the_way(const Vm& vm) {
+    if (vm.status.migration) return "it is being moved to host " + vm.status.migration->host.name;
     for (const Condition& c : vm.status.conditions) {
         if (!c.status && c.type == "Scheduled") return c.message;
     }
@@ -32,11 +33,18 @@ std::string what_is_in_the_way(const Vm& vm) {
 
 }  // namespace
 
+bool has_ended_by_itself(const Vm& vm) {
+    return vm.spec.power == Power::running && run_is_over(vm) && vm.status.report.last_end == RunEnd::guest_shutdown;
+}
+
 VmPhase phase_of(const Vm& vm) {
     const VmReport& r = vm.status.report;
     if (vm.meta.deletion) return vm.meta.deletion->final ? VmPhase::expunging : VmPhase::deleted;
     if (!vm.status.placement)
         return find_condition(vm.status.conditions, "Scheduled") != nullptr ? VmPhase::waiting : VmPhase::pending;
+    const bool off = r.state == DomainState::absent || r.state == DomainState::shut_off;
+    if (vm.status.migration && off && vm.spec.power == Power::running)  // between two hosts
+        return vm.status.migration->live ? VmPhase::running : VmPhase::stopped;
     switch (r.state) {
         case DomainState::running:
             return vm.spec.power == Power::stopped ? VmPhase::stopping : VmPhase::running;

@@ -9,6 +9,8 @@
 namespace axle {
 
 VmPhase phase_of(const Vm& vm);
+// The guest ended its run itself, and its host leaves it off until the next start.
+bool has_ended_by_itself(const Vm& vm);
 
 struct GoalState {
     enum { open, reached, failed } state = open;

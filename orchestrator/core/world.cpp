@@ -102,6 +102,17 @@ void World::count_vm(const Vm& vm, std::int64_t sign) {
         const Usage use{.vms = 1, .cpus = vm.spec.cpus.value_or(1), .memory = vm.spec.memory.value_or(0)};
         add_to(by_project_, vm.meta.project.id, use, sign);
         if (vm.status.placement) add_to(by_host_, vm.status.placement->host.id, use, sign);
+        if (vm.status.migration) add_to(by_host_, vm.status.migration->host.id, use, sign);
+    }
+    if (vm.status.migration) {
+        const Uuid to = vm.status.migration->host.id;
+        for (const MigrationDisk& disk : vm.status.migration->disks)
+            if (disk.copied) by_pool_[{disk.pool, to}] += sign * disk.size;
+        const Key key{Kind::vm, vm.meta.id};
+        if (sign > 0)
+            referrers_[to].insert(key);
+        else
+            erase_from(referrers_, to, key);
     }
     if (vm.status.placement) {
         const Key key{Kind::vm, vm.meta.id};
@@ -131,15 +142,16 @@ void World::count_vm(const Vm& vm, std::int64_t sign) {
 
 void World::count_volume(const Volume& volume, std::int64_t sign) {
     if (!volume.is_deleted()) add_to(by_project_, volume.meta.project.id, Usage{.disk = volume.spec.size}, sign);
-    if (!volume.status.placement) return;
-    const Uuid host = volume.status.placement->host.id;
-    auto& claimed = by_pool_[{volume.spec.pool.id, host}];
-    claimed += sign * volume.spec.size;
     const Key key{Kind::volume, volume.meta.id};
-    if (sign > 0)
-        referrers_[host].insert(key);
-    else
-        erase_from(referrers_, host, key);
+    const auto lies_on = [&](const Uuid& host) {
+        by_pool_[{volume.spec.pool.id, host}] += sign * volume.spec.size;
+        if (sign > 0)
+            referrers_[host].insert(key);
+        else
+            erase_from(referrers_, host, key);
+    };
+    if (volume.status.placement) lies_on(volume.status.placement->host.id);
+    for (const VmPlacement& left : volume.status.leftovers) lies_on(left.host.id);
 }
 
 const std::set<Key>& World::referrers(const Uuid& id) const {

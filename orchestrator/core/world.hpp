@@ -54,7 +54,7 @@ class World {
     // Objects whose spec refers to this one (also deleted ones), and VMs and volumes placed on a host.
     const std::set<Key>& referrers(const Uuid& id) const;
     Usage used_by_project(const Uuid& project) const;  // living objects
-    Usage claimed_on_host(const Uuid& host) const;     // cpus and memory of living VMs placed there
+    Usage claimed_on_host(const Uuid& host) const;     // cpus and memory of living VMs placed there or moving there
     std::int64_t claimed_in_pool(const Uuid& pool,
                                  const Uuid& host) const;  // sizes of all volumes there, deleted ones too
     // The VM that holds an address of a network, or a MAC; zero: nobody. Held until it is gone for good.

@@ -15,6 +15,7 @@ constexpr std::array kFilters = {
     NamedFilter{"labels", reject_labels},
     NamedFilter{"accelerator", reject_accelerator},
     NamedFilter{"features", reject_features},
+    NamedFilter{"guest", reject_guest},
     NamedFilter{"networks", reject_networks},
     NamedFilter{"cpus", reject_cpus},
     NamedFilter{"memory", reject_memory},

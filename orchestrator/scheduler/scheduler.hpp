@@ -28,6 +28,7 @@ struct HostState {
     bool unschedulable = false;
     std::map<std::string, std::string> labels;
     Accelerator accelerator = Accelerator::qemu;
+    std::string guest_machine, guest_cpu_model;               // that new guests get there
     std::int64_t cpus_allocatable = 0, cpus_claimed = 0;      // allocatable: after overcommit and foreign domains
     std::int64_t memory_allocatable = 0, memory_claimed = 0;  // bytes, after overcommit, reserve and foreign domains
     double disk_overcommit = 1;
@@ -45,6 +46,12 @@ struct VolumeRequest {
     HostId pinned;  // zero: anywhere
     std::string pinned_name;
     std::string image_digest;
+    std::int64_t copied = 0;  // bytes that are written there at once: it comes from another host
+};
+// What a guest that was made once keeps for ever.
+struct GuestRequest {
+    Accelerator accelerator = Accelerator::qemu;
+    std::string machine, cpu_model;
 };
 struct VmRequest {
     std::string name;
@@ -55,6 +62,7 @@ struct VmRequest {
     std::vector<VolumeRequest> volumes;
     std::vector<std::string> bridges;  // of bridged networks
     std::vector<std::string> features;
+    std::optional<GuestRequest> guest = {};  // of a VM that moves
 };
 
 // A filter: why this host won't do, in numbers; nullopt: it will.
@@ -62,6 +70,7 @@ using Filter = std::optional<std::string> (*)(const VmRequest&, const HostState&
 std::optional<std::string> reject_state(const VmRequest& request, const HostState& host);
 std::optional<std::string> reject_labels(const VmRequest& request, const HostState& host);
 std::optional<std::string> reject_accelerator(const VmRequest& request, const HostState& host);
+std::optional<std::string> reject_guest(const VmRequest& request, const HostState& host);
 std::optional<std::string> reject_cpus(const VmRequest& request, const HostState& host);
 std::optional<std::string> reject_memory(const VmRequest& request, const HostState& host);
 std::optional<std::string> reject_pools(const VmRequest& request, const HostState& host);

@@ -20,6 +20,8 @@ class ScriptedHost {
         std::int64_t pool_free = 10 * kTiB;
         bool keeps_vms_waiting = false;  // says nothing of VMs
         std::string log = "hello from the guest\n";
+        std::vector<std::string> features;
+        std::string underlay;
     };
 
     // Connects; on the core's thread.
@@ -39,6 +41,9 @@ class ScriptedHost {
         hello.facts.accelerator = Accelerator::kvm;
         hello.facts.guest_machine = "pc-q35-7.2";
         hello.facts.guest_cpu_model = "qemu64";
+        hello.facts.features = script_.features;
+        hello.facts.underlay = script_.underlay;
+        hello.facts.data_port = script_.features.empty() ? 0 : 7444;
         say(std::move(hello));
     }
     ~ScriptedHost() { wire_->host = nullptr; }

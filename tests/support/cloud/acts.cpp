@@ -163,6 +163,14 @@ const std::map<std::string, Make, std::less<>>& makers() {
          }},
         {"vm-restore", restore<Kind::vm, vm_name>},
         {"vm-patch", patch_vm},
+        {"vm-migrate",
+         [](Cloud& c, const Act& a) -> std::optional<Mutation> {
+             const auto host = static_cast<std::size_t>(a.object) % c.hosts.size();
+             const std::string to = a.number % 3 == 0 ? "" : fmt::format(R"("host":"h{}",)", host);
+             const char* cold = a.number % 5 == 4 ? "true" : "false";
+             return Cloud::act(Kind::vm, "default", vm_name(a.subject), "migrate",
+                               fmt::format(R"({{{}"cold":{}}})", to, cold));
+         }},
         {"vm-attach", attach},
         {"vm-detach", detach},
         {"volume-create", create_volume},
@@ -229,11 +237,12 @@ const std::vector<WeightedVerb>& user_verbs() {
     static const std::vector<WeightedVerb> all = {
         {"vm-create", 18},     {"vm-start", 8},       {"vm-stop", 7},        {"vm-force", 4},
         {"vm-pause", 4},       {"vm-resume", 4},      {"vm-reboot", 3},      {"vm-reset", 3},
-        {"vm-delete", 8},      {"vm-expunge", 2},     {"vm-restore", 5},     {"vm-patch", 8},
-        {"vm-attach", 6},      {"vm-detach", 5},      {"volume-create", 5},  {"volume-delete", 4},
-        {"volume-restore", 3}, {"network-create", 2}, {"network-delete", 2}, {"forward-create", 3},
-        {"forward-delete", 2}, {"image-create", 2},   {"image-delete", 2},   {"image-restore", 1},
-        {"task-cancel", 1},    {"keyed-create", 3},   {"project-limit", 1},  {"host-cordon", 2}};
+        {"vm-migrate", 6},     {"vm-delete", 8},      {"vm-expunge", 2},     {"vm-restore", 5},
+        {"vm-patch", 8},       {"vm-attach", 6},      {"vm-detach", 5},      {"volume-create", 5},
+        {"volume-delete", 4},  {"volume-restore", 3}, {"network-create", 2}, {"network-delete", 2},
+        {"forward-create", 3}, {"forward-delete", 2}, {"image-create", 2},   {"image-delete", 2},
+        {"image-restore", 1},  {"task-cancel", 1},    {"keyed-create", 3},   {"project-limit", 1},
+        {"host-cordon", 2}};
     return all;
 }
 

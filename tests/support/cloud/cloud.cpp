@@ -10,6 +10,13 @@ namespace axle::test {
 Cloud::Cloud(const CloudOptions& with) : random(with.seed), options(with) {
     log::set_level(log::Level::error);
     eyes = std::make_unique<Eyes>(*this);
+    lines_.stands = [this](HostId from, HostId to) {
+        for (const std::size_t i : deaf) {
+            const HostId host = hosts[i].machine->identity().host;
+            if (host == from || host == to) return false;
+        }
+        return true;
+    };
     start_orchestrator();
     hosts.resize(static_cast<std::size_t>(options.hosts));
     for (std::size_t i = 0; i < hosts.size(); ++i) make_host(i, process_->store->state().cluster.str());
@@ -40,7 +47,13 @@ void Cloud::make_host(std::size_t number, const std::string& cluster) {
                            .memory = options.host_memory,
                            .guest_machine = "pc-q35-7.2",
                            .guest_cpu_model = "qemu64",
-                           .underlay = fmt::format("10.200.0.{}", number + 1)};
+                           .underlay = fmt::format("10.200.0.{}", number + 1),
+                           .data_port = 7444};
+    host.machine->lines = &lines_;
+    host.machine->written = &written_;
+    host.machine->move_options.fault = [this](const std::string& call, VmId vm) {
+        return move_fault ? move_fault(call, vm) : MigrationFault{};
+    };
     host.machine->pool_size = options.pool_size;
     host.machine->pool_free = options.pool_size / 2;
     if (options.prepare_host) options.prepare_host(*host.machine);
@@ -200,6 +213,8 @@ void Cloud::stop_faults() {
     disk.sync_fails = false;
     unstall();
     wire_rules = {};
+    move_fault = {};
+    deaf.clear();
     start_orchestrator();
 }
 
@@ -216,6 +231,11 @@ void Cloud::check_destroy(std::size_t number, const Destroy& destroy) {
     const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); },
                             [](std::string_view s, std::string_view) { return Result<std::string>(std::string(s)); }};
     const auto stored = from_store_form(Kind::volume, durable_object(Kind::volume, destroy.id), plain);
+    const auto its_copy = [&](const VmPlacement& left) {
+        return left.host.id == Uuid{hosts[number].machine->identity().host} && left.epoch == destroy.epoch;
+    };
+    if (stored && std::ranges::any_of(static_cast<const Volume&>(**stored).status.leftovers, its_copy))
+        return hosts[number].machine->expect_volume_destroy(VolumeId{destroy.id});
     if (!stored || !(*stored)->meta.deletion || !(*stored)->meta.deletion->final)
         return violate("a destroy was sent that follows from no durable expunge");
     const auto& volume = static_cast<const Volume&>(**stored);

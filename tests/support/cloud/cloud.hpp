@@ -103,6 +103,10 @@ class Cloud {
     void furnish();
     static Principal admin() { return {.name = "token:admin", .role = Role::admin, .all_projects = true}; }
 
+    // Of a move: what befalls each of its calls and stretches. Asked by every machine.
+    std::function<MigrationFault(const std::string& call, VmId vm)> move_fault;
+    std::set<std::size_t> deaf;  // hosts that no other host reaches: lines between hosts are silent
+
     VirtualTime time;
     SeededRandom random;
     CloudOptions options;
@@ -134,6 +138,9 @@ class Cloud {
     std::string durable_object(Kind kind, const Uuid& id) const;
     Result<std::unique_ptr<Store>> open_store();
 
+    VirtualClock world_clock_{time};
+    FakeLines lines_{world_clock_, {}};
+    std::map<VolumeId, std::uint64_t> written_;
     std::unique_ptr<Process> process_;
     std::int64_t wall_offset_ms_ = 0;
     std::map<std::uint64_t, Told> asked_;

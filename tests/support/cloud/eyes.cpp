@@ -100,6 +100,10 @@ void Eyes::changed(const ChangeEvent& event) {
     const Vm& vm = static_cast<const Vm&>(*event.object);
     const Vm* old = event.before ? static_cast<const Vm*>(event.before.get()) : nullptr;
     if (old != nullptr && (vm.spec.cpus > old->spec.cpus || vm.spec.memory > old->spec.memory)) grown_.insert(key.id);
+    if (vm.status.migration && (old == nullptr || !old->status.migration)) {
+        if (!epochs_.insert(vm.status.migration->epoch).second) cloud_.violate("an epoch was given twice");
+        check_capacity(vm.status.migration->host.id);
+    }
     if (!vm.status.placement) return;
     const bool bound = old == nullptr || !old->status.placement;
     if (bound && !epochs_.insert(vm.status.placement->epoch).second) cloud_.violate("an epoch was given twice");
@@ -132,7 +136,9 @@ void Eyes::check_capacity(const Uuid& at) {
     std::int64_t cpus = 0, memory = 0;
     for (const auto& [id, object] : cloud_.world().all(Kind::vm)) {
         const Vm& other = static_cast<const Vm&>(*object);
-        if (other.is_deleted() || !other.status.placement || other.status.placement->host.id != at) continue;
+        if (other.is_deleted()) continue;
+        const bool placed = other.status.placement && other.status.placement->host.id == at;
+        if (!placed && !(other.status.migration && other.status.migration->host.id == at)) continue;
         cpus += other.spec.cpus.value_or(1);
         memory += other.spec.memory.value_or(kGiB);
     }
@@ -200,7 +206,7 @@ void Eyes::check_one_writer() {
     std::map<VolumeId, std::string> open;
     for (const auto& host : cloud_.hosts) {
         for (const auto& [id, domain] : host.machine->domains) {
-            if (!is_on(domain.state)) continue;
+            if (!is_on(domain.state) || domain.incoming) continue;  // what comes in stands still
             for (const auto& disk : domain.live.disks) {
                 const std::string user = host.machine->facts.hostname + "/" + id.str();
                 if (!open.emplace(disk.document.volume, user).second) cloud_.violate("a disk is open in two guests");
@@ -257,6 +263,7 @@ std::string Eyes::unsettled_vm(const Vm& vm) {
         const SimulatedMachine* machine = cloud_.machine_of(vm);
         return machine != nullptr && machine->is_running(VmId{vm.meta.id}) ? name + " is deleted and runs" : "";
     }
+    if (vm.status.migration) return name + " is still being moved (" + text_of(vm.status.migration->phase) + ")";
     if (!vm.status.placement) return waits_rightly(vm) ? "" : name + " has no place though there is room";
     if (report.generation < vm.meta.generation || vm.status.observed_generation < vm.meta.generation)
         return fmt::format("{}: generation {} was not seen by its host ({})", name, vm.meta.generation,
@@ -299,6 +306,7 @@ std::string Eyes::unsettled() {
     }
     for (const auto& [id, object] : world.all(Kind::volume)) {
         const Volume& volume = static_cast<const Volume&>(*object);
+        if (!volume.status.leftovers.empty()) return "an old copy of volume " + volume.meta.name + " is still there";
         if (!volume.is_deleted() && volume.status.placement && volume.status.phase == VolumePhase::creating)
             return "volume " + volume.meta.name + " is still being made";
         const bool late = volume.is_deleted() &&

@@ -62,17 +62,20 @@ Reference::Answers Reference::expect_vm(const Act& act, const RefVm& vm) const {
     if (act.verb == "vm-pause") return vm.power == Power::paused ? Answers{"ok"} : Answers{"ok", "conflict"};
     if (act.verb == "vm-resume") return vm.power == Power::stopped ? Answers{"conflict"} : Answers{"ok"};
     if (act.verb == "vm-reboot" || act.verb == "vm-reset") return {"ok", "conflict", "busy"};
+    if (act.verb == "vm-migrate") return {"ok", "conflict", "busy", "invalid"};
     if (act.verb == "vm-delete") return vm.is_protected ? Answers{"conflict"} : Answers{"ok"};
     if (act.verb == "vm-attach") return expect_attach(act, vm);
-    if (act.verb == "vm-detach") return vm.disks.contains(disk_to_detach(act)) ? Answers{"ok"} : Answers{"not-found"};
-    return {"ok"};  // vm-patch
+    // Disks and NICs stay as they are while the VM moves.
+    if (act.verb == "vm-detach")
+        return vm.disks.contains(disk_to_detach(act)) ? Answers{"ok", "invalid"} : Answers{"not-found"};
+    return act.number % 5 == 4 ? Answers{"ok", "invalid"} : Answers{"ok"};  // vm-patch
 }
 
 Reference::Answers Reference::expect_attach(const Act& act, const RefVm& vm) const {
     const std::string disk = disk_to_attach(act);
     if (vm.disks.contains(disk)) return {"conflict"};
     if (act.number % 2 != 0)
-        return volumes_.contains(vm_name(act.subject) + "-" + disk) ? Answers{"invalid"} : Answers{"ok"};
+        return volumes_.contains(vm_name(act.subject) + "-" + disk) ? Answers{"invalid"} : Answers{"ok", "invalid"};
     const auto volume = volumes_.find(volume_name(act.object));
     if (volume == volumes_.end() || !volume->second.vm.empty()) return {"invalid"};
     return {"ok", "invalid"};  // it may lie on another host than the VM

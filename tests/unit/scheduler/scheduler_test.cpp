@@ -49,6 +49,35 @@ TEST_CASE("each filter lets through what fits and refuses with numbers what does
                      h.accelerator = Accelerator::kvm;
                  },
                  "", ""},
+             Row{"a guest made with kvm", [](VmRequest& r, HostState&) { r.guest = GuestRequest{Accelerator::kvm, "", ""}; },
+                 "guest", "no kvm"},
+             Row{"a machine type of an older QEMU",
+                 [](VmRequest& r, HostState& h) {
+                     r.guest = GuestRequest{.machine = "pc-q35-7.2"};
+                     h.guest_machine = "pc-q35-10.0";
+                 },
+                 "", ""},
+             Row{"a machine type of a newer QEMU",
+                 [](VmRequest& r, HostState& h) {
+                     r.guest = GuestRequest{.machine = "pc-q35-9.1"};
+                     h.guest_machine = "pc-q35-7.2";
+                 },
+                 "guest", "is pc-q35-9.1, the host knows none newer than pc-q35-7.2"},
+             Row{"another CPU model",
+                 [](VmRequest& r, HostState& h) {
+                     r.guest = GuestRequest{.accelerator = Accelerator::kvm, .cpu_model = "EPYC"};
+                     h.accelerator = Accelerator::kvm;
+                     h.guest_cpu_model = "Skylake-Server";
+                 },
+                 "guest", "CPU model is EPYC, the host gives Skylake-Server"},
+             Row{"any CPU model where the guest is emulated",
+                 [](VmRequest& r, HostState&) { r.guest = GuestRequest{.cpu_model = "EPYC"}; }, "", ""},
+             Row{"no room for the bytes that are copied",
+                 [](VmRequest& r, HostState& h) {
+                     r.volumes[0].copied = 49 * kGiB;
+                     h.disk_reserve = 2 * kGiB;
+                 },
+                 "pools", "49 GiB are to be copied into pool main, it has 50 GiB free"},
              Row{"label missing", [](VmRequest& r, HostState&) { r.host_selector["ssd"] = "yes"; }, "labels",
                  "no label ssd"},
              Row{"label differs",

@@ -1,0 +1,89 @@
+#include "orchestrator/core/schedule.hpp"
+
+#include "orchestrator/core/capacity.hpp"
+#include "orchestrator/core/derive.hpp"
+#include "orchestrator/core/planted.hpp"
+
+namespace axle {
+
+HostState host_state_of(const World& world, const Host& host) {
+    const HostFacts& facts = host.status.facts;
+    const Usage claimed = planted_in_core().forget_claims ? Usage{} : world.claimed_on_host(host.meta.id);
+    HostState s{.name = host.meta.name,
+                .connected = host.status.connected,
+                .unschedulable = host.spec.unschedulable,
+                .labels = host.meta.labels,
+                .accelerator = facts.accelerator,
+                .guest_machine = facts.guest_machine,
+                .guest_cpu_model = facts.guest_cpu_model};
+    s.id = HostId{host.meta.id};
+    const Capacity capacity = allocatable_of(host);
+    s.cpus_allocatable = capacity.cpus;
+    s.cpus_claimed = claimed.cpus;
+    s.memory_allocatable = capacity.memory;
+    s.memory_claimed = claimed.memory;
+    s.disk_overcommit = host.spec.disk_overcommit;
+    s.disk_reserve = host.spec.disk_reserve;
+    s.bridges = facts.bridges;
+    s.features = facts.features;
+    for (const auto& [name, id] : world.names_of(Kind::pool)) {
+        const Pool* pool = world.find<Pool>(id);
+        const auto there = pool->status.hosts.find(host.meta.name);
+        if (!pool_is_on(*pool, host)) continue;
+        HostPool p{.name = pool->meta.name, .ready = false, .why = "its host has not reported it yet"};
+        if (there != pool->status.hosts.end()) {
+            p.ready = there->second.ready;
+            p.why = there->second.conditions.empty() ? "not ready" : there->second.conditions.front().message;
+            p.size = there->second.size;
+            p.free = there->second.free;
+        }
+        p.claimed = world.claimed_in_pool(id, host.meta.id);
+        s.pools[PoolId{id}] = std::move(p);
+    }
+    return s;
+}
+
+std::vector<HostState> host_states_of(const World& world) {
+    std::vector<HostState> states;
+    states.reserve(world.all(Kind::host).size());
+    for (const auto& [name, id] : world.names_of(Kind::host))
+        states.push_back(host_state_of(world, *world.find<Host>(id)));
+    return states;
+}
+
+Result<VmRequest> request_of(const World& world, const Vm& vm) {
+    VmRequest r{.name = vm.meta.name,
+                .cpus = vm.spec.cpus.value_or(1),
+                .memory = vm.spec.memory.value_or(kGiB),
+                .accelerator = vm.spec.accelerator,
+                .host_selector = vm.spec.host_selector};
+    for (const auto& [name, disk] : vm.spec.disks) {
+        const Volume* volume = world.find<Volume>(disk.volume.id);
+        if (volume == nullptr) return fail(Code::unavailable, "disk {} is gone", name);
+        if (volume->spec.image && volume->spec.image_digest.empty()) {
+            const Image* image = world.find<Image>(volume->spec.image.id);
+            if (volume->status.phase == VolumePhase::failed && !volume->status.conditions.empty())
+                return fail(Code::unavailable, "disk {}: {}", name, volume->status.conditions.front().message);
+            if (image == nullptr)
+                return fail(Code::unavailable, "image {} of disk {} is gone", volume->spec.image.name, name);
+            return fail(error(Code::unavailable, "image {} of disk {} is {}", image->meta.name, name,
+                              text_of(image->status.phase))
+                            .with_hint(fmt::format("axle image show {}", image->meta.name)));
+        }
+        VolumeRequest v{
+            .pool_name = volume->spec.pool.name, .size = volume->spec.size, .image_digest = volume->spec.image_digest};
+        v.pool = PoolId{volume->spec.pool.id};
+        if (volume->status.placement) {
+            v.pinned = HostId{volume->status.placement->host.id};
+            v.pinned_name = volume->status.placement->host.name;
+        }
+        r.volumes.push_back(std::move(v));
+    }
+    for (const auto& [name, nic] : vm.spec.nics) {
+        const auto* network = world.find<NetworkObject>(nic.network.id);
+        if (network != nullptr && network->spec.type == NetworkType::bridged) r.bridges.push_back(network->spec.bridge);
+    }
+    return r;
+}
+
+}  // namespace axle
