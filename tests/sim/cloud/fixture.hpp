@@ -48,12 +48,12 @@ struct Furnished : Cloud {
     }
     // The task once it has ended; null: not within the time.
     std::shared_ptr<const Task> ended(const Uuid& task, milliseconds limit = std::chrono::minutes{5}) {
-        ObjectPtr found;
-        orchestrator().wait_task(admin(), task, limit, [&](Result<ObjectPtr> t) {
-            if (t) found = *t;
+        auto found = std::make_shared<ObjectPtr>();
+        orchestrator().wait_task(admin(), task, limit, [found](Result<ObjectPtr> t) {
+            if (t) *found = *t;
         });
-        run_until([&] { return found != nullptr; });
-        return std::static_pointer_cast<const Task>(found);
+        run_until([&] { return *found != nullptr; }, limit + std::chrono::minutes{1});
+        return std::static_pointer_cast<const Task>(*found);
     }
     SimulatedMachine& machine(std::size_t host = 0) { return *hosts[host].machine; }
 

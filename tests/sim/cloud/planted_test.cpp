@@ -15,7 +15,7 @@ namespace {
 std::string found_with(bool PlantedCoreBugs::*bug) {
     std::string trouble;
     planted_in_core().*bug = true;
-    for (std::uint64_t seed = 1; seed <= 12 && trouble.empty(); ++seed)
+    for (std::uint64_t seed = 1; seed <= 40 && trouble.empty(); ++seed)
         trouble = play_with_faults(draw_history(seed, 120, true)).trouble;
     planted_in_core().*bug = false;
     return trouble;
