@@ -30,7 +30,7 @@ KERNEL = "dmesg | grep -E 'EXT4-fs (error|warning)|I/O error|Kernel panic|BUG:' 
 
 
 class Checker:
-    def __init__(self, node, journal, patience=150):
+    def __init__(self, node, journal, patience=400):
         self._node, self._journal = node, journal
         self._deadline = time.monotonic() + patience
         self._api = node.api()

@@ -1,6 +1,7 @@
 """The node: a machine in QEMU on a disk whose plug can be pulled."""
 import base64
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import time
 
 from api import Api
 from disk_server import DiskServer
-from host import TestFailure
+from host import TestFailure, wait_for
 from machine import make_disk, qemu
 
 BOOT_SECONDS = 240
@@ -99,6 +100,15 @@ class Node:
         if check and status != "0":
             raise TestFailure(f"{script}: status {status}: {said}")
         return int(status), said
+
+    def shell_long(self, script, seconds=600):
+        """The same for what may take longer than the hand has patience."""
+        self.shell("rm -f /run/long.status; (bash -c " + shlex.quote(script) +
+                   " >/run/long.words 2>&1; echo $? >/run/long.status) </dev/null >/dev/null 2>&1 &")
+        status = wait_for("the script ends: " + script, seconds,
+                          lambda: self.shell("cat /run/long.status 2>/dev/null", check=False)[1], 1)
+        if status != "0":
+            raise TestFailure(f"{script}: status {status}: {self.shell('cat /run/long.words')[1]}")
 
     def api(self):
         return Api(self.port, self.authority, self.token)

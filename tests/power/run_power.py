@@ -139,7 +139,7 @@ class Campaign:
         checker = Checker(self.node, self.journal)
         complaints = checker.all() + [f"refused: {words}" for words in self.journal.refused]
         if upgrade:
-            self.node.shell(EXCHANGE + FINISH_UPGRADE)
+            self.node.shell_long(EXCHANGE + FINISH_UPGRADE)
         self.journal.refused.clear()
         self.disks += checker.disks
         self.say(f"{self.journal.acknowledged - before} answers, records {self.journal.beats}, ready after "
@@ -151,7 +151,7 @@ class Campaign:
         prepare()
         self.work_and_cut(name.replace(" ", "-"), "drop", name)
         self.node.boot()
-        complaints = Checker(self.node, self.journal, patience=90).acknowledged()
+        complaints = Checker(self.node, self.journal, patience=300).acknowledged()
         for complaint in complaints[:3]:
             self.say(f"found out: {complaint}")
         # That the machine was too slow to answer would prove nothing.
