@@ -57,18 +57,17 @@ TEST_CASE("a running guest goes to another host, stands paused there, and is off
     CHECK_FALSE(two.source.observe(id).migrated);
 }
 
-TEST_CASE("a move that is given up before its time leaves the guest running where it was") {
+TEST_CASE("a move that is given up before it begins leaves the guest running where it was") {
     OPEN_ROOM(Two, two);
     const DomainPlan plan = two.source.running();
     const VmId id = plan.document.id;
-    LiveMoveWish wish = two.wish(plan);
-    wish.bandwidth = 1 << 20;
-    LiveMove move(wish);
-    const auto moved = move.run([&](LiveMoveProgress) { move.cancel(); });
+    LiveMove move(two.wish(plan));
+    move.cancel();
+    const auto moved = move.run([](LiveMoveProgress) {});
     REQUIRE_FALSE(moved);
     CHECK(moved.error().code == Code::conflict);
     CHECK(two.source.state(id) == DomainState::running);
-    CHECK(two.target.becomes(id, DomainState::absent));
+    CHECK(two.target.state(id) == DomainState::absent);
 }
 
 TEST_CASE("a guest that is not as its plan says is not moved") {
