@@ -1,37 +1,24 @@
-// The chain: every filter in turn, then the weighted sum of the scores.
-#include <array>
-
-#include "orchestrator/scheduler/scheduler.hpp"
+// Every filter in turn, then the weighted sum of the scores.
+#include "orchestrator/scheduler/chain.hpp"
 
 namespace axle {
 namespace {
 
-struct NamedFilter {
-    const char* name;
-    Filter rejects;
-};
-constexpr std::array kFilters = {
-    NamedFilter{"state", reject_state},
-    NamedFilter{"labels", reject_labels},
-    NamedFilter{"accelerator", reject_accelerator},
-    NamedFilter{"features", reject_features},
-    NamedFilter{"guest", reject_guest},
-    NamedFilter{"networks", reject_networks},
-    NamedFilter{"cpus", reject_cpus},
-    NamedFilter{"memory", reject_memory},
-    NamedFilter{"pools", reject_pools},
-};
-struct NamedScore {
-    const char* name;
-    Score of;
-    double weight;
-};
-constexpr std::array kScores = {
-    NamedScore{"free-memory", score_free_memory, 2},
-    NamedScore{"free-cpus", score_free_cpus, 1},
-    NamedScore{"free-space", score_free_space, 1},
-    NamedScore{"image-at-hand", score_image_at_hand, 0.5},
-};
+std::string refusal(const VmRequest& request, const std::map<std::string, Refusals>& refusals, std::size_t hosts) {
+    if (hosts == 0) return fmt::format("no host for {}: there are no hosts yet", request.name);
+    if (refusals.empty()) return fmt::format("no host for {}: the host that its disks lie on is gone", request.name);
+    if (hosts == 1) {
+        const Refusals& only = refusals.begin()->second;
+        return fmt::format("no host for {}: {}: {}", request.name, only.host, only.reason);
+    }
+    std::string text = fmt::format("no host of {} for {}:", hosts, request.name);
+    for (const auto& [filter, seen] : refusals)
+        text += fmt::format(" {} refused by {} (e.g. {}: {});", seen.count, filter, seen.host, seen.reason);
+    text.pop_back();
+    return text;
+}
+
+}  // namespace
 
 Candidate look_at(const VmRequest& request, const HostState& host) {
     Candidate candidate{.host = host.name};
@@ -49,43 +36,43 @@ Candidate look_at(const VmRequest& request, const HostState& host) {
     return candidate;
 }
 
-std::string refusal(const VmRequest& request, const std::vector<Candidate>& candidates) {
-    if (candidates.empty()) return fmt::format("no host for {}: there are no hosts yet", request.name);
-    if (candidates.size() == 1)
-        return fmt::format("no host for {}: {}: {}", request.name, candidates[0].host, candidates[0].reason);
-    std::map<std::string, std::pair<int, const Candidate*>> by_filter;
-    for (const Candidate& c : candidates) {
-        auto& [count, example] = by_filter[c.filter];
-        ++count;
-        if (example == nullptr) example = &c;
-    }
-    std::string text = fmt::format("no host of {} for {}:", candidates.size(), request.name);
-    for (const auto& [filter, seen] : by_filter)
-        text +=
-            fmt::format(" {} refused by {} (e.g. {}: {});", seen.first, filter, seen.second->host, seen.second->reason);
-    text.pop_back();
-    return text;
-}
-
-}  // namespace
-
-Decision decide(const VmRequest& request, const std::vector<HostState>& hosts) {
-    Decision decision;
+Decision conclude(const VmRequest& request, std::vector<Candidate> candidates,
+                  const std::map<std::string, Refusals>& refusals, std::size_t hosts) {
+    Decision decision{.candidates = std::move(candidates)};
     const Candidate* best = nullptr;
-    decision.candidates.reserve(hosts.size());
-    for (const HostState& host : hosts) decision.candidates.push_back(look_at(request, host));
     for (const Candidate& c : decision.candidates) {
-        if (!c.filter.empty()) continue;
+        if (!c.filter.empty() || c.scores.empty()) continue;
         if (best == nullptr || c.total > best->total || (c.total == best->total && c.host < best->host)) best = &c;
     }
     if (best == nullptr) {
-        decision.summary = refusal(request, decision.candidates);
+        decision.summary = refusal(request, refusals, hosts);
         return decision;
     }
     decision.host = best->host;
-    decision.summary = fmt::format("{} goes to {} (score {:.2f}, best of {})", request.name, best->host, best->total,
-                                   decision.candidates.size());
+    decision.summary =
+        fmt::format("{} goes to {} (score {:.2f}, best of {})", request.name, best->host, best->total, hosts);
     return decision;
+}
+
+Decision decide_among(const VmRequest& request, const std::vector<const HostState*>& hosts) {
+    std::vector<Candidate> candidates;
+    candidates.reserve(hosts.size());
+    std::map<std::string, Refusals> refusals;
+    for (const HostState* host : hosts) {
+        candidates.push_back(look_at(request, *host));
+        const Candidate& c = candidates.back();
+        if (c.filter.empty()) continue;
+        Refusals& seen = refusals[c.filter];
+        if (seen.count++ == 0) seen = {1, c.host, c.reason};
+    }
+    return conclude(request, std::move(candidates), refusals, hosts.size());
+}
+
+Decision decide(const VmRequest& request, const std::vector<HostState>& hosts) {
+    std::vector<const HostState*> all;
+    all.reserve(hosts.size());
+    for (const HostState& host : hosts) all.push_back(&host);
+    return decide_among(request, all);
 }
 
 }  // namespace axle

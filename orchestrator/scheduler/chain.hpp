@@ -1,0 +1,47 @@
+// The rules in their order and weight, and how a decision is put into words. Of this folder only.
+#pragma once
+#include <array>
+
+#include "orchestrator/scheduler/scheduler.hpp"
+
+namespace axle {
+
+struct NamedFilter {
+    const char* name;
+    Filter rejects;
+};
+inline constexpr std::array kFilters = {
+    NamedFilter{"state", reject_state},
+    NamedFilter{"labels", reject_labels},
+    NamedFilter{"accelerator", reject_accelerator},
+    NamedFilter{"features", reject_features},
+    NamedFilter{"guest", reject_guest},
+    NamedFilter{"networks", reject_networks},
+    NamedFilter{"cpus", reject_cpus},
+    NamedFilter{"memory", reject_memory},
+    NamedFilter{"pools", reject_pools},
+};
+struct NamedScore {
+    const char* name;
+    Score of;
+    double weight;
+};
+inline constexpr std::array kScores = {
+    NamedScore{"free-memory", score_free_memory, 2},
+    NamedScore{"free-cpus", score_free_cpus, 1},
+    NamedScore{"free-space", score_free_space, 1},
+    NamedScore{"image-at-hand", score_image_at_hand, 0.5},
+};
+
+Candidate look_at(const VmRequest& request, const HostState& host);
+Decision decide_among(const VmRequest& request, const std::vector<const HostState*>& hosts);
+
+struct Refusals {  // of one filter
+    std::size_t count = 0;
+    std::string host, reason;  // of one of them
+};
+// Takes the best that fits, or says why there is none. hosts: how many there are.
+Decision conclude(const VmRequest& request, std::vector<Candidate> candidates,
+                  const std::map<std::string, Refusals>& refusals, std::size_t hosts);
+
+}  // namespace axle

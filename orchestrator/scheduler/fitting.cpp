@@ -1,0 +1,56 @@
+#include "orchestrator/scheduler/fitting.hpp"
+
+#include <algorithm>
+
+#include "orchestrator/scheduler/chain.hpp"
+
+namespace axle {
+namespace {
+
+void claim(HostState& host, const VmRequest& request, std::int64_t count) {
+    host.cpus_claimed += count * request.cpus;
+    host.memory_claimed += count * request.memory;
+    for (const VolumeRequest& volume : request.volumes) {
+        if (const auto pool = host.pools.find(volume.pool); pool != host.pools.end())
+            pool->second.claimed += count * volume.size;
+    }
+}
+
+// Why one more would not fit beside `count` of them; empty: it would.
+std::string refused_after(const VmRequest& request, HostState host, std::int64_t count) {
+    claim(host, request, count);
+    return look_at(request, host).reason;
+}
+
+Fit fit_on(const VmRequest& request, const HostState& host) {
+    std::int64_t fits = 0, too_many = kFitMax + 1;  // `fits` of them fit, `too_many` don't
+    while (too_many - fits > 1) {
+        const std::int64_t middle = fits + (too_many - fits) / 2;
+        (refused_after(request, host, middle - 1).empty() ? fits : too_many) = middle;
+    }
+    return {host.name, fits, refused_after(request, host, fits)};
+}
+
+}  // namespace
+
+std::vector<Fit> how_many_fit(const VmRequest& request, const std::vector<HostState>& hosts) {
+    std::vector<Fit> out;
+    out.reserve(hosts.size());
+    for (const HostState& host : hosts) out.push_back(fit_on(request, host));
+    std::ranges::stable_sort(out, [](const Fit& a, const Fit& b) { return a.count > b.count; });
+    return out;
+}
+
+std::vector<Refuge> refuges_of(std::vector<VmRequest> guests, std::vector<HostState>& hosts) {
+    std::vector<Refuge> out;
+    for (VmRequest& guest : guests) {
+        for (VolumeRequest& volume : guest.volumes) volume.pinned = {};
+        const Decision decision = decide(guest, hosts);
+        out.push_back({guest.name, decision.host, decision.host.empty() ? decision.summary : ""});
+        const auto taken = std::ranges::find(hosts, decision.host, &HostState::name);
+        if (taken != hosts.end()) claim(*taken, guest, 1);
+    }
+    return out;
+}
+
+}  // namespace axle

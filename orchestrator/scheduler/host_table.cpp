@@ -1,0 +1,183 @@
+#include "orchestrator/scheduler/host_table.hpp"
+
+#include <algorithm>
+
+#include "orchestrator/scheduler/chain.hpp"
+
+namespace axle {
+namespace {
+
+// All that a static rule looks at. Hosts with the same signature get the same answer to each of them.
+std::string signature_of(const HostState& host) {
+    std::string out;
+    const auto add = [&](std::string_view text) { out.append(text).push_back('\0'); };
+    add(host.connected ? "c" : "");
+    add(host.ready ? "" : host.not_ready_why);
+    add(host.unschedulable ? "u" : "");
+    add(host.accelerator == Accelerator::kvm ? "k" : "");
+    add(host.guest_machine);
+    add(host.guest_cpu_model);
+    for (const auto& [key, value] : host.labels) {
+        add(key);
+        add(value);
+    }
+    for (const auto* list : {&host.bridges, &host.features}) {
+        add("");
+        for (const std::string& word : *list) add(word);
+    }
+    for (const auto& [id, pool] : host.pools) {
+        add(std::string_view(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()));
+        add(pool.ready ? "" : pool.why);
+    }
+    return out;
+}
+
+// The weighted room of a host before the VM is there, as the scores would have it.
+double room_of(const HostState& host) {
+    VmRequest nothing{.cpus = 0};
+    for (const auto& [id, pool] : host.pools) nothing.volumes.push_back({.pool = id});
+    double room = 0;
+    for (const NamedScore& score : kScores) {
+        if (score.of != score_image_at_hand) room += score.weight * score.of(nothing, host);
+    }
+    return room;
+}
+
+// The same VM without what depends on how full a host is.
+VmRequest without_sizes(VmRequest request) {
+    request.cpus = request.memory = 0;
+    for (VolumeRequest& volume : request.volumes) volume.size = volume.copied = 0;
+    return request;
+}
+
+}  // namespace
+
+void HostTable::leave_class(Entry& entry) {
+    if (entry.in == nullptr) return;
+    entry.in->hosts.erase(&entry);
+    if (entry.in->hosts.empty()) classes_.erase(entry.in->signature);
+    entry.in = nullptr;
+}
+
+void HostTable::put(HostState state) {
+    auto& entry = hosts_[state.id];
+    if (!entry) entry = std::make_unique<Entry>();
+    std::string signature = signature_of(state);
+    // Out of the set before what it is ordered by changes. Its class stays, where it goes back into the same.
+    Class& to = classes_[signature];
+    if (entry->in == &to)
+        to.hosts.erase(entry.get());
+    else
+        leave_class(*entry);
+    to.signature = std::move(signature);
+    entry->room = room_of(state);
+    entry->state = std::move(state);
+    entry->in = &to;
+    to.hosts.insert(entry.get());
+}
+
+void HostTable::erase(const HostId& id) {
+    const auto found = hosts_.find(id);
+    if (found == hosts_.end()) return;
+    leave_class(*found->second);
+    hosts_.erase(found);
+}
+
+const HostState* HostTable::find(const HostId& id) const {
+    const auto found = hosts_.find(id);
+    return found == hosts_.end() ? nullptr : &found->second->state;
+}
+
+// One decision over classes.
+class HostTable::Search {
+  public:
+    explicit Search(const VmRequest& request) : request_(request), any_size_(without_sizes(request)) {}
+
+    void look_into(const Class& hosts) {
+        Candidate first = look_at(any_size_, (*hosts.hosts.begin())->state);
+        if (!first.filter.empty()) return add_group(first, hosts.hosts.size());
+        std::size_t fit = 0, looked_at = 0;
+        for (const Entry* entry : hosts.hosts) {
+            if (fit == kCloseEach) break;
+            ++looked_at;
+            Candidate candidate = look_at(request_, entry->state);
+            if (!candidate.filter.empty()) {
+                add_group(candidate, 1);
+                continue;
+            }
+            ++fit;
+            close_.push_back(std::move(candidate));
+        }
+        fewer_room_ += hosts.hosts.size() - looked_at;
+    }
+
+    // A disk that lies on a host leaves nothing to choose.
+    void look_only_at(const HostState& host, std::size_t others) {
+        Candidate candidate = look_at(request_, host);
+        if (!candidate.filter.empty()) return add_group(candidate, 1);
+        close_.push_back(std::move(candidate));
+        if (others == 0) return;
+        close_.push_back({.host = fmt::format("{} others", others),
+                          .filter = "pools",
+                          .reason = fmt::format("a disk of the VM lies on host {}", host.name)});
+    }
+
+    Decision end(std::size_t all) && {
+        std::vector<Candidate> candidates = std::move(close_);
+        std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
+            return a.total != b.total ? a.total > b.total : a.host < b.host;
+        });
+        if (candidates.size() > kCloseMax) candidates.resize(kCloseMax);
+        for (auto& [filter, group] : groups_) {
+            if (group.count > 1)
+                group.example.host = fmt::format("{} hosts, such as {}", group.count, group.example.host);
+            candidates.push_back(group.example);
+        }
+        if (fewer_room_ > 0)
+            candidates.push_back({.host = fmt::format("{} hosts", fewer_room_),
+                                  .reason = "are like those that fit, with less room; not looked at closely"});
+        std::map<std::string, Refusals> refusals;
+        for (auto& [filter, group] : groups_) refusals[filter] = {group.count, group.name, group.example.reason};
+        return conclude(request_, std::move(candidates), refusals, all);
+    }
+
+  private:
+    struct Group {
+        std::size_t count = 0;
+        std::string name;  // of the example
+        Candidate example;
+    };
+    void add_group(const Candidate& candidate, std::size_t count) {
+        Group& group = groups_[candidate.filter];
+        if (group.count == 0) {
+            group.example = candidate;
+            group.name = candidate.host;
+        }
+        group.count += count;
+    }
+
+    const VmRequest& request_;
+    const VmRequest any_size_;
+    std::vector<Candidate> close_;
+    std::map<std::string, Group> groups_;  // by filter
+    std::size_t fewer_room_ = 0;
+};
+
+Decision HostTable::decide(const VmRequest& request) const {
+    if (size() <= kCloseMax) {
+        std::vector<const HostState*> all;
+        for (const auto& [id, entry] : hosts_) all.push_back(&entry->state);
+        std::ranges::sort(all, {}, &HostState::name);
+        return decide_among(request, all);
+    }
+    Search search(request);
+    const auto pinned = std::ranges::find_if(request.volumes, [](const VolumeRequest& v) { return bool(v.pinned); });
+    if (pinned == request.volumes.end()) {
+        for (const auto& [signature, hosts] : classes_) search.look_into(hosts);
+    } else if (const HostState* host = find(pinned->pinned)) {
+        search.look_only_at(*host, size() - 1);
+    }
+    return std::move(search).end(size());
+}
+
+}  // namespace axle

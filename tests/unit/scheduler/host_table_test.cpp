@@ -1,0 +1,131 @@
+// The table of all hosts against the plain decision over each of them.
+#include "orchestrator/scheduler/host_table.hpp"
+
+#include <doctest/doctest.h>
+
+#include "common/base/units.hpp"
+#include "tests/support/seeded_random.hpp"
+
+using namespace axle;
+
+namespace {
+
+const PoolId kPool{*Uuid::parse("0190aaaa-0000-7000-8000-000000000001")};
+
+HostId id_of(int number) {
+    HostId id;
+    for (int i = 0; i < 4; ++i)
+        id.bytes[static_cast<std::size_t>(15 - i)] = static_cast<std::uint8_t>(number >> (8 * i));
+    return id;
+}
+
+// Alike in size; how full each is, is drawn. Some are cordoned, some away, some have a label.
+HostState drawn(int number, test::SeededRandom& random) {
+    HostState h{.name = fmt::format("h{:05}", number),
+                .connected = random.between(0, 19) != 0,
+                .unschedulable = random.between(0, 19) == 0,
+                .cpus_allocatable = 64,
+                .cpus_claimed = random.between(0, 64),
+                .memory_allocatable = 256 * kGiB,
+                .memory_claimed = random.between(0, 256) * kGiB};
+    h.id = id_of(number);
+    if (random.between(0, 9) == 0) h.labels["ssd"] = "yes";
+    h.pools[kPool] = {.name = "main",
+                      .ready = true,
+                      .size = 1000 * kGiB,
+                      .free = random.between(0, 1000) * kGiB,
+                      .claimed = random.between(0, 1000) * kGiB};
+    return h;
+}
+
+VmRequest request(std::int64_t cpus, std::int64_t memory) {
+    VmRequest r{.name = "web1", .cpus = cpus, .memory = memory};
+    r.volumes.push_back({.pool = kPool, .pool_name = "main", .size = 10 * kGiB});
+    return r;
+}
+
+// How many hosts the candidates speak of.
+std::size_t told_of(const Decision& decision) {
+    std::size_t count = 0;
+    for (const Candidate& c : decision.candidates) {
+        const bool is_group = c.host.find(' ') != std::string::npos;
+        count += is_group ? static_cast<std::size_t>(std::atoi(c.host.c_str())) : 1;
+    }
+    return count;
+}
+
+}  // namespace
+
+TEST_CASE("the table takes the host that a look at every one of them takes, and tells of all") {
+    for (const int hosts : {1, 7, 64, 65, 500, 3000}) {
+        for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+            CAPTURE(hosts);
+            CAPTURE(seed);
+            test::SeededRandom random(seed);
+            HostTable table;
+            std::vector<HostState> all;
+            for (int i = 0; i < hosts; ++i) {
+                all.push_back(drawn(i, random));
+                table.put(all.back());
+            }
+            for (int change = 0; change < hosts / 3; ++change) {
+                auto& host = all[static_cast<std::size_t>(random.between(0, hosts - 1))];
+                host = drawn(std::atoi(host.name.c_str() + 1), random);
+                table.put(host);
+            }
+            for (const std::int64_t cpus : {1, 8, 63, 65}) {
+                VmRequest wanted = request(cpus, cpus * 2 * kGiB);
+                if (random.between(0, 1) == 0) wanted.host_selector["ssd"] = "yes";
+                const Decision exact = decide(wanted, all), taken = table.decide(wanted);
+                CAPTURE(exact.summary);
+                CAPTURE(taken.summary);
+                CHECK(taken.host == exact.host);
+                CHECK(told_of(taken) == all.size());
+                CHECK(taken.candidates.size() <= HostTable::kCloseMax + 10);
+            }
+        }
+    }
+}
+
+TEST_CASE("a VM with a disk on a host goes there or nowhere") {
+    test::SeededRandom random(1);
+    HostTable table;
+    for (int i = 0; i < 1000; ++i) {
+        HostState host = drawn(i, random);
+        host.connected = true;
+        host.unschedulable = false;
+        host.cpus_claimed = host.memory_claimed = 0;
+        table.put(host);
+    }
+    VmRequest wanted = request(1, kGiB);
+    wanted.volumes[0].pinned = id_of(700);
+    wanted.volumes[0].pinned_name = "h00700";
+    const Decision there = table.decide(wanted);
+    CHECK(there.host == "h00700");
+    CHECK(told_of(there) == 1000);
+    table.erase(id_of(700));
+    const Decision gone = table.decide(wanted);
+    CHECK(gone.host.empty());
+    CHECK(gone.summary.find("the host that its disks lie on is gone") != std::string::npos);
+    CHECK(table.size() == 999);
+}
+
+TEST_CASE("a fleet without room tells each filter's refusals with the number of hosts and an example") {
+    HostTable table;
+    test::SeededRandom random(1);
+    for (int i = 0; i < 200; ++i) {
+        HostState host = drawn(i, random);
+        host.connected = i >= 50;
+        host.unschedulable = false;
+        host.memory_claimed = host.memory_allocatable;
+        host.cpus_claimed = 0;
+        host.labels.clear();
+        table.put(host);
+    }
+    const Decision none = table.decide(request(1, kGiB));
+    CHECK(none.host.empty());
+    CHECK(none.summary.find("150 refused by memory") != std::string::npos);
+    CHECK(none.summary.find("50 refused by state") != std::string::npos);
+    REQUIRE(none.candidates.size() == 2);
+    CHECK(none.candidates[0].host.starts_with("150 hosts, such as h"));
+}
