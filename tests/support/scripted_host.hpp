@@ -9,6 +9,7 @@
 
 #include "common/channel/messages.hpp"
 #include "orchestrator/core/orchestrator.hpp"
+#include "tests/support/scripted_answers.hpp"
 
 namespace axle::test {
 
@@ -104,24 +105,9 @@ class ScriptedHost {
     }
 
     void keep(const Put& put) {
-        std::string content;
-        if (put.kind == DocumentKind::vm) {
-            ++vms_told;
-            if (script_.keeps_vms_waiting) return;
-            const auto document = from_json_text<VmDocument>(put.content);
-            VmReport report{
-                .generation = document->generation, .start_serial = document->start_serial, .settled = true};
-            report.state = document->power == Power::running  ? DomainState::running
-                           : document->power == Power::paused ? DomainState::paused
-                                                              : DomainState::shut_off;
-            content = to_json_text(report);
-        } else if (put.kind == DocumentKind::volume) {
-            content = to_json_text(VolumeReport{.state = VolumeState::ready, .size = kGiB, .allocated = kMiB});
-        } else {
-            content =
-                to_json_text(SimpleReport{.ready = true, .size = script_.pool_free * 2, .free = script_.pool_free});
-        }
-        say(Status{put.kind, put.id, put.epoch, false, std::move(content)});
+        if (put.kind == DocumentKind::vm) ++vms_told;
+        if (put.kind == DocumentKind::vm && script_.keeps_vms_waiting) return;
+        say(answer_to(put, script_.pool_free));
     }
 
     Executor& core_;
