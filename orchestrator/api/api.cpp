@@ -79,6 +79,8 @@ void dispatch(const ExchangePtr& x) {
             return handle_vm_explain(x);
         case Op::image_content:
             return handle_upload(x);
+        case Op::capacity:
+            return handle_capacity(x);
         case Op::options:
             return answer_options(*x);
         default:

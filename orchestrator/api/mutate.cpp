@@ -60,7 +60,7 @@ Result<> read_mutation_body(const Exchange& x, Mutation& m) {
 }
 
 Result<Mutation> read_mutation(const Exchange& x) {
-    TRY_VOID(x.only_parameters({"wait", "dryRun", "now"}));
+    TRY_VOID(x.only_parameters({"wait", "dryRun", "now", "lost"}));
     Mutation m;
     m.who = x.who();
     m.target = x.target();
@@ -71,6 +71,11 @@ Result<Mutation> read_mutation(const Exchange& x) {
     m.now = now;
     if (now && x.route.op != Op::remove)
         return fail(error(Code::malformed, "the parameter now belongs to DELETE").with_reason("unknown-parameter"));
+    TRY(lost, x.flag("lost"));
+    m.lost = lost;
+    if (lost && (x.route.op != Op::remove || m.target.kind != Kind::host))
+        return fail(
+            error(Code::malformed, "the parameter lost belongs to DELETE of a host").with_reason("unknown-parameter"));
     if (const auto if_match = x.request.headers.get("If-Match")) {
         TRY(revision, parse_if_match(*if_match, const_cast<Exchange&>(x).context().history()));
         m.if_match = revision;

@@ -33,6 +33,7 @@ nlohmann::json plan_json(const Mutated& mutated, bool dry_run) {
     if (object.meta.project) out["project"] = object.meta.project.name;
     if (mutated.task && !dry_run) out["task"] = mutated.task.str();
     if (mutated.replayed) out["replayed"] = true;
+    if (!mutated.notes.empty()) out["consequences"] = mutated.notes;
     if (mutated.placement) {
         std::string text;
         write_value(type_of<Decision>(), &*mutated.placement, Audience::api, nullptr, text);

@@ -152,6 +152,9 @@ json member(const KindInfo& kind) {
                                            {"description", "ETag that it must still have."}});
     if (kind.soft_delete)
         out["delete"]["parameters"].push_back(query_parameter("now", "Don't keep it for the retention.", "boolean"));
+    if (kind.kind == Kind::host)
+        out["delete"]["parameters"].push_back(query_parameter(
+            "lost", "It is dead for good: guests on shared disks are placed anew, others are lost.", "boolean"));
     return out;
 }
 
@@ -199,6 +202,11 @@ void add_fixed(json& paths) {
          query_parameter("filter", "Only what matches; what ceases to is told as gone.")});
     get("/v1/explain/{path}", "explain", "What a field is, such as vm.spec.nics",
         {path_parameter("path", "Dotted path, beginning with a kind.")});
+    get("/v1/capacity", "capacity", "How many more of a size fit, and where",
+        {query_parameter("flavor", "Gives what isn't stated."), query_parameter("cpus", "Virtual CPUs.", "integer"),
+         query_parameter("memory", "Such as 4GiB."), query_parameter("disk", "Such as 20GiB; none if left out."),
+         query_parameter("pool", "Of the disk; the default one if left out."),
+         query_parameter("without", "A host that is thought away: where would its guests go, and what fits then?")});
     get("/v1/join-info", "join_info", "Where a new host finds this cloud, beside a join token's secret");
     get("/healthz", "healthz", "Whether the process answers");
     get("/readyz", "readyz", "Whether it takes changes");

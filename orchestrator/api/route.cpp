@@ -30,6 +30,7 @@ constexpr Fixed kFixed[] = {
     {"/v1/apply", "POST", Op::apply},
     {"/v1/store/accept-loss", "POST", Op::accept_loss},
     {"/v1/clock/accept", "POST", Op::accept_clock},
+    {"/v1/capacity", "GET", Op::capacity},
     {"/v1/join-info", "GET", Op::join_info},
 };
 
@@ -135,8 +136,8 @@ const char* name_of(Op op) {
                                              "remove",        "action",     "vm-console",  "vm-vnc",        "vm-log",
                                              "vm-screenshot", "vm-forward", "vm-explain",  "image-content", "apply",
                                              "watch",         "events",     "openapi",     "explain",       "status",
-                                             "version",       "authority",  "accept-loss", "accept-clock",  "join-info",
-                                             "healthz",       "readyz",     "metrics",     "options"};
+                                             "version",       "authority",  "accept-loss", "accept-clock",  "capacity",
+                                             "join-info",     "healthz",    "readyz",      "metrics",       "options"};
     return kNames[static_cast<std::size_t>(op)];
 }
 

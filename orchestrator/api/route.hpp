@@ -35,6 +35,7 @@ enum class Op {
     authority,
     accept_loss,
     accept_clock,
+    capacity,
     join_info,
     healthz,
     readyz,

@@ -31,6 +31,7 @@ struct Build {
 // One file each.
 void add_general_commands(Build& build);
 void add_event_commands(Build& build);
+void add_capacity_command(Build& build);
 void add_apply_commands(Build& build);
 void add_kind_commands(Build& build);  // list, show, delete, ... of every kind; makes the nouns
 void add_vm_commands(Build& build);

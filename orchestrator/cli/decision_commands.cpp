@@ -1,4 +1,4 @@
-// What only a person can decide: that the end of the history is lost, that the clock is right.
+// What only a person can decide: that the end of the history is lost, that the clock is right, that a host is dead.
 #include "orchestrator/cli/app.hpp"
 
 namespace axle::cli {
@@ -44,6 +44,36 @@ Result<int> accept_clock(Session& session, bool yes) {
     return 0;
 }
 
+struct RemoveOptions {
+    std::string host;
+    bool lost = false, yes = false;
+};
+
+Result<int> remove_host(Session& session, const RemoveOptions& o) {
+    const std::string path = session.path_of(info_of(Kind::host), o.host);
+    if (!o.lost) return change(session, "DELETE", path, nullptr, fmt::format("host {} is removed", o.host));
+    TRY(plan, session.request("DELETE", path + "?lost=true&dryRun=true"));
+    std::string said = fmt::format(
+        "host {} counts as dead from now on: whatever still runs there must be off, or two "
+        "guests write to one disk.\n",
+        o.host);
+    for (const json& line : plan.value("consequences", json::array())) said += "  " + line.get<std::string>() + "\n";
+    said += "It is shut out; should the machine come back, it joins anew, empty.";
+    TRY_VOID(ask(session, o.yes, said));
+    TRY_VOID(session.request("DELETE", path + "?lost=true"));
+    session.terminal().data(fmt::format("host {} is given up; its guests on shared disks are placed anew\n", o.host));
+    return 0;
+}
+
+void add_host_remove(Build& build) {
+    auto o = std::make_shared<RemoveOptions>();
+    CLI::App* verb = build.verb(build.noun("host", info_of(Kind::host).doc), "remove",
+                                "Take an empty host out of the cloud", [o](Session& s) { return remove_host(s, *o); });
+    verb->add_option("name", o->host, "Host")->required();
+    verb->add_flag("--lost", o->lost, "It is dead for good: what lay on it alone is lost, its other guests start anew");
+    verb->add_flag("--yes", o->yes, "Decided: don't ask");
+}
+
 }  // namespace
 
 void add_decision_commands(Build& build) {
@@ -55,6 +85,7 @@ void add_decision_commands(Build& build) {
     };
     add("store", "The orchestrator's store", "accept-loss", "Go on without the end of the history, which is lost",
         accept_loss);
+    add_host_remove(build);
     add("clock", "The cloud's time", "accept", "The machine's clock is right: count from there", accept_clock);
 }
 

@@ -91,6 +91,7 @@ std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build) {
     add_common_flags(*build);
     add_general_commands(*build);
     add_event_commands(*build);
+    add_capacity_command(*build);
     add_kind_commands(*build);
     add_vm_commands(*build);
     add_create_commands(*build);

@@ -58,14 +58,14 @@ void keep_unrepeated(const Type& type, const nlohmann::json* document, void* now
     }
 }
 
-bool same_text(const Object& a, const Object& b) {
+bool same_spec(const Object& a, const Object& b) {
     const auto form = [](const Object& o) {
         std::string text;
         const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); }, {}};
         write_value(*info_of(o.kind()).spec, o.spec_data(), Audience::store, &plain, text);
         return text;
     };
-    return a.meta.labels == b.meta.labels && a.meta.annotations == b.meta.annotations && form(a) == form(b);
+    return form(a) == form(b);
 }
 
 std::vector<FieldChange> plan_of(const Object* before, const Object& after) {
@@ -274,12 +274,15 @@ Result<Mutated> Commands::finish_change(Transaction& tx, const Mutation& m, cons
     TRY_VOID(admit(admission, *after, before.get()));
     if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
     Mutated done{.object = before, .plan = plan_of(before.get(), *after)};
-    const bool sets_moved = after->meta.applied != before->meta.applied;
-    if (done.plan.empty() && same_text(*before, *after) && !sets_moved) {
+    const bool other_spec = !same_spec(*before, *after);
+    const bool other_meta = after->meta.labels != before->meta.labels ||
+                            after->meta.annotations != before->meta.annotations ||
+                            after->meta.applied != before->meta.applied;
+    if (done.plan.empty() && !other_spec && !other_meta) {
         done.changed = false;
         return done;
     }
-    if (!same_text(*before, *after)) ++after->meta.generation;
+    if (other_spec) ++after->meta.generation;
     const Key key{after->kind(), after->meta.id};
     tx.replace(std::move(after), true);
     if (before->meta.project.id) TRY_VOID(check_limits(tx, before->meta.project.id, used));

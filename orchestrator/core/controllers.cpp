@@ -55,6 +55,9 @@ void Controllers::reconcile(const Key& key) {
         case Kind::image:
             return reconcile_image(key.id);
         case Kind::host:
+            refresh_in_table(key.id);
+            if (const Host* host = pipeline_.world().find<Host>(key.id); host != nullptr && host->is_deleted())
+                return forget_lost_host(key.id);
             return reconcile_drain(key.id);
         case Kind::network:
         case Kind::pool:
@@ -71,6 +74,7 @@ void Controllers::wake_waiting() {
 void Controllers::changed(const ChangeEvent& event) {
     const Object& object = event.object ? *event.object : *event.before;
     const Uuid id = object.meta.id;
+    note_hosts_of(event);
     switch (event.kind) {
         case Kind::vm:
             enqueue({Kind::vm, id});

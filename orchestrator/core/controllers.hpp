@@ -8,7 +8,7 @@
 #include "orchestrator/core/importer.hpp"
 #include "orchestrator/core/links.hpp"
 #include "orchestrator/core/tasks.hpp"
-#include "orchestrator/scheduler/scheduler.hpp"
+#include "orchestrator/scheduler/host_table.hpp"
 
 namespace axle {
 
@@ -43,7 +43,8 @@ class Controllers {
     // What its source last told of a move's bytes; null: nothing. Soft.
     const MoveReport* move_of(const Uuid& vm) const;
 
-    std::vector<HostState> host_states() const;
+    std::vector<HostState> host_states() const;  // of all: for what looks at every host anyway
+    Decision decide_for(const VmRequest& request);
     Result<VmRequest> request_for(const Vm& vm) const;  // unavailable: it can't be placed yet, and why
 
   private:
@@ -69,6 +70,11 @@ class Controllers {
     void target_status(const Vm& vm, const Status& status);
     bool copy_status(const Volume& volume, const Uuid& host, const Status& status);
 
+    void forget_lost_host(const Uuid& host);  // lost_host.cpp
+    bool lose_move(Transaction& tx, const Uuid& vm, const Uuid& host);
+    bool lose_vm(Transaction& tx, const Uuid& vm, const Uuid& host);  // false: it waits for another host
+    void lose_volume(Transaction& tx, const Uuid& volume, const Uuid& host);
+    bool forget_reports_of(Transaction& tx, const std::string& host);
     void reconcile_drain(const Uuid& host);  // drain_controller.cpp
     struct Leaving {
         int moving = 0, left = 0;
@@ -99,6 +105,8 @@ class Controllers {
     void pool_status(const Host& host, const Status& status);
     void network_status(const Host& host, const Status& status);
     HostState state_of(const Host& host) const;
+    void note_hosts_of(const ChangeEvent& event);
+    void refresh_in_table(const Uuid& host);
 
     Pipeline& pipeline_;
     Executor& core_;
@@ -112,7 +120,10 @@ class Controllers {
     std::set<Uuid> untold_;   // VMs whose host has connected anew: it may not have heard of orders that were sent
     std::map<Uuid, ImportWork> importing_;
     std::vector<std::string> image_files_left_;  // digests that were to go when the last run ended
-    std::map<Uuid, MoveReport> moving_;          // by VM
+    HostTable table_;
+    std::set<Uuid> stale_;  // hosts whose state in the table is not as the world is
+    bool all_stale_ = true;
+    std::map<Uuid, MoveReport> moving_;  // by VM
     struct DrainTry {
         BootTime next;
         std::string why_not;

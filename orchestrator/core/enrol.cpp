@@ -75,6 +75,9 @@ Result<Enrolled> take_in(Transaction& tx, const Enrolment& request, const std::s
                         .with_hint(kNewToken)
                         .with_reason("unknown-token"));
     const Host* known = tx.world().find<Host>(request.host);
+    if (known != nullptr && known->is_deleted())
+        return fail(error(Code::busy, "host {} was given up as lost and is being forgotten", known->meta.name)
+                        .with_hint("try again in a minute"));
     if (known != nullptr && is_repeated(*token, request)) return Enrolled{known->meta.name, cluster};
     TRY_VOID(check_token(*token, request, known, tx.moment().wall));
     if (known == nullptr) {
@@ -94,7 +97,7 @@ Result<Enrolled> take_in(Transaction& tx, const Enrolment& request, const std::s
 
 Result<const Host*> holder_of(const World& world, const HostCertificate& shown) {
     const Host* host = world.find<Host>(shown.host);
-    if (host == nullptr) return fail(unknown_host(shown.host));
+    if (host == nullptr || host->is_deleted()) return fail(unknown_host(shown.host));
     // Certificates tell whole seconds.
     if (shown.issued_ms < host->status.enrolled / 1000 * 1000)
         return fail(error(Code::forbidden,

@@ -197,6 +197,7 @@ void Controllers::pool_status(const Host& host, const Status& status) {
     const std::string name = host.meta.name;
     std::optional<SimpleReport> report;
     if (!status.gone && !(report = content_of<SimpleReport>(status))) return;
+    stale_.insert(host.meta.id);
     if (report) {
         const auto was = pool->status.hosts.find(name);
         const bool same = was != pool->status.hosts.end() && was->second.ready == report->ready &&
@@ -261,6 +262,50 @@ void Controllers::host_task(const Uuid& host, const TaskNews& news) {
             break;
     }
     pipeline_.commit(tx);
+}
+
+// ---- what the scheduler knows
+
+// Hosts whose room or state a change may have touched.
+void Controllers::note_hosts_of(const ChangeEvent& event) {
+    for (const Object* object : {event.before.get(), event.object.get()}) {
+        if (object == nullptr) continue;
+        const auto touches = [&](const auto& placed) {
+            if (placed) stale_.insert(placed->host.id);
+        };
+        if (event.kind == Kind::host) {
+            stale_.insert(object->meta.id);
+        } else if (event.kind == Kind::vm) {
+            const VmStatus& status = static_cast<const Vm&>(*object).status;
+            touches(status.placement);
+            touches(status.migration);
+        } else if (event.kind == Kind::volume) {
+            const VolumeStatus& status = static_cast<const Volume&>(*object).status;
+            touches(status.placement);
+            for (const VmPlacement& left : status.leftovers) stale_.insert(left.host.id);
+        }
+    }
+    // What hosts report of a pool is noted where it is reported.
+    const bool pool_differs =
+        event.kind == Kind::pool &&
+        (!event.before || !event.object || event.before->meta.generation != event.object->meta.generation ||
+         event.object->is_deleted());
+    if (pool_differs) all_stale_ = true;
+}
+
+Decision Controllers::decide_for(const VmRequest& request) {
+    const World& world = pipeline_.world();
+    if (std::exchange(all_stale_, false)) {
+        for (const auto& [id, host] : world.all(Kind::host)) stale_.insert(id);
+    }
+    for (const Uuid& id : std::exchange(stale_, {})) refresh_in_table(id);
+    return table_.decide(request);
+}
+
+void Controllers::refresh_in_table(const Uuid& id) {
+    const Host* host = pipeline_.world().find<Host>(id);
+    if (host == nullptr || host->is_deleted()) return table_.erase(HostId{id});
+    table_.put(state_of(*host));
 }
 
 std::vector<HostState> Controllers::host_states() const {

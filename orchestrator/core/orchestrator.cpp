@@ -356,10 +356,9 @@ void Orchestrator::explain(Principal who, Locator what, Answered<Decision> answe
     answer_durably<Decision>(std::move(answer), foresee(vm));
 }
 
-Decision Orchestrator::foresee(const Vm& vm) const {
+Decision Orchestrator::foresee(const Vm& vm) {
     const auto request = controllers_.request_for(vm);
-    Decision now =
-        request ? decide(*request, controllers_.host_states()) : Decision{.summary = request.error().message};
+    Decision now = request ? controllers_.decide_for(*request) : Decision{.summary = request.error().message};
     now.at = pipeline_.now_text();
     return now;
 }

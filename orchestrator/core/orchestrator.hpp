@@ -60,6 +60,7 @@ class Orchestrator final : public Service {
     void list(ListQuery query, Answered<Listing> answer) override;
     void wait_task(Principal who, Uuid task, milliseconds at_most, Answered<ObjectPtr> answer) override;
     void explain(Principal who, Locator vm, Answered<Decision> answer) override;
+    void capacity(CapacityQuery query, Answered<CapacityAnswer> answer) override;
     Result<SubscriptionId> subscribe(Principal who, Revision since, std::shared_ptr<ChangeSink> sink) override;
     void unsubscribe(SubscriptionId id) override { pipeline_.unsubscribe(id); }
     Revision oldest_change() const override { return pipeline_.oldest_change(); }
@@ -95,7 +96,9 @@ class Orchestrator final : public Service {
     Result<ObjectPtr> find_for_upload(const Principal& who, const Locator& what);
     ObjectPtr with_progress(const ObjectPtr& object) const;
     ObjectPtr ended_task(const Uuid& id) const;
-    Decision foresee(const Vm& vm) const;
+    Decision foresee(const Vm& vm);
+    std::vector<VmRequest> guests_of(const Uuid& host) const;
+    Result<CapacityAnswer> capacity_of(const CapacityQuery& query) const;
     void publish_access();
     void close_streams_of(const Uuid& host);
     void add_store_problems(Overview& overview) const;

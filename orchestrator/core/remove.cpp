@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "orchestrator/core/commands.hpp"
+#include "orchestrator/core/lost_host.hpp"
 #include "orchestrator/core/tasks.hpp"
 
 namespace axle {
@@ -49,8 +50,14 @@ Result<> check_unused(Transaction& tx, const Object& object) {
     }
     if (count == 0) return {};
     if (count > 5) users += fmt::format(" and {} more", count - 5);
+    const std::string hint = object.kind() == Kind::host
+                                 ? fmt::format(
+                                       "axle host drain {0} moves VMs away; if it is dead for good: axle host "
+                                       "remove {0} --lost",
+                                       object.meta.name)
+                                 : "delete or change these first";
     return fail(error(Code::conflict, "{} {} is used by {}", text_of(object.kind()), object.meta.name, users)
-                    .with_hint("delete or change these first")
+                    .with_hint(hint)
                     .with_reason("in-use"));
 }
 
@@ -173,6 +180,7 @@ Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPt
     if (object->kind() == Kind::task)
         return fail(error(Code::invalid, "a task isn't deleted; it is forgotten 30 days after its end")
                         .with_hint("axle task cancel"));
+    if (object->kind() == Kind::host && m.lost) return give_up_host(tx, m, static_cast<const Host&>(*object));
     TRY_VOID(check_unused(tx, *object));
     if (object->kind() == Kind::project) TRY_VOID(check_project_empty(tx, m, *object));
     switch (object->kind()) {

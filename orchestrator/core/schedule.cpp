@@ -60,6 +60,9 @@ Result<VmRequest> request_of(const World& world, const Vm& vm) {
     for (const auto& [name, disk] : vm.spec.disks) {
         const Volume* volume = world.find<Volume>(disk.volume.id);
         if (volume == nullptr) return fail(Code::unavailable, "disk {} is gone", name);
+        if (volume->status.phase == VolumePhase::lost && !volume->status.placement)
+            return fail(Code::unavailable, "disk {} was lost with its host: restore it from a backup, or delete the VM",
+                        name);
         if (volume->spec.image && volume->spec.image_digest.empty()) {
             const Image* image = world.find<Image>(volume->spec.image.id);
             if (volume->status.phase == VolumePhase::failed && !volume->status.conditions.empty())

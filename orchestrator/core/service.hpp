@@ -18,6 +18,7 @@
 #include "common/model/compute.hpp"
 #include "common/model/fleet.hpp"
 #include "common/model/object.hpp"
+#include "orchestrator/scheduler/fit.hpp"
 #include "orchestrator/store/store.hpp"
 
 namespace axle {
@@ -63,6 +64,7 @@ struct Mutation {
     std::optional<Revision> if_match;
     bool dry_run = false;
     bool now = false;    // remove: skip the retention
+    bool lost = false;   // remove of a host: it is dead, and nothing there runs any more
     bool force = false;  // apply: take fields that another set owns
     std::string apply_set = "default";
     std::string request_id;
@@ -75,6 +77,7 @@ struct Mutated {
     bool changed = true;
     Uuid task{};                        // work that follows; zero: none
     std::vector<FieldChange> plan;      // what changed, or with dry_run what would
+    std::vector<std::string> notes;     // what follows that the plan doesn't show, a sentence each
     std::optional<Decision> placement;  // with dry_run: where a new VM would go now, and why
     std::string secret;                 // a new token's secret: shown once
     bool replayed = false;              // by idempotency key
@@ -148,6 +151,22 @@ struct Problem {
     std::string hint;     // what to do next
 };
 
+// How many more of a size would fit, and what the loss of a host would mean.
+struct CapacityQuery {
+    Principal who;
+    std::string flavor;  // gives what isn't stated
+    std::optional<std::int64_t> cpus, memory, disk;
+    std::string pool;     // of the disk; empty: the default one
+    std::string without;  // a host that is thought away: where would its guests go, and what fits then
+};
+struct CapacityAnswer {
+    std::int64_t cpus = 0, memory = 0, disk = 0;  // of the size that was asked for
+    std::string pool;
+    std::int64_t count = 0;     // on all hosts together
+    std::vector<Fit> hosts;     // most first
+    std::vector<Refuge> moved;  // guests of the host that is thought away
+};
+
 // What `axle status` shows.
 struct Overview {
     StoreState store;
@@ -173,6 +192,9 @@ class Service {
     virtual void wait_task(Principal who, Uuid task, milliseconds at_most, Answered<ObjectPtr> answer) = 0;
     // The decision about a VM's place; of one that has none, as it would be taken now.
     virtual void explain(Principal who, Locator vm, Answered<Decision> answer) = 0;
+
+    // For who may see all hosts. Changes nothing.
+    virtual void capacity(CapacityQuery query, Answered<CapacityAnswer> answer) = 0;
 
     // Changes after `since` go to the sink. Code::gone when the memory doesn't reach back that far: the caller reads
     // the change log in the store up to `oldest` and tries again. The sink sees only what the principal may see.

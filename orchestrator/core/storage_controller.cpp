@@ -61,7 +61,8 @@ void Controllers::reconcile_volume(const Uuid& id) {
                 id, [](Volume& v) { v.status.phase = v.status.made ? VolumePhase::ready : VolumePhase::pending; });
         if (volume()->spec.image && volume()->spec.image_digest.empty()) complete_from_image(tx, *volume());
         const bool complete = !volume()->spec.image || !volume()->spec.image_digest.empty();
-        if (complete && !volume()->status.placement) {
+        const bool lost = volume()->status.phase == VolumePhase::lost;  // with its host: nothing is made in its place
+        if (complete && !lost && !volume()->status.placement) {
             const Vm* user = tx.world().find<Vm>(volume()->status.attached_to.id);
             if (!volume()->status.attached_to)
                 place_volume(tx, *volume());

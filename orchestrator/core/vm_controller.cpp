@@ -82,12 +82,11 @@ void Controllers::place_vm(Transaction& tx, const Vm& vm) {
     };
     const auto request = request_for(vm);
     if (!request) return wait("NotReady", request.error().message, std::nullopt);
-    std::vector<HostState> hosts = host_states();
-    Decision decision = decide(*request, hosts);
+    Decision decision = decide_for(*request);
     decision.at = pipeline_.now_text();
     if (decision.host.empty()) {
         std::string summary = decision.summary;
-        if (make_room(tx, vm.meta.project.id, *request, std::move(hosts))) summary += kRoomIsMade;
+        if (make_room(tx, vm.meta.project.id, *request, host_states())) summary += kRoomIsMade;
         return wait("NoCapacity", std::move(summary), std::move(decision));
     }
     const ObjectPtr host = tx.world().named(Kind::host, {}, decision.host);

@@ -149,6 +149,20 @@ TEST_CASE("an apply that is repeated with its key does nothing twice") {
           "idempotency-key-reused");
 }
 
+TEST_CASE("a label makes no work: its change is done when it is answered") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=30s", vm_document("a")).status == 201);
+    const std::string vm = "/v1/projects/default/vms/a";
+    const auto before = ask(client, "GET", vm).body["generation"];
+    const auto labelled = ask(client, "PATCH", vm, R"({"labels":{"tier":"web"}})");
+    CAPTURE(labelled.body.dump());
+    CHECK(labelled.status == 200);
+    CHECK(labelled.body["labels"]["tier"] == "web");
+    CHECK(labelled.body["generation"] == before);
+}
+
 TEST_CASE("a dry run tells what would be and changes nothing") {
     CloudServer cloud;
     auto client = cloud.client();
@@ -188,6 +202,35 @@ TEST_CASE("a dry run of a new VM tells where it would go, or why nowhere") {
     CHECK_FALSE(too_large.body["placement"].contains("host"));
     CHECK(too_large.body["placement"]["candidates"][0]["filter"] == "memory");
     CHECK(ask(client, "GET", "/v1/projects/default/vms").body["items"].empty());
+}
+
+TEST_CASE("capacity tells how many more fit, what ends it, and where the guests of a lost host would go") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    cloud.add_host("second", {.cpus = 4, .memory = 64 * kGiB});
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=30s", vm_document("a")).status == 201);
+    const auto some = ask(client, "GET", "/v1/capacity?cpus=2&memory=1GiB&disk=10GiB");
+    CAPTURE(some.body.dump());
+    REQUIRE(some.status == 200);
+    REQUIRE(some.body["hosts"].size() == 2);
+    std::int64_t sum = 0;
+    for (const json& host : some.body["hosts"]) sum += host["count"].get<std::int64_t>();
+    CHECK(some.body["count"] == sum);
+    CHECK(sum > 0);
+    CHECK(some.body["hosts"][1]["limit"].get<std::string>().starts_with("needs 2 CPUs"));
+    const std::string at = ask(client, "GET", "/v1/projects/default/vms/a").body["status"]["placement"]["host"];
+    const auto without = ask(client, "GET", "/v1/capacity?without=" + at);
+    CAPTURE(without.body.dump());
+    REQUIRE(without.status == 200);
+    CHECK(without.body["hosts"].size() == 1);
+    REQUIRE(without.body["guests"].size() == 1);
+    CHECK(without.body["guests"][0]["vm"] == "default/a");
+    CHECK(without.body["guests"][0]["host"] != at);
+    CHECK(ask(client, "GET", "/v1/capacity?without=nobody").status == 404);
+    CHECK(ask(client, "GET", "/v1/capacity?flavor=nobody").status == 404);
+    CHECK(ask(client, "GET", "/v1/capacity?memory=much").status == 400);
+    CHECK(ask(client, "GET", "/v1/capacity?cpus=0").status == 400);
 }
 
 TEST_CASE("lists come in pages, filtered, sorted, with chosen fields") {

@@ -306,6 +306,19 @@ TEST_CASE("a token is made, used, kept in a context and forgotten") {
     CHECK(guest.axle({"flavor", "list"}).code == 1);
 }
 
+TEST_CASE("capacity in words") {
+    CloudServer cloud;
+    Person me(cloud);
+    furnish(cloud, me);
+    const Ran some = me.ok({"capacity", "--cpus", "2", "--memory", "4G", "--disk", "10G"});
+    CHECK(some.out.find("more of 2 CPUs, 4 GiB, 10 GiB in pool main fit") != std::string::npos);
+    CHECK(some.out.find("NOT ONE MORE BECAUSE IT") != std::string::npos);
+    const std::string host = me.ok({"host", "list", "-o", "name"}).out;
+    const Ran lost =
+        me.ok({"capacity", "--without", host.substr(host.find('/') + 1, host.size() - host.find('/') - 2)});
+    CHECK(lost.out.find("has no guests") != std::string::npos);
+}
+
 TEST_CASE("explain, watch and completion") {
     CloudServer cloud;
     Person me(cloud);

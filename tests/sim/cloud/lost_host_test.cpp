@@ -1,0 +1,81 @@
+// A host that burns down, and the word of a person that it did.
+#include "tests/sim/cloud/fixture.hpp"
+
+using namespace axle;
+using namespace axle::test;
+using std::chrono::hours;
+using std::chrono::minutes;
+
+namespace {
+
+struct Burning : Furnished {
+    Burning() : Furnished({.seed = 11, .hosts = 2}) {
+        REQUIRE(makes_vm("web") == "ok");
+        REQUIRE(settles());
+        name = vm("web")->status.placement->host.name;
+        other = name == "h0" ? "h1" : "h0";
+        REQUIRE(does(act(Kind::host, "", other, "cordon")) == "ok");
+        REQUIRE(does(create(Kind::vm, "default", R"({"name":"thin","spec":{"nics":{"eth0":{"network":"blue"}}}})")) ==
+                "ok");
+        REQUIRE(settles());
+        REQUIRE(does(act(Kind::host, "", other, "uncordon")) == "ok");
+        REQUIRE(vm("thin")->status.placement->host.name == name);
+    }
+    std::string gives_up(bool dry_run = false) {
+        Mutation word = remove(Kind::host, "", name);
+        word.lost = true;
+        word.dry_run = dry_run;
+        return does(std::move(word));
+    }
+    bool is_known(const std::string& host) { return world().named(Kind::host, {}, host) != nullptr; }
+    void burns() {
+        power_cut(static_cast<std::size_t>(name[1] - '0'), hours{24 * 365});
+        REQUIRE(run_until(
+            [&] { return !static_cast<const Host&>(*world().named(Kind::host, {}, name)).status.connected; }));
+    }
+
+    std::string name, other;
+};
+
+}  // namespace
+
+TEST_CASE("a host that is connected isn't given up, and one with guests isn't removed without the word") {
+    Burning cloud;
+    CHECK(cloud.gives_up().find("is connected: it is not lost") != std::string::npos);
+    CHECK(cloud.does(Cloud::remove(Kind::host, "", cloud.name)).find("is used by") != std::string::npos);
+    cloud.burns();
+    CHECK(cloud.does(Cloud::remove(Kind::host, "", cloud.name)).find("is used by") != std::string::npos);
+    cloud.run_for(hours{2});
+    CHECK(cloud.vm("thin")->status.placement->host.name == cloud.name);  // silence alone is no evidence
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("of a host that is given up, guests without disks there start anew, others are lost and said to be") {
+    for (const int restart_after_ms : {-1, 0, 5, 20, 60, 200}) {
+        CAPTURE(restart_after_ms);
+        Burning cloud;
+        cloud.burns();
+        REQUIRE(cloud.gives_up(true) == "ok");
+        REQUIRE(cloud.last.result->notes.size() == 2);
+        CHECK(cloud.is_known(cloud.name));
+        REQUIRE(cloud.gives_up() == "ok");
+        if (restart_after_ms >= 0) {
+            cloud.run_for(milliseconds{restart_after_ms});
+            cloud.crash_orchestrator();
+            cloud.start_orchestrator();
+        }
+        REQUIRE(cloud.run_until([&] { return cloud.is_running("thin"); }));
+        CHECK(cloud.vm("thin")->status.placement->host.name == cloud.other);
+        REQUIRE(cloud.run_until([&] { return cloud.world().all(Kind::host).size() == 1; }));
+        CHECK(cloud.volume("web-root")->status.phase == VolumePhase::lost);
+        CHECK_FALSE(cloud.vm("web")->status.placement);
+        CHECK(cloud.vm("web")->status.phase == VmPhase::waiting);
+        cloud.run_for(minutes{5});
+        CHECK(cloud.volume("web-root")->status.phase == VolumePhase::lost);  // never made anew
+        const Uuid id = cloud.vm("web")->meta.id;
+        REQUIRE(cloud.deletes("web", true) == "ok");
+        CHECK(cloud.run_until([&] { return cloud.world().find<Vm>(id) == nullptr; }));  // nobody is left to confirm it
+        CHECK(cloud.run_until([&] { return cloud.world().all(Kind::volume).empty(); }));
+        CHECK(cloud.violation() == "");
+    }
+}
