@@ -7,6 +7,7 @@ namespace axle {
 namespace {
 
 constexpr int kNormal = 1000, kTrouble = 1011;
+constexpr const char* kAll = "all";      // the one text among binary messages
 constexpr std::size_t kReasonMax = 120;  // of a close frame's 125 bytes
 
 std::string words_of(int code, const std::string& reason) {
@@ -28,11 +29,15 @@ struct ByteStream::State : std::enable_shared_from_this<State> {
     std::vector<std::string> early;
 
     void take(std::string bytes) {
+        if (ended) return;
+        give(std::move(bytes));
+    }
+    void give(std::string bytes) {
         if (!started) return early.push_back(std::move(bytes));
         if (handlers.bytes) handlers.bytes(std::move(bytes));
     }
     void end(std::string reason) {
-        ended = true;
+        if (std::exchange(ended, true)) return;
         why = std::move(reason);
         if (started) tell_end();
     }
@@ -43,7 +48,7 @@ struct ByteStream::State : std::enable_shared_from_this<State> {
     void begin(Handlers given) {
         started = true;
         handlers = std::move(given);
-        for (auto& bytes : std::exchange(early, {})) take(std::move(bytes));
+        for (auto& bytes : std::exchange(early, {})) give(std::move(bytes));
         if (ended) tell_end();
     }
 };
@@ -73,6 +78,10 @@ bool ByteStream::is_open() const {
     return socket_.is_open();
 }
 
+void ByteStream::finish() {
+    socket_.send_text(kAll);
+}
+
 void ByteStream::close(const std::string& why) {
     socket_.close(why.empty() ? kNormal : kTrouble, why.substr(0, kReasonMax));
 }
@@ -82,7 +91,8 @@ std::shared_ptr<ByteStream::State> make_stream_state(Loop& loop) {
 }
 
 http::WebSocketHandlers handlers_of(const std::shared_ptr<ByteStream::State>& state) {
-    return {.on_message = [state](std::string data, bool) { state->take(std::move(data)); },
+    return {.on_message = [state](std::string data,
+                                  bool binary) { binary ? state->take(std::move(data)) : state->end(""); },
             .on_closed = [state](int code, const std::string& reason) { state->end(words_of(code, reason)); }};
 }
 

@@ -16,7 +16,7 @@ class ByteStream {
     // On the loop's thread, in order; dropped after `ended`, which comes once.
     struct Handlers {
         std::function<void(std::string bytes)> bytes;
-        std::function<void(std::string why)> ended;  // empty: the peer closed it after all it had to send
+        std::function<void(std::string why)> ended;  // empty: the peer has said that this was all, or closed it
     };
     ByteStream() = default;  // closed
     ByteStream(std::shared_ptr<State> state, http::WebSocket socket);
@@ -25,10 +25,15 @@ class ByteStream {
     void start(Handlers handlers);
     // False: closed. No limit of ours below 64 MiB: look at queued() before more is read from wherever it comes from.
     bool send(std::string bytes);
-    std::size_t queued() const;               // bytes not yet given to the kernel
-    void pause_reading(bool paused);          // back-pressure towards the peer; after start()
+    std::size_t queued() const;       // bytes not yet given to the kernel
+    void pause_reading(bool paused);  // back-pressure towards the peer; after start()
+    // Says that this was all: the peer is told after all that was sent before. The peer then closes, when it has made
+    // use of it. (A close alone would not wait for a peer that is slow to take what came before.)
+    void finish();
     void close(const std::string& why = {});  // after what was sent. Idempotent
     bool is_open() const;
+    // Gone when the connection is and no copy of this is left: then the loop may be stopped.
+    std::weak_ptr<void> life() const { return state_; }
 
   private:
     std::shared_ptr<State> state_;

@@ -39,8 +39,8 @@ struct PeerMigration::Parts {
     const std::shared_ptr<HandedOverSink> sink = std::make_shared<HandedOverSink>();
     const DataClient client;
     // A move holds a thread for as long as it takes; the connections that it opens, and all else, must not wait for it.
-    Workers moves{"moves", {.threads = 8, .queue_max = 1024, .lane_running_max = 1}};
-    Workers calls{"move calls", {.threads = 6, .queue_max = 1024, .lane_running_max = 1}};
+    Workers moves{"moves", {.threads = 4, .queue_max = 1024, .lane_running_max = 1}};
+    Workers calls{"move calls", {.threads = 4, .queue_max = 1024, .lane_running_max = 1}};
     IncomingMoves incoming;
     std::mutex mutex;  // guards what follows
     std::unique_ptr<DataPort> data_port;

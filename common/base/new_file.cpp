@@ -86,12 +86,26 @@ Result<> NewFile::allocate(std::int64_t size) {
     return fail(failed("take the room for", errno));
 }
 
-Result<> NewFile::publish() {
+Result<> NewFile::sync() {
     if (!fd_) {
         fd_.reset(io::open(temporary_.c_str(), O_RDONLY | O_NOFOLLOW));
         if (!fd_) return fail(failed("open", errno));
     }
     if (io::fsync(fd_.get()) != 0) return fail(failed("sync", errno));
+    return {};
+}
+
+Result<> NewFile::replace() {
+    TRY_VOID(sync());
+    KILL_POINT("new-file.before-replace");
+    if (io::rename(temporary_.c_str(), path_.c_str()) != 0) return fail(failed("rename", errno));
+    KILL_POINT("new-file.after-replace");
+    ours_ = false;
+    return sync_directory(parent_of(path_));
+}
+
+Result<> NewFile::publish() {
+    TRY_VOID(sync());
     KILL_POINT("new-file.before-rename");
     if (io::rename_to_new(temporary_.c_str(), path_.c_str()) != 0) {
         if (errno == EEXIST) return fail(Code::conflict, "{} is there already", path_);

@@ -33,10 +33,13 @@ class NewFile {
     Result<> allocate(std::int64_t size);  // takes the room now, where the file system can
     // Syncs, gives it its name, syncs the directory. Code::conflict if something has that name: it stays as it is.
     Result<> publish();
+    // The same, but what has that name is replaced.
+    Result<> replace();
     void keep();  // leaves it under its temporary name, for resume()
 
   private:
     NewFile(std::string path, std::string temporary, Fd fd);
+    Result<> sync();
     Error failed(const char* what, int error_number) const;
 
     std::string path_, temporary_;

@@ -114,7 +114,8 @@ Result<Response> Client::upload(std::string_view method, std::string_view target
         if (!wire.write(piece, in.options.timeout, true)) break;           // its answer tells more
         if (got == 0) break;
         sent += got;
-        if (progress) progress(sent);
+        if (progress && !progress(sent))
+            return in.wire.reset(), fail(Code::conflict, "the upload was given up after {} bytes", sent);
     }
     auto response = read_response(wire, false, {}, in.options.timeout);
     in.wire.reset();

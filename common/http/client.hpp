@@ -61,8 +61,9 @@ class Client {
                               milliseconds silence = milliseconds{0});
 
     // Sends what is read from fd, until its end; size known: with Content-Length, else chunked. progress: bytes sent
-    // so far. An early refusal of the server is returned as its response.
-    using Progress = std::function<void(std::int64_t sent)>;
+    // so far; false: it is given up (Code::conflict), and the connection cut. An early refusal of the server is
+    // returned as its response.
+    using Progress = std::function<bool(std::int64_t sent)>;
     Result<Response> upload(std::string_view method, std::string_view target, const Headers& headers, int fd,
                             std::optional<std::int64_t> size, const Progress& progress = {});
 

@@ -119,10 +119,11 @@ Result<std::string> upload(Session& session, const std::string& target, const st
     auto response = session.client().upload(
         "PUT", target + "/content", {{"Content-Type", "application/octet-stream"}}, fd.get(), size,
         [&](std::int64_t sent) {
-            if (sent / kMiB == told) return;
+            if (sent / kMiB == told) return true;
             told = sent / kMiB;
             session.terminal().progress(fmt::format("uploading: {}{}", format_bytes(sent),
                                                     size ? " of " + format_bytes(*size) : std::string{}));
+            return true;
         });
     session.terminal().progress("");
     if (!response) return fail(std::move(response.error()));
