@@ -13,6 +13,7 @@
 #include "agent/hypervisor/libvirt_hypervisor.hpp"
 #include "agent/hypervisor/qemu_user.hpp"
 #include "agent/migration/no_migration.hpp"
+#include "agent/migration/peer_migration.hpp"
 #include "agent/network/linux_network.hpp"
 #include "agent/state/directory_state_files.hpp"
 #include "agent/storage/directory_storage.hpp"
@@ -52,6 +53,10 @@ Result<> make_run_folder(const std::string& path, const std::optional<QemuUser>&
     return {};
 }
 
+std::optional<FileOwner> guests_of(const std::optional<QemuUser>& user) {
+    return user ? std::optional(FileOwner{user->uid, user->gid}) : std::nullopt;
+}
+
 // What is on disk is known only by starting again: the service manager does that.
 void die(const Error& error) {
     log::error(fmt::format("the agent can't write its state and ends: {}", error.message));
@@ -77,7 +82,8 @@ struct Agent::Parts {
     std::unique_ptr<LibvirtHypervisor> hypervisor;
     std::unique_ptr<DirectoryStorage> storage;
     std::unique_ptr<LinuxNetwork> network;
-    NoMigration migration{core_loop};
+    std::unique_ptr<PeerMigration> peers;  // null: this host takes part in no moves
+    NoMigration no_migration{core_loop};
     std::unique_ptr<SerialProbe> probe;
     std::unique_ptr<LinuxHost> host;
     std::unique_ptr<AgentCore> core;
@@ -86,9 +92,29 @@ struct Agent::Parts {
 
     Parts(AgentOptions o, Loop& loop) : options(std::move(o)), io(loop) {}
     Result<> build();
+    void make_migration(const std::optional<QemuUser>& qemu);
+    int data_port() const;
     template <typename F>
     Result<> ask(F&& call);
 };
+
+void Agent::Parts::make_migration(const std::optional<QemuUser>& qemu) {
+    if (!options.data_identity || options.data_port == 0) return;
+    peers = std::make_unique<PeerMigration>(PeerMigrationOptions{.identity = options.data_identity,
+                                                                 .folder = options.moves_folder,
+                                                                 .libvirt_uri = options.libvirt_uri,
+                                                                 .port = options.data_port,
+                                                                 .disks = {.guests = guests_of(qemu)}},
+                                            io, core_loop);
+}
+
+// Worker. A port that could not be opened is tried again whenever the host is looked at.
+int Agent::Parts::data_port() const {
+    if (!peers) return 0;
+    if (const auto open = peers->listen(); !open)
+        log::warning(fmt::format("guests can't move to this host: {}", open.error().message));
+    return peers->port();
+}
 
 Result<> Agent::Parts::build() {
     for (const std::string& folder : {options.state_folder, options.seeds_folder, options.log_folder})
@@ -116,13 +142,14 @@ Result<> Agent::Parts::build() {
             return workers.submit("storage " + lane, std::move(job));
         },
         DirectoryStorageOptions{.seeds_directory = options.seeds_folder,
-                                .pool = {.guests = qemu ? std::optional(FileOwner{qemu->uid, qemu->gid}) : std::nullopt,
-                                         .fetch = options.fetch_image}});
+                                .pool = {.guests = guests_of(qemu), .fetch = options.fetch_image}});
     network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.host_folder}, io, workers, core_loop);
+    make_migration(qemu);
     probe = std::make_unique<SerialProbe>([identity](VmId vm) { return serial_log_path(identity, vm); }, workers,
                                           core_loop);
     host = std::make_unique<LinuxHost>(workers, core_loop, std::vector<std::string>{options.state_folder},
-                                       options.accelerator);
+                                       options.accelerator, [this] { return data_port(); });
+    Migration& migration = peers ? static_cast<Migration&>(*peers) : no_migration;
     core = std::make_unique<AgentCore>(
         Seams{core_loop, random, *files, *hypervisor, *storage, *network, migration, *probe, *host,
               [](log::Level level, const std::string& text) { log::write(level, text); }},
@@ -168,8 +195,9 @@ Agent::~Agent() {
         parts_->streams.reset();
         parts_->core.reset();
     });
-    parts_->libvirt_workers.stop();
     parts_->workers.stop();
+    parts_->peers.reset();
+    parts_->libvirt_workers.stop();
     parts_->core_loop.stop();
     parts_->thread.join();
 }

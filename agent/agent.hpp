@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/migration/data_port.hpp"
 #include "agent/storage/image_source.hpp"
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
@@ -25,6 +26,10 @@ struct AgentOptions {
     std::optional<Accelerator> accelerator = {};  // the configuration's word; nullopt: what the machine has
     std::int64_t reserve_bytes = 16 << 20;
     ImageFetcher fetch_image = {};  // of images that lie elsewhere
+    // Who this host is to other hosts, by its certificate of just now; any thread. Empty: no guests move.
+    std::function<Result<DataIdentity>()> data_identity = {};
+    int data_port = kDataPort;                     // 0: none
+    std::string moves_folder = "/run/axle/moves";  // sockets of guests that move
 };
 
 // Made once, at the first start, and durable: it stays whatever the host's name or address becomes.

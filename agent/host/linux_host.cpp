@@ -131,14 +131,19 @@ std::vector<Condition> read_host_conditions(const std::vector<std::string>& fold
 }
 
 LinuxHost::LinuxHost(Workers& workers, Executor& core, std::vector<std::string> folders,
-                     std::optional<Accelerator> accelerator)
-    : workers_(workers), core_(core), folders_(std::move(folders)), accelerator_(accelerator) {}
+                     std::optional<Accelerator> accelerator, std::function<int()> data_port)
+    : workers_(workers),
+      core_(core),
+      folders_(std::move(folders)),
+      accelerator_(accelerator),
+      data_port_(std::move(data_port)) {}
 
 void LinuxHost::facts(Answer<HostFacts> answer) {
     auto shared = std::make_shared<Answer<HostFacts>>(std::move(answer));
     const bool taken = workers_.submit("host", [this, shared] {
         HostFacts facts = read_host_facts();
         facts.conditions = read_host_conditions(folders_, accelerator_);
+        if (data_port_) facts.data_port = data_port_();
         core_.post([shared, facts = std::move(facts)]() mutable { (*shared)(std::move(facts)); });
     });
     if (!taken) core_.post([shared] { (*shared)(fail(Code::exhausted, "too much is waiting")); });

@@ -20,9 +20,10 @@ std::vector<Condition> read_host_conditions(const std::vector<std::string>& fold
 
 class LinuxHost final : public HostProbe {
   public:
-    // folders: where our state lies. accelerator: what the configuration states.
+    // folders: where our state lies. accelerator: what the configuration states. data_port: the one that is open now,
+    // or 0; asked on a worker, may block shortly.
     LinuxHost(Workers& workers, Executor& core, std::vector<std::string> folders = {"/var/lib/axle"},
-              std::optional<Accelerator> accelerator = {});
+              std::optional<Accelerator> accelerator = {}, std::function<int()> data_port = {});
     void facts(Answer<HostFacts> answer) override;
     void load(Answer<HostLoad> answer) override;
 
@@ -31,6 +32,7 @@ class LinuxHost final : public HostProbe {
     Executor& core_;
     const std::vector<std::string> folders_;
     const std::optional<Accelerator> accelerator_;
+    const std::function<int()> data_port_;
     std::int64_t busy_ = 0, all_ = 0;  // of /proc/stat at the last look; worker lane "host"
 };
 

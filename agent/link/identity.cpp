@@ -107,6 +107,11 @@ Result<> write_host_identity(const std::string& path, const HostIdentity& identi
     return write_file_durably(path, to_json_text(identity) + "\n", 0600);
 }
 
+bool is_past_half(const std::string& certificate, WallTime now) {
+    const auto info = http::read_certificate(certificate);
+    return info && now.ms - info->not_before.ms > (info->not_after.ms - info->not_before.ms) / 2;
+}
+
 http::ClientOptions client_options(const HostIdentity& identity, const http::Endpoint& endpoint) {
     return {.endpoint = endpoint,
             .authority = identity.authority,

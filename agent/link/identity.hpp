@@ -26,6 +26,9 @@ struct HostIdentity {
 Result<std::optional<HostIdentity>> read_host_identity(const std::string& path);
 Result<> write_host_identity(const std::string& path, const HostIdentity& identity);
 
+// Whether it is time for a new certificate.
+bool is_past_half(const std::string& certificate, WallTime now);
+
 // How to reach the orchestrator with this identity.
 http::ClientOptions client_options(const HostIdentity& identity, const http::Endpoint& endpoint);
 

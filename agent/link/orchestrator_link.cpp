@@ -43,11 +43,6 @@ std::string words_of(const Error& e) {
     return "refused by the orchestrator: " + body->value("detail", "") + (hint.empty() ? "" : "; " + hint);
 }
 
-bool is_past_half(const std::string& certificate, WallTime now) {
-    const auto info = http::read_certificate(certificate);
-    return info && now.ms - info->not_before.ms > (info->not_after.ms - info->not_before.ms) / 2;
-}
-
 }  // namespace
 
 struct OrchestratorLink::Parts : std::enable_shared_from_this<OrchestratorLink::Parts> {

@@ -94,6 +94,13 @@ Result<> AgentRun::start(Program& program) {
         if (link == nullptr) return fail(Code::unavailable, "this host has no orchestrator");
         return fetch_from_orchestrator(link->identity(), wish);
     };
+    if (identity_)
+        options.data_identity = [this]() -> Result<DataIdentity> {
+            const OrchestratorLink* link = shown_link_;  // it has renewed certificates
+            const HostIdentity now = link != nullptr ? link->identity() : *identity_;
+            return DataIdentity{
+                .host = now.host, .authority = now.authority, .certificate = now.certificate, .key = now.key};
+        };
     auto ready = std::make_shared<std::promise<Result<>>>();
     TRY_VOID(service_->open(std::move(options), {.ready = [ready](Result<> read) { ready->set_value(std::move(read)); },
                                                  .status = [this] { return status_text(identity_, shown_link_); },

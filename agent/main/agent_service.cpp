@@ -42,7 +42,9 @@ AgentOptions agent_options(const ServiceConfig& config, const std::string& clust
             .run_folder = config.run_directory + "/guests",
             .libvirt_uri = config.libvirt_uri,
             .libvirt_definitions = config.libvirt_definitions,
-            .accelerator = stated(config.accelerator)};
+            .accelerator = stated(config.accelerator),
+            .data_port = static_cast<int>(config.data_port),
+            .moves_folder = config.run_directory + "/moves"};
 }
 
 struct AgentService::Parts {

@@ -32,6 +32,7 @@ void describe(ServiceConfig& v, V&& field) {
     field("logDirectory", v.log_directory, {.max = 80, .format = Format::path});
     field("runDirectory", v.run_directory, {.max = 60, .format = Format::path});  // sockets' paths are short
     field("listen", v.listen, {});
+    field("dataPort", v.data_port, {.min = 0, .max = 65535});
     field("advertise", v.advertise, {.max = 16});
     field("packages", v.packages, {.format = Format::path});
     field("group", v.group, {.max = 32});

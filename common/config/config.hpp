@@ -14,6 +14,8 @@ struct ServiceConfig {
     std::string log_directory = "/var/log/axle";
     std::string run_directory = "/run/axle";
     std::string listen = "[::]:7443";  // "none": the unix socket only
+    // Where other hosts bring guests that move to this one (TLS, of both sides); 0: nowhere.
+    std::int64_t data_port = 7444;
     // Names and addresses under which other machines reach the port; empty: the addresses of this machine.
     std::vector<std::string> advertise;
     std::string packages = "/usr/share/axle/packages";  // given to new hosts

@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
+#include <optional>
 
+#include "agent/link/identity.hpp"
 #include "agent/link/in_process_link.hpp"
 #include "agent/main/agent_service.hpp"
 #include "common/base/log.hpp"
+#include "common/base/now.hpp"
+#include "common/http/tls.hpp"
 #include "common/loop/program.hpp"
 #include "orchestrator/main/orchestrator_service.hpp"
 
@@ -22,13 +27,16 @@ class AllInOne {
   private:
     Result<> start();
     void join();
+    Result<DataIdentity> data_identity();
 
     const ServiceConfig config_;
     Loop io_{"io"}, core_loop_{"orchestrator core"};  // jobs that the core did not come to may hold connections of io's
     OrchestratorService orchestrator_{config_, core_loop_, io_};
     AgentService agent_{config_, io_};
-    milliseconds link_delay_ = kLinkAgain;  // orchestrator core thread
-    Program program_{io_, {&core_loop_}};   // its threads end before all of the above goes
+    std::mutex mutex_;
+    std::optional<DataIdentity> data_identity_;  // guarded
+    milliseconds link_delay_ = kLinkAgain;       // orchestrator core thread
+    Program program_{io_, {&core_loop_}};        // its threads end before all of the above goes
 };
 
 // Joins both halves; when the link ends (a refused hello, a slow half) it is made anew.
@@ -46,8 +54,21 @@ void AllInOne::join() {
     });
 }
 
+// This host's certificate towards hosts that joined later. It lives in memory: each start has another.
+Result<DataIdentity> AllInOne::data_identity() {
+    const std::lock_guard lock(mutex_);
+    if (data_identity_ && !is_past_half(data_identity_->certificate, wall_now())) return *data_identity_;
+    TRY(host, host_id_of(agent_options(config_)));
+    TRY(made, orchestrator_.certify_host(host));
+    data_identity_ =
+        DataIdentity{.host = host, .authority = made.authority, .certificate = made.certificate, .key = made.key};
+    return *data_identity_;
+}
+
 Result<> AllInOne::start() {
-    TRY_VOID(agent_.open(agent_options(config_, orchestrator_.cluster()), {.ready = [this](const Result<>& read) {
+    AgentOptions options = agent_options(config_, orchestrator_.cluster());
+    if (config_.listen != "none") options.data_identity = [this] { return data_identity(); };
+    TRY_VOID(agent_.open(std::move(options), {.ready = [this](const Result<>& read) {
                              if (read) core_loop_.post([this] { join(); });
                          }}));
     TRY_VOID(orchestrator_.listen());

@@ -9,6 +9,7 @@
 #include "common/base/digest.hpp"
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
+#include "common/base/now.hpp"
 #include "common/http/server.hpp"
 #include "common/link/join_string.hpp"
 #include "common/loop/program.hpp"
@@ -201,6 +202,13 @@ Result<> OrchestratorService::open(bool agent_state_is_there, const std::string&
     TRY_VOID(parts_->make_folders());
     TRY_VOID(parts_->open_store(agent_state_is_there));
     return parts_->build_core(first_pool);
+}
+
+Result<OrchestratorService::HostCertificate> OrchestratorService::certify_host(const HostId& host) const {
+    const Authority& authority = *parts_->authority;
+    TRY(request, http::make_signing_request(host.str()));
+    TRY(certificate, authority.sign_host(request.request, host, wall_now()));
+    return HostCertificate{authority.certificate(), std::move(certificate), std::move(request.key)};
 }
 
 Result<> OrchestratorService::listen() {

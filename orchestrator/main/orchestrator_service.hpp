@@ -24,6 +24,12 @@ class OrchestratorService {
     Result<> listen();
     Orchestrator& orchestrator();
     std::string cluster() const;
+    // For the host that this program itself is, so that it deals with other hosts as they do with each other. After
+    // open(); any thread; blocks shortly.
+    struct HostCertificate {
+        std::string authority, certificate, key;  // PEM
+    };
+    Result<HostCertificate> certify_host(const HostId& host) const;
 
     // In this order, with what else the program has in between: no more requests; no more work (the core still runs);
     // and when the core's thread has ended, the destructor.

@@ -51,8 +51,7 @@ def refused_tokens(lab):
 def guests(lab):
     lab.import_tiny()
     lab.axle("network", "create", "default", "--type", "nat")
-    lab.host.run("sh", "-c", "mkdir -p -m 700 /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")
-    lab.axle("sshkey", "create", "mine", "--file", "/root/.ssh/id_ed25519.pub")
+    lab.make_key()
     for name, other in (("web1", "h3"), ("web2", "h2")):
         lab.axle("host", "cordon", other)
         lab.create_vm(name, "--ssh-key", "mine")
@@ -70,14 +69,13 @@ def guests(lab):
 def across_hosts(lab):
     web2 = lab.address("web2")
 
-    def inside(command):
-        return lab.axle("ssh", "root@web1", "--", command, check=False, timeout=60)
     wait_for("web1 pings web2", 60,
-                    lambda: "3 packets received" in (r := inside(f"ping -c 3 -W 3 {web2}")).stdout and r.stdout)
-    said = inside(f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {web2} 80").stdout
+             lambda: "3 packets received" in lab.inside("web1", f"ping -c 3 -W 3 {web2}", check=False))
+    said = lab.inside("web1", f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {web2} 80", check=False)
     check("hello from web2" in said, f"HTTP to the other host: {said!r}")
     gateway = lab.get("network", "default")["spec"]["gateway"]
-    check(inside(f"ping -c 1 -W 3 {gateway}").returncode == 0, "the gateway answers on the guest's own host")
+    said = lab.inside("web1", f"ping -c 1 -W 3 {gateway}", check=False)
+    check("1 packets received" in said, f"the gateway on the guest's own host: {said!r}")
 
 
 def check_undisturbed(lab, name, pid):

@@ -114,6 +114,19 @@ class Cluster(Cloud):
         path = agent.host.path(f"/var/log/axle/guests/{self.get('vm', vm)['id']}.log")
         return len(re.findall(r"AXLE-GUEST", path.read_text(errors="replace")))
 
+    # Logins into guests, as from the orchestrator's machine.
+    def make_key(self):
+        """A key of its own, known to the cloud as "mine"."""
+        self.host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.host.directory / "key")
+        self.axle("sshkey", "create", "mine", "--file", self.host.directory / "key.pub")
+
+    def inside(self, name, command, check=True, timeout=60):
+        """What a command in the guest says. It has another host key at each boot, which `axle ssh` would not take."""
+        return self.host.run("ssh", "-i", self.host.directory / "key", "-o", "StrictHostKeyChecking=no", "-o",
+                             "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10", "-o",
+                             f"ProxyCommand={self.program} forward --stdio {name} 22", f"root@{name}", command,
+                             check=check, timeout=timeout).stdout.strip()
+
     def describe(self):
         parts = [("axle status", self.axle("status", check=False).stdout),
                  ("hosts", self.axle("host", "list", "-o", "wide", check=False).stdout),
