@@ -308,7 +308,7 @@ TEST_CASE("an upload of 64 MiB streams through with little memory, with and with
         const Fd fd(open(path.c_str(), O_RDONLY));
         std::int64_t progress = 0;
         const auto answer = client.upload("PUT", "/image", {}, fd.get(), sized ? std::optional(kSize) : std::nullopt,
-                                          [&](std::int64_t sent) { progress = sent; });
+                                          [&](std::int64_t sent) { return progress = sent, true; });
         REQUIRE(answer.has_value());
         CHECK(answer->body == std::to_string(kSize) + (sized ? " sized" : " chunked"));
         CHECK(progress == kSize);
