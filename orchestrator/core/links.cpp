@@ -56,8 +56,11 @@ void HostLinks::received(Link& link, Message message) {
     if (const auto* status = std::get_if<Status>(&message)) {
         if (status->gone) forget_held(link, *status);
         // It holds what we didn't know of: an earlier connection brought it, and it became durable after the hello.
+        // Only of what the world knows: an agent that lies can't fill our memory, and is told to let go, no more.
         const DocumentRef key{status->kind, status->id};
-        if (!status->gone && link.held.try_emplace(key, Link::Held{"", status->epoch}).second) mark(link.host, key);
+        const bool known = !status->gone && key.kind != DocumentKind::image &&
+                           farewell(pipeline_.world(), link.host, key, status->epoch).has_value();
+        if (known && link.held.try_emplace(key, Link::Held{"", status->epoch}).second) mark(link.host, key);
         return events_.status(link.host, *status);
     }
     if (const auto* facts = std::get_if<Facts>(&message)) return events_.facts(link.host, facts->facts);
