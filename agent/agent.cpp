@@ -132,10 +132,11 @@ Result<> Agent::Parts::build() {
     files = std::make_unique<DirectoryStateFiles>(
         core_loop, DirectoryStateOptions{
                        .directory = options.state_folder, .reserve_bytes = options.reserve_bytes, .on_fatal = die});
-    hypervisor = std::make_unique<LibvirtHypervisor>(
-        LibvirtOptions{
-            .uri = options.libvirt_uri, .definitions = options.libvirt_definitions, .accelerator = options.accelerator},
-        io, libvirt_workers, core_loop);
+    hypervisor = std::make_unique<LibvirtHypervisor>(LibvirtOptions{.uri = options.libvirt_uri,
+                                                                    .definitions = options.libvirt_definitions,
+                                                                    .moves_folder = options.moves_folder,
+                                                                    .accelerator = options.accelerator},
+                                                     io, libvirt_workers, core_loop);
     storage = std::make_unique<DirectoryStorage>(
         core_loop,
         [this](const std::string& lane, std::function<void()> job) {

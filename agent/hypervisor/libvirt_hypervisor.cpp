@@ -3,6 +3,7 @@
 #include <atomic>
 #include <unistd.h>
 
+#include "agent/hypervisor/apparmor_profile.hpp"
 #include "agent/hypervisor/connection.hpp"
 #include "agent/hypervisor/domain_xml.hpp"
 #include "agent/hypervisor/observe.hpp"
@@ -20,12 +21,6 @@ Result<> synced_definition(const LibvirtOptions& options, VmId id, bool removed)
 
 bool is_active(virDomainPtr domain) {
     return virDomainIsActive(domain) == 1;
-}
-
-// libvirt makes an AppArmor profile for each domain and leaves it there for ever.
-void forget_profile(VmId id) {
-    for (const char* kind : {"", ".files"})
-        ::unlink(fmt::format("/etc/apparmor.d/libvirt/libvirt-{}{}", id.str(), kind).c_str());
 }
 
 Result<int> state_of(virDomainPtr domain) {
@@ -212,6 +207,7 @@ void LibvirtHypervisor::define(DomainPlan plan, Done done) {
         id.str(),
         [plan = std::move(plan), id](Connection& c) -> Result<> {
             TRY(connect, c.get());
+            if (AppArmor::is_on()) TRY_VOID(write_profile({.moves_folder = c.options().moves_folder}, id));
             return unless_broken(connect.get(),
                                  define_domain(connect.get(), c.options(), plan, c.find(connect.get(), id)));
         },
@@ -230,7 +226,7 @@ void LibvirtHypervisor::undefine(VmId id, Done done) {
                                        VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
             if (virDomainUndefineFlags(found.get(), flags) != 0)
                 return fail(libvirt_error(fmt::format("undefine domain {}", id.str())));
-            forget_profile(id);
+            forget_profile({}, id);
             return synced_definition(c.options(), id, true);
         },
         std::move(done));

@@ -21,7 +21,8 @@ struct LibvirtOptions {
     // Where libvirtd keeps its definitions: synced by us after each define, because it doesn't (RELIABILITY 1.1).
     // Empty: not done.
     std::string definitions = "/etc/libvirt/qemu";
-    std::optional<Accelerator> accelerator = {};  // the configuration's word; nullopt: what the machine has
+    std::string moves_folder = "/run/axle/moves";  // sockets of guests that move: AppArmor lets each at its own
+    std::optional<Accelerator> accelerator = {};   // the configuration's word; nullopt: what the machine has
     // A libvirtd that stays silent for interval times count seconds is taken for gone; its calls end then.
     int keep_alive_interval_s = 5;
     unsigned keep_alive_count = 5;
