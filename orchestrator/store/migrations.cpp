@@ -2,16 +2,16 @@
 
 namespace axle {
 
-const std::vector<Migration>& migrations() {
-    static const std::vector<Migration> list = {};
+const std::vector<SchemaStep>& migrations() {
+    static const std::vector<SchemaStep> list = {};
     return list;
 }
 
-std::uint32_t schema_after(const std::vector<Migration>& list) {
+std::uint32_t schema_after(const std::vector<SchemaStep>& list) {
     return static_cast<std::uint32_t>(1 + list.size());
 }
 
-Result<> check_schema(std::uint32_t stored, const std::vector<Migration>& list) {
+Result<> check_schema(std::uint32_t stored, const std::vector<SchemaStep>& list) {
     const std::uint32_t known = schema_after(list);
     if (stored <= known && stored > 0) return {};
     return fail(error(Code::conflict, "the store has schema {}, this version of Axle ({}) knows schemas up to {}",

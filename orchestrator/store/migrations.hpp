@@ -21,16 +21,16 @@ struct MigrationPart {
     std::string cursor;         // where the next part begins
     bool done = false;
 };
-struct Migration {
+struct SchemaStep {
     std::string name;  // kebab-case; logged
     // Called with the cursor of the part before ("" at first) until it is done. The same cursor gives the same part.
     std::function<Result<MigrationPart>(const ScanTable& scan, const std::string& cursor)> next_part;
 };
 
-const std::vector<Migration>& migrations();
-std::uint32_t schema_after(const std::vector<Migration>& list);
+const std::vector<SchemaStep>& migrations();
+std::uint32_t schema_after(const std::vector<SchemaStep>& list);
 
 // Code::conflict, with what to do, if the store was written by a newer version.
-Result<> check_schema(std::uint32_t stored, const std::vector<Migration>& list);
+Result<> check_schema(std::uint32_t stored, const std::vector<SchemaStep>& list);
 
 }  // namespace axle

@@ -93,13 +93,13 @@ Result<> found_identity(const RocksStoreOptions& options, const StoreMark& mark,
     return witness.write({.revision = mark.revision, .history = mark.history, .cluster = mark.cluster});
 }
 
-Result<> migrate(RocksDb& db, StoreMark& mark, const std::vector<Migration>& list) {
+Result<> migrate(RocksDb& db, StoreMark& mark, const std::vector<SchemaStep>& list) {
     constexpr const char* kCursorKey = "store/migration";
     const ScanTable scan = [&db](Table table, std::string_view from, const auto& each) {
         return db.scan(table, from, {}, false, each);
     };
     while (mark.schema < schema_after(list)) {
-        const Migration& migration = list[mark.schema - 1];
+        const SchemaStep& migration = list[mark.schema - 1];
         TRY(cursor, db.get(Table::meta, kCursorKey));
         TRY(part, migration.next_part(scan, cursor.value_or("")));
         rocksdb::WriteBatch group;

@@ -32,7 +32,7 @@ struct RocksStoreOptions {
     FatalHandler fatal = die_of;  // called once, from any thread
 
     // For tests.
-    const std::vector<Migration>* migrations = nullptr;     // none: those of this version
+    const std::vector<SchemaStep>* migrations = nullptr;    // none: those of this version
     std::shared_ptr<rocksdb::FileSystem> file_system = {};  // none: the real one
     bool any_file_system = false;  // open where synced files can be lost (check_keeps_synced), too
     bool skip_sync = false;        // the planted bug that the crash tests must find; only in builds with AXLE_FAULTS

@@ -28,7 +28,7 @@ Result<MigrationPart> count_part(const ScanTable& scan, const std::string& curso
     }));
     return part;
 }
-const std::vector<Migration> kTwoMigrations = {{"count-once", count_part}, {"count-twice", count_part}};
+const std::vector<SchemaStep> kTwoMigrations = {{"count-once", count_part}, {"count-twice", count_part}};
 
 // --- what children do -----------------------------------------------------------------------------------------------
 

@@ -131,7 +131,7 @@ TEST_CASE("a mark reads as it was written, and a damaged one is refused") {
 }
 
 TEST_CASE("a newer schema is refused with what to do") {
-    const std::vector<Migration> one = {{.name = "first", .next_part = nullptr}};
+    const std::vector<SchemaStep> one = {{.name = "first", .next_part = nullptr}};
     CHECK(check_schema(1, one));
     CHECK(check_schema(2, one));
     const auto refused = check_schema(3, one);
