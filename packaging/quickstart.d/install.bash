@@ -61,7 +61,7 @@ build_packages() {
     if command -v ccache >/dev/null; then launcher=("-DCMAKE_CXX_COMPILER_LAUNCHER=${AXLE_LAUNCHER:-ccache}"); fi
     cd "$top" || return 1
     work "configuring" cmake --preset release "${launcher[@]}" || fail "the build could not be configured (above)"
-    work "building" cmake --build --preset release --target axle axle-allinone axle-agent || fail "the build failed (above)"
+    work "building" cmake --build --preset release --target programs || fail "the build failed (above)"
     rm -rf build/release/packages
     work "making packages" cpack --config build/release/CPackConfig.cmake || fail "the packages could not be made (above)"
     cd /

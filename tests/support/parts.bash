@@ -79,7 +79,7 @@ build() {
 
 # The programs and the four packages of a release build, with the tiny guest beside them, in build/release/packages.
 make_packages() {
-    build release 'axle|axle-agent|axle-orchestrator|axle-allinone' || return 1
+    build release programs || return 1
     [[ -f build/release/CPackConfig.cmake ]] || { say "FAILED: there are no programs to pack"; return 1; }
     rm -rf build/release/packages
     quietly packages cpack --config build/release/CPackConfig.cmake -B build/release/packages &&
