@@ -33,6 +33,8 @@ std::optional<std::string> base64_decode(std::string_view text) {
         if (value == std::string_view::npos) return std::nullopt;
         group = group << 6 | static_cast<std::uint32_t>(value);
         if (i % 4 != 3) continue;
+        const bool last = i + 1 == text.size();
+        if (last && (group & ((1U << 8 * padding) - 1)) != 0) return std::nullopt;  // another text of the same bytes
         for (int shift = 16; shift >= 0; shift -= 8) out += static_cast<char>(group >> shift & 255);
         group = 0;
     }

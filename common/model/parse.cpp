@@ -1,4 +1,5 @@
 // Foreign text to a JSON tree, with limits: depth, size of trees, duplicate keys, YAML's aliases.
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -94,14 +95,20 @@ Result<> check_yaml_text(std::string_view text) {
     return {};
 }
 
-class AliasFinder : public YAML::EventHandler {
+// What must be known before a tree is built of the text.
+class Surveyor : public YAML::EventHandler {
   public:
-    bool found = false;
+    bool has_alias = false;
     std::size_t depth = 0, deepest = 0;
-    void OnDocumentStart(const YAML::Mark&) override {}
+    // The parser makes no step on a bracket that closes nothing: it gives one empty document after another there.
+    std::optional<YAML::Mark> stuck_at;
+    void OnDocumentStart(const YAML::Mark& mark) override {
+        if (begun_ && *begun_ == mark.pos) stuck_at = mark;
+        begun_ = mark.pos;
+    }
     void OnDocumentEnd() override {}
     void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
-    void OnAlias(const YAML::Mark&, YAML::anchor_t) override { found = true; }
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override { has_alias = true; }
     void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
     void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
         deepest = std::max(deepest, ++depth);
@@ -111,6 +118,9 @@ class AliasFinder : public YAML::EventHandler {
         deepest = std::max(deepest, ++depth);
     }
     void OnMapEnd() override { --depth; }
+
+  private:
+    std::optional<int> begun_;
 };
 
 }  // namespace
@@ -147,12 +157,15 @@ Result<std::vector<json>> parse_yaml(std::string_view text) {
     try {
         std::istringstream events(copy);
         YAML::Parser parser(events);
-        AliasFinder finder;
-        while (parser.HandleNextDocument(finder)) {
+        Surveyor survey;
+        while (!survey.stuck_at && parser.HandleNextDocument(survey)) {
         }
-        if (finder.found)
+        if (survey.stuck_at)
+            return fail(Code::malformed, "the YAML can't be read: line {}, column {}: nothing is open that this closes",
+                        survey.stuck_at->line + 1, survey.stuck_at->column + 1);
+        if (survey.has_alias)
             return fail(Code::malformed, "the YAML uses aliases (*name), which are not taken: write the value out");
-        if (finder.deepest > kDepthMax) return fail(Code::malformed, "the YAML is deeper than {} levels", kDepthMax);
+        if (survey.deepest > kDepthMax) return fail(Code::malformed, "the YAML is deeper than {} levels", kDepthMax);
         YamlReader reader;
         for (const YAML::Node& node : YAML::LoadAll(copy)) {
             if (node.IsNull()) continue;

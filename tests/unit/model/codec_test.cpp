@@ -131,6 +131,14 @@ TEST_CASE("hostile JSON and YAML are refused with a reason") {
     CHECK(parse_json(std::string(30, '[') + std::string(30, ']')));
     CHECK(parse_yaml("a: 1\na: 2\n").error().message.find("twice") != std::string::npos);
     CHECK(parse_yaml("a: &x 1\nb: *x\n").error().message.find("aliases") != std::string::npos);
+    // yaml-cpp gives empty documents without end where nothing is open that is closed.
+    for (const char* stray : {"]", "}", ",", "a: 1\n---\n]\n", "[a]]"}) {
+        INFO(stray);
+        const auto read = parse_yaml(stray);
+        REQUIRE_FALSE(read);
+        CHECK(read.error().code == Code::malformed);
+    }
+    CHECK(parse_yaml("a: 1\n---\n---\nb: 2\n")->size() == 2);
     CHECK(parse_yaml(std::string(10'000, '[')).error().code == Code::malformed);
     CHECK(parse_yaml(std::string(100'000, '-')).error().code == Code::malformed);
     CHECK(parse_yaml("a: [1\nb: 2").error().message.find("line") != std::string::npos);
@@ -182,6 +190,9 @@ TEST_CASE("base64 goes both ways and refuses what it is not") {
     CHECK(base64_encode("light w") == "bGlnaHQgdw==");
     CHECK_FALSE(base64_decode("a"));
     CHECK_FALSE(base64_decode("a b="));
+    CHECK(base64_decode("YQ==") == "a");
+    CHECK_FALSE(base64_decode("YR=="));  // bits that say nothing are zero: one text for the same bytes
+    CHECK_FALSE(base64_decode("YWJ="));
 }
 
 TEST_CASE("ranges of addresses") {
