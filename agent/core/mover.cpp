@@ -7,7 +7,6 @@
 namespace axle {
 namespace {
 
-constexpr milliseconds kLookWhileMoving{5'000};
 constexpr milliseconds kSilent{300'000};     // without any progress: it is given up
 constexpr milliseconds kLastChance{60'000};  // for the answer, from then on
 

@@ -80,6 +80,7 @@ class VmKeeper {
     static constexpr int kParallelStarts = 4;
 
   private:
+    static constexpr milliseconds kLookWhileMoving{5'000};  // of a guest that moves
     // What this process knows of the move `epoch`.
     struct Moving {
         Epoch epoch;

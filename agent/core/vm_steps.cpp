@@ -8,7 +8,6 @@ namespace axle {
 namespace {
 
 constexpr milliseconds kLookWhileStopping{2'000};
-constexpr milliseconds kLookWhileMoving{5'000};
 constexpr milliseconds kStopSlack{60'000};  // an end this long after the stop's time-out is still ours
 
 bool is_start_phase(Step step) {

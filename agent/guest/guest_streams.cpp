@@ -10,10 +10,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/file.hpp"
+#include "common/base/unix_address.hpp"
 
 namespace axle {
 namespace {
@@ -37,11 +37,7 @@ Result<Fd> connect_to(const sockaddr* address, socklen_t size, const std::string
 }
 
 Result<Fd> connect_unix(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path)
-        return fail(Code::invalid, "the path {} is too long for a socket", path);
-    path.copy(address.sun_path, path.size());
+    TRY(address, unix_address(path));
     return connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof address, path);
 }
 

@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
-#include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -19,18 +18,17 @@
 #include "common/base/file.hpp"
 #include "common/base/mount.hpp"
 #include "common/base/now.hpp"
+#include "common/base/unix_address.hpp"
 
 namespace axle {
 namespace {
 
 // Empty: somebody answers there.
 std::string why_no_answer(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) return "its path is too long for a socket";
-    path.copy(address.sun_path, path.size());
+    const auto address = unix_address(path);
+    if (!address) return "its path is too long for a socket";
     const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
         return system_error("can't be reached", errno).message;
     return "";
 }

@@ -7,24 +7,16 @@
 #include "common/base/now.hpp"
 #include "common/base/units.hpp"
 #include "common/http/tls.hpp"
+#include "common/link/refusal.hpp"
 #include "common/model/codec.hpp"
 
 namespace axle {
 namespace {
 
-std::string detail_of(const http::Response& response) {
-    const auto body = parse_json(response.body);
-    if (!body || !body->is_object()) return fmt::format("status {}", response.status);
-    return body->value("detail", fmt::format("status {}", response.status));
-}
-
 Error refusal_of(const http::Response& response) {
-    const auto body = parse_json(response.body);
-    Error e = error(Code::forbidden, "the orchestrator refuses: {}", detail_of(response));
-    if (body && body->is_object()) {
-        e.hint = body->value("hint", "");
-        e.reason = body->value("code", "");
-    }
+    Error e = error_of_refusal(response);
+    e.code = Code::forbidden;
+    e.message = "the orchestrator refuses: " + e.message;
     return e;
 }
 

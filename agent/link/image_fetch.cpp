@@ -5,11 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "common/base/file.hpp"
 #include "common/base/now.hpp"
-#include "common/model/codec.hpp"
+#include "common/link/refusal.hpp"
 
 namespace axle {
 namespace {
@@ -17,11 +15,8 @@ namespace {
 constexpr milliseconds kSilence{60'000}, kProgressEvery{200};
 
 Error refusal_of(const http::Response& response) {
-    const auto body = parse_json(response.body);
-    std::string detail = fmt::format("status {}", response.status);
-    if (body && body->is_object()) detail = body->value("detail", detail);
     return error(response.status == 403 ? Code::forbidden : Code::unavailable, "the orchestrator gives no image: {}",
-                 detail);
+                 error_of_refusal(response).message);
 }
 
 // Appends to a file from one byte on.

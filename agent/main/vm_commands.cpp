@@ -4,10 +4,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 #include "agent/main/agent_service.hpp"
 #include "common/base/file.hpp"
 #include "common/base/units.hpp"
+#include "common/base/unix_address.hpp"
 #include "common/http/client.hpp"
 #include "common/http/url.hpp"
 #include "common/model/codec.hpp"
@@ -55,10 +54,7 @@ Result<int> list(const ServiceConfig& config, bool json) {
 }
 
 Result<Fd> connect_to(const std::string& path) {
-    sockaddr_un at{};
-    at.sun_family = AF_UNIX;
-    if (path.size() >= sizeof at.sun_path) return fail(Code::invalid, "the path {} is too long for a socket", path);
-    std::memcpy(at.sun_path, path.data(), path.size());
+    TRY(at, unix_address(path));
     Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0)
         return fail(std::move(system_error("the guest's console " + path, errno)).with_hint("is it running?"));

@@ -1,6 +1,5 @@
 #include "agent/migration/data_client.hpp"
 
-#include <array>
 #include <cerrno>
 #include <condition_variable>
 #include <fcntl.h>
@@ -8,13 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "agent/migration/data_path.hpp"
 #include "common/base/digest.hpp"
 #include "common/base/file.hpp"
 #include "common/base/now.hpp"
+#include "common/base/pieces.hpp"
 #include "common/link/join_string.hpp"
+#include "common/link/refusal.hpp"
 #include "common/model/codec.hpp"
 
 namespace axle {
@@ -23,38 +22,18 @@ namespace {
 constexpr milliseconds kTellEvery{500};
 constexpr milliseconds kSilence{120'000};  // above the port's reply_time
 
+// Who shows no good certificate is not let in either.
 Code code_of(int status) {
-    switch (status) {
-        case 400:
-            return Code::malformed;
-        case 401:
-        case 403:
-            return Code::forbidden;
-        case 404:
-            return Code::not_found;
-        case 409:
-            return Code::conflict;
-        case 422:
-            return Code::corrupt;
-        case 503:
-            return Code::unavailable;
-        case 504:
-            return Code::timeout;
-        case 507:
-            return Code::no_space;
-        default:
-            return Code::internal;
-    }
+    const Code code = code_of_refusal(status);
+    return code == Code::unauthenticated ? Code::forbidden : code;
 }
 
 Result<> taken(const DataTarget& target, const Result<http::Response>& answer) {
     if (!answer) return fail(answer.error());
     if (answer->status == 204) return {};
-    const auto body = parse_json(answer->body);
-    const bool read = body && body->is_object();
-    return fail(error(code_of(answer->status), "host {} refuses: {}", target.host.str(),
-                      read ? body->value("detail", "") : fmt::format("status {}", answer->status))
-                    .with_hint(read ? body->value("hint", "") : ""));
+    const Error refused = error_of_refusal(*answer);
+    return fail(error(code_of(answer->status), "host {} refuses: {}", target.host.str(), refused.message)
+                    .with_hint(refused.hint));
 }
 
 Error given_up(const std::string& path) {
@@ -63,16 +42,11 @@ Error given_up(const std::string& path) {
 
 Result<std::string> sum_of(int fd, const std::string& path, const std::stop_token& stop) {
     Digest digest;
-    std::string bytes(std::size_t{1} << 20, '\0');
-    for (;;) {
+    TRY_VOID(read_through(fd, path, [&](std::string_view piece) -> Result<> {
         if (stop.stop_requested()) return fail(given_up(path));
-        const ssize_t n = ::read(fd, bytes.data(), bytes.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(system_error("read " + path, errno));
-        if (n == 0) break;
-        digest.update({bytes.data(), static_cast<std::size_t>(n)});
-    }
-    if (::lseek(fd, 0, SEEK_SET) != 0) return fail(system_error("read " + path, errno));
+        digest.update(piece);
+        return {};
+    }));
     return digest.finish_hex();
 }
 

@@ -10,6 +10,9 @@ namespace axle {
 
 constexpr const char* kTicketHeader = "Axle-Ticket";
 constexpr const char* kSumHeader = "Axle-Sha256";
+constexpr const char* kLibvirtStream = "libvirt";
+constexpr const char* kMemoryStream = "memory";
+constexpr const char* kDiskStream = "disk";
 constexpr const char* kVolumeStream = "volume";
 constexpr const char* kHandedOverStream = "handed-over";
 

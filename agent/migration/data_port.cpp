@@ -5,7 +5,8 @@
 #include "common/base/log.hpp"
 #include "common/http/server.hpp"
 #include "common/http/tls.hpp"
-#include "common/link/join_string.hpp"
+#include "common/link/host_uri.hpp"
+#include "common/link/refusal.hpp"
 #include "common/loop/workers.hpp"
 #include "common/model/codec.hpp"
 
@@ -14,48 +15,15 @@ namespace {
 
 constexpr int kCopiesMax = 4, kThreads = kCopiesMax + 4;
 
-int status_of(Code code) {
-    switch (code) {
-        case Code::malformed:
-        case Code::invalid:
-            return 400;
-        case Code::unauthenticated:
-            return 401;
-        case Code::forbidden:
-            return 403;
-        case Code::not_found:
-            return 404;
-        case Code::conflict:
-        case Code::busy:
-            return 409;
-        case Code::corrupt:
-            return 422;
-        case Code::unavailable:
-            return 503;
-        case Code::no_space:
-            return 507;
-        default:
-            return 500;
-    }
-}
-
-http::Response refusal(const Error& error) {
-    return http::problem(status_of(error.code), name_of(error.code), error.message, error.hint);
-}
-
 Result<HostId> host_of(const http::Peer& peer) {
     if (!peer.certificate_problem.empty())
         return fail(
             error(Code::unauthenticated, "the certificate of this host is not taken: {}", peer.certificate_problem)
                 .with_hint("compare the clocks of both hosts, and `axle-agent status` on each"));
-    for (const std::string& uri : peer.certificate_uris) {
-        if (!uri.starts_with(kHostUriPrefix)) continue;
-        const auto host = Uuid::parse(std::string_view(uri).substr(std::string_view(kHostUriPrefix).size()));
-        if (!host) break;
-        if (!peer.tls13) return fail(Code::forbidden, "hosts speak TLS 1.3 with each other");
-        return HostId{*host};
-    }
-    return fail(Code::unauthenticated, "this port is for hosts of this cluster, which show a certificate");
+    const auto host = host_in(peer.certificate_uris);
+    if (!host) return fail(Code::unauthenticated, "this port is for hosts of this cluster, which show a certificate");
+    if (!peer.tls13) return fail(Code::forbidden, "hosts speak TLS 1.3 with each other");
+    return *host;
 }
 
 bool is_volume(std::string_view, std::string_view path) {

@@ -1,10 +1,8 @@
 #include "agent/migration/incoming_moves.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "agent/migration/data_path.hpp"
 #include "agent/migration/libvirt_filter.hpp"
 #include "agent/migration/move_folder.hpp"
 #include "agent/migration/volume_copy.hpp"
@@ -21,13 +19,13 @@ Error nobody_expected(VmId vm) {
 }
 
 bool is_disk(const std::string& stream) {
-    return stream == "disk" || stream.starts_with("disk-");
+    return stream == kDiskStream || stream.starts_with("disk-");
 }
 
 // What a move of this kind has use for.
 Result<> check_stream(const MoveIn& in, const std::string& stream) {
-    if (stream == "handed-over") return {};
-    const bool live = stream == "libvirt" || stream == "memory" || is_disk(stream);
+    if (stream == kHandedOverStream) return {};
+    const bool live = stream == kLibvirtStream || stream == kMemoryStream || is_disk(stream);
     if (in.move.live != live)
         return fail(Code::conflict, "guest {} comes {}: a stream \"{}\" has no place in it", in.plan.document.id.str(),
                     in.move.live ? "live" : "as files", stream);
@@ -105,15 +103,15 @@ Result<> IncomingMoves::admit(HostId from, VmId vm, const std::string& ticket, c
     const auto& joins = found->second.joins;
     if (joins.size() >= kJoinsMax)
         return fail(Code::conflict, "{} streams of guest {} are open, the limit", joins.size(), vm.str());
-    const bool again =
-        stream == "libvirt" && std::ranges::any_of(joins, [](const auto& j) { return j.second.first == "libvirt"; });
+    const bool again = stream == kLibvirtStream &&
+                       std::ranges::any_of(joins, [](const auto& j) { return j.second.first == kLibvirtStream; });
     if (again) return fail(Code::conflict, "a migration of guest {} is under way", vm.str());
     return {};
 }
 
 JoinOptions IncomingMoves::options_of(const std::string& stream, const MoveIn& in) const {
     JoinOptions options;
-    if (stream != "libvirt") return options;
+    if (stream != kLibvirtStream) return options;
     const std::string folder = folder_of(in.plan.document.id);
     auto filter = std::make_shared<LibvirtFilter>(
         in, MigrationSockets{.memory = folder + "/memory.sock", .disks = folder + "/disk.sock"});
@@ -126,9 +124,9 @@ void IncomingMoves::opened(VmId vm, const std::string& stream, ByteStream bytes)
     const auto found = state_->moves.find(vm);
     if (found == state_->moves.end()) return bytes.close("the guest is not expected any more");
     const std::uint64_t number = ++state_->last_join;
-    const std::string path = stream == "libvirt"  ? options_.libvirt_socket
-                             : stream == "memory" ? folder_of(vm) + "/memory.sock"
-                                                  : folder_of(vm) + "/disk.sock";
+    const std::string path = stream == kLibvirtStream  ? options_.libvirt_socket
+                             : stream == kMemoryStream ? folder_of(vm) + "/memory.sock"
+                                                       : folder_of(vm) + "/disk.sock";
     // Noted before the join may end.
     auto& slot = found->second.joins[number];
     slot.first = stream;

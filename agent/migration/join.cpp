@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <utility>
 
-#include "agent/migration/unix_address.hpp"
+#include "agent/migration/unix_socket.hpp"
 
 namespace axle {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "agent/migration/join.hpp"
-#include "agent/migration/unix_address.hpp"
+#include "agent/migration/unix_socket.hpp"
 
 namespace axle {
 
@@ -54,7 +54,10 @@ void LocalDoor::State::dial(Fd connection) {
 }
 
 void LocalDoor::State::join(const std::shared_ptr<Fd>& connection, Result<ByteStream> stream) {
-    if (closed) return;
+    if (closed) {
+        if (stream) stream->close("the move is over on this host");
+        return;
+    }
     if (!stream) return tell(stream.error().message);
     const int number = ++last;
     joins[number] =

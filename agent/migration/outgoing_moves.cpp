@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "agent/migration/data_path.hpp"
 #include "agent/migration/move_folder.hpp"
 
 namespace axle {
@@ -68,8 +69,8 @@ Result<> OutgoingMove::run_live(const Progress& progress) {
     TRY_VOID(make_move_folder(folder_, options_.guests));
     Result<> moved;
     {
-        std::vector<std::string> streams = {"libvirt", "memory"};
-        if (!out_.move.copies.empty()) streams.emplace_back("disk");
+        std::vector<std::string> streams = {kLibvirtStream, kMemoryStream};
+        if (!out_.move.copies.empty()) streams.emplace_back(kDiskStream);
         std::vector<std::unique_ptr<LocalDoor>> doors;
         for (const std::string& stream : streams) {
             TRY(door, open_door(stream));
@@ -78,32 +79,37 @@ Result<> OutgoingMove::run_live(const Progress& progress) {
         moved = live_.run(
             [&](LiveMoveProgress p) { progress({.done = p.done, .total = p.total, .downtime_ms = p.downtime_ms}); });
     }
-    const auto removed = remove_move_folder(folder_);
+    (void)remove_move_folder(folder_);  // sockets that stay are removed by the next move of this guest
     if (!moved) return fail(explained(std::move(moved.error())));
-    return {};  // sockets that stay are removed by the next move of this guest
+    return {};
 }
 
 Result<> OutgoingMove::run_copies(const Progress& progress) {
     const DataTarget target = target_of(out_.plan.document.id, out_.move);
     MoveProgress told;
-    std::vector<DomainPlan::Disk> disks;
+    struct Copy {
+        VolumeId volume;
+        std::string path;
+        std::int64_t size;
+    };
+    std::vector<Copy> disks;
     for (const auto& disk : out_.plan.disks) {
         if (std::ranges::find(out_.move.copies, disk.document.volume) == out_.move.copies.end()) continue;
-        disks.push_back(disk);
-        told.total += size_of(disk.path);
+        disks.push_back({disk.document.volume, disk.path, size_of(disk.path)});
+        told.total += disks.back().size;
     }
     if (disks.size() != out_.move.copies.size())
         return fail(Code::conflict, "{} of {} disks that are to be copied are disks of this guest", disks.size(),
                     out_.move.copies.size());
     std::int64_t before = 0;
-    for (const auto& disk : disks) {
+    for (const Copy& disk : disks) {
         const auto sent = [&](std::int64_t bytes) {
             told.done = before + bytes;
             progress(told);
         };
-        TRY_VOID(client_.send_volume(target, disk.document.volume, disk.path,
+        TRY_VOID(client_.send_volume(target, disk.volume, disk.path,
                                      {.progress = sent, .bandwidth = out_.move.bandwidth, .stop = stop_.get_token()}));
-        before += size_of(disk.path);
+        before += disk.size;
     }
     return {};
 }

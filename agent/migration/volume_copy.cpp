@@ -1,9 +1,8 @@
 #include "agent/migration/volume_copy.hpp"
 
-#include <algorithm>
-
 #include "common/base/digest.hpp"
 #include "common/base/new_file.hpp"
+#include "common/base/pieces.hpp"
 #include "common/base/space.hpp"
 #include "common/base/units.hpp"
 
@@ -12,10 +11,6 @@ namespace {
 
 // Synced on the way: else the last sync of a large file takes longer than the sender waits for its answer.
 constexpr std::int64_t kSyncEvery = std::int64_t{256} << 20;
-
-bool is_zero(std::string_view bytes) {
-    return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
-}
 
 Result<> write_all(NewFile& file, http::BodyStream& body, std::int64_t size, Digest& digest) {
     std::int64_t done = 0, synced = 0;

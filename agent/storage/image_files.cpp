@@ -14,6 +14,7 @@
 #include "common/base/io.hpp"
 #include "common/base/new_file.hpp"
 #include "common/base/now.hpp"
+#include "common/base/pieces.hpp"
 #include "common/base/space.hpp"
 #include "common/disk/qcow2.hpp"
 
@@ -38,20 +39,6 @@ class Progress {
     BootTime last_;
     std::int64_t done_ = 0;
 };
-
-// Reads a file from its beginning, piece by piece.
-Result<> read_through(int fd, const std::string& path, const std::function<Result<>(std::string_view)>& take) {
-    std::string piece(1 << 20, '\0');
-    off_t offset = 0;
-    for (;;) {
-        const ssize_t n = ::pread(fd, piece.data(), piece.size(), offset);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(system_error("read " + path, errno));
-        if (n == 0) return {};
-        TRY_VOID(take(std::string_view(piece).substr(0, static_cast<std::size_t>(n))));
-        offset += n;
-    }
-}
 
 Result<> check_digest(const ImageDocument& image, const std::string& found) {
     if (found == image.digest) return {};

@@ -11,6 +11,7 @@
 #include <archive_entry.h>
 
 #include "common/base/file.hpp"
+#include "common/base/pieces.hpp"
 #include "common/base/space.hpp"
 #include "common/base/units.hpp"
 
@@ -39,10 +40,6 @@ Result<Reader> open_stream(const UnpackSpec& spec) {
         ::archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK)
         return fail(broken(spec, reader.get()));
     return reader;
-}
-
-bool is_zero(std::string_view piece) {
-    return std::ranges::all_of(piece, [](char c) { return c == '\0'; });
 }
 
 Result<> write_at(int fd, const std::string& path, std::string_view piece, std::int64_t offset) {

@@ -8,12 +8,13 @@
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
 #include "common/base/now.hpp"
+#include "common/link/host_uri.hpp"
 #include "common/link/join_string.hpp"
+#include "common/link/refusal.hpp"
 #include "common/link/ws_channel.hpp"
 #include "common/model/codec.hpp"
 #include "orchestrator/hosts/image_server.hpp"
 #include "orchestrator/hosts/installer.hpp"
-#include "orchestrator/hosts/refusal.hpp"
 
 namespace axle {
 namespace {
@@ -54,16 +55,13 @@ Result<HostCertificate> certificate_of(const http::Peer& peer) {
                 .with_hint("if the clocks are right: axle host token create --host NAME, then `axle-agent join "
                            "STRING` on the host; its guests are not touched")
                 .with_reason("bad-certificate"));
-    for (const std::string& uri : peer.certificate_uris) {
-        if (!uri.starts_with(kHostUriPrefix)) continue;
-        const auto host = Uuid::parse(std::string_view(uri).substr(std::string_view(kHostUriPrefix).size()));
-        if (!host) break;
-        if (!peer.tls13) return fail(Code::forbidden, "agents speak TLS 1.3");
-        return HostCertificate{*host, peer.certificate_from_ms + kSlackMs};
-    }
-    return fail(error(Code::unauthenticated, "this path is for agents, which show a certificate")
-                    .with_hint("axle host token create makes a machine a host")
-                    .with_reason("no-certificate"));
+    const auto host = host_in(peer.certificate_uris);
+    if (!host)
+        return fail(error(Code::unauthenticated, "this path is for agents, which show a certificate")
+                        .with_hint("axle host token create makes a machine a host")
+                        .with_reason("no-certificate"));
+    if (!peer.tls13) return fail(Code::forbidden, "agents speak TLS 1.3");
+    return HostCertificate{*host, peer.certificate_from_ms + kSlackMs};
 }
 
 struct AgentDoor::Parts : std::enable_shared_from_this<AgentDoor::Parts> {

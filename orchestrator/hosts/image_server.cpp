@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/file.hpp"
-#include "orchestrator/hosts/refusal.hpp"
+#include "common/link/refusal.hpp"
 
 namespace axle {
 namespace {

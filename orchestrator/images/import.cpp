@@ -10,6 +10,7 @@
 #include "common/base/ensure.hpp"
 #include "common/base/file.hpp"
 #include "common/base/io.hpp"
+#include "common/base/pieces.hpp"
 #include "common/fetch/download.hpp"
 #include "common/fetch/unpack.hpp"
 #include "orchestrator/core/catalogue.hpp"
@@ -63,17 +64,15 @@ Result<std::string> digest_of(const std::string& path, const char* kind, const s
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) return fail(system_error("open " + path, errno));
     Digest digest(kind);
-    std::string piece(1 << 20, '\0');
-    for (std::int64_t done = 0;;) {
+    std::int64_t done = 0;
+    TRY_VOID(read_through(fd.get(), path, [&](std::string_view piece) -> Result<> {
         if (cancel.stop_requested()) return fail(cancelled());
-        const ssize_t n = ::read(fd.get(), piece.data(), piece.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(system_error("read " + path, errno));
-        if (n == 0) return digest.finish_hex();
-        digest.update(std::string_view(piece).substr(0, static_cast<std::size_t>(n)));
-        done += n;
+        digest.update(piece);
+        done += static_cast<std::int64_t>(piece.size());
         if (tell) tell(done);
-    }
+        return {};
+    }));
+    return digest.finish_hex();
 }
 
 // What one import knows while it goes on.

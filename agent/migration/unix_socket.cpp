@@ -1,25 +1,16 @@
-#include "agent/migration/unix_address.hpp"
+#include "agent/migration/unix_socket.hpp"
 
 #include <cerrno>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "common/base/unix_address.hpp"
 
 namespace axle {
 namespace {
 
 constexpr int kBacklog = 16;
-
-Result<sockaddr_un> address_of(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path)
-        return fail(Code::invalid, "the path {} is too long for a socket: {} bytes, at most {}", path, path.size(),
-                    sizeof address.sun_path - 1);
-    path.copy(address.sun_path, path.size());
-    return address;
-}
 
 Result<Fd> make_socket() {
     Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -30,7 +21,7 @@ Result<Fd> make_socket() {
 }  // namespace
 
 Result<UnixConnection> connect_unix(const std::string& path) {
-    TRY(address, address_of(path));
+    TRY(address, unix_address(path));
     TRY(fd, make_socket());
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
         return UnixConnection{.fd = Fd(), .error_number = errno};
@@ -38,7 +29,7 @@ Result<UnixConnection> connect_unix(const std::string& path) {
 }
 
 Result<Fd> listen_unix(const std::string& path) {
-    TRY(address, address_of(path));
+    TRY(address, unix_address(path));
     TRY(fd, make_socket());
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail(system_error("remove " + path, errno));
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
