@@ -55,5 +55,7 @@ std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build);
 Result<int> change(Session& session, const char* method, const std::string& target, const json* body,
                    const std::string& sentence);
 Error usage(std::string message, std::string hint = {});
+// KEY=VALUE words of a flag, into an object of texts.
+Result<> add_pairs(json& to, const char* flag, const std::vector<std::string>& words);
 
 }  // namespace axle::cli

@@ -42,11 +42,6 @@ Result<std::pair<std::string, const char*>> read_files(const Session& session, c
     return std::pair(all, json_only ? "application/json" : "application/yaml");
 }
 
-std::string word(const json& object, const char* key) {
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
 void tell_result(const Terminal& terminal, const json& result, bool with_changes) {
     const std::string action = word(result, "action");
     const bool dry_run = result.value("dryRun", false);

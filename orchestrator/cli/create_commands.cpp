@@ -89,11 +89,7 @@ Result<json> spec_of(const CreateOptions& o) {
 Result<json> document_of(const KindInfo& kind, const CreateOptions& o) {
     TRY(spec, spec_of(o));
     json document = {{"kind", kind.name}, {"name", o.name}, {"spec", spec}};
-    for (const std::string& label : o.labels) {
-        const std::size_t equals = label.find('=');
-        if (equals == std::string::npos) return fail(usage(fmt::format("--label {} is not KEY=VALUE", label)));
-        document["labels"][label.substr(0, equals)] = label.substr(equals + 1);
-    }
+    if (!o.labels.empty()) TRY_VOID(add_pairs(document["labels"], "--label", o.labels));
     if (kind.kind == Kind::sshkey && !o.file.empty()) {
         TRY(text, read_file(o.file, 64 << 10));
         while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();

@@ -17,11 +17,6 @@ struct Finding {
     std::string subject, message, fix;
 };
 
-std::string word(const json& object, const char* key) {
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
 // Output of a program of ours; nullopt: it isn't installed or said nothing.
 std::optional<std::string> output_of(const std::string& program, std::vector<std::string> words) {
     int ends[2];

@@ -15,11 +15,6 @@ struct EventOptions {
     bool follow = false, warnings = false;
 };
 
-std::string word(const json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
 Query query_of(const Session& session, const EventOptions& o) {
     Query query;
     const std::size_t slash = o.target.find('/');

@@ -9,11 +9,6 @@
 namespace axle::cli {
 namespace {
 
-std::string word(const json& object, const char* key) {
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
 Result<int> show_status(Session& session) {
     TRY(status, session.get("/v1/status"));
     const bool healthy = status.value("healthy", false);

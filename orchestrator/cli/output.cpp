@@ -7,10 +7,6 @@
 namespace axle::cli {
 namespace {
 
-std::string word(const json& object, const char* key) {
-    return object.is_object() ? object.value(key, std::string{}) : std::string{};
-}
-
 std::string full_name(const json& object) {
     return word(object, "kind") + "/" + (word(object, "kind") == "task" ? word(object, "id") : word(object, "name"));
 }

@@ -83,6 +83,15 @@ Error usage(std::string message, std::string hint) {
     return e;
 }
 
+Result<> add_pairs(json& to, const char* flag, const std::vector<std::string>& words) {
+    for (const std::string& pair : words) {
+        const std::size_t equals = pair.find('=');
+        if (equals == std::string::npos) return fail(usage(fmt::format("{} {} is not KEY=VALUE", flag, pair)));
+        to[pair.substr(0, equals)] = pair.substr(equals + 1);
+    }
+    return {};
+}
+
 std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build) {
     auto app = std::make_unique<CLI::App>("axle: a private cloud for Linux machines", "axle");
     build = std::unique_ptr<Build>(new Build{*app});

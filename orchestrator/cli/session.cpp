@@ -26,12 +26,12 @@ Code code_of_status(int status) {
     return status >= 500 ? Code::internal : Code::malformed;
 }
 
-std::string text_at(const json& object, const char* key) {
-    const auto found = object.find(key);
+}  // namespace
+
+std::string word(const json& object, const char* key) {
+    const auto found = object.is_object() ? object.find(key) : object.end();
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
 }
-
-}  // namespace
 
 std::optional<Output> parse_output(std::string_view text) {
     static constexpr std::array<std::pair<std::string_view, Output>, 6> kOutputs = {{{"table", Output::table},
@@ -82,14 +82,14 @@ Error error_of_response(const http::Response& response) {
         e.message = fmt::format("the server answered {} {}", response.status, http::reason_phrase(response.status));
         return e;
     }
-    e.message = text_at(problem, "detail");
-    e.hint = text_at(problem, "hint");
-    e.reason = text_at(problem, "code");
+    e.message = word(problem, "detail");
+    e.hint = word(problem, "hint");
+    e.reason = word(problem, "code");
     if (e.reason == "quota-exceeded") e.code = Code::quota;
     const auto errors = problem.find("errors");
     if (errors != problem.end() && errors->is_array()) {
         for (const json& field : *errors)
-            e.fields.push_back({text_at(field, "pointer"), text_at(field, "code"), text_at(field, "detail")});
+            e.fields.push_back({word(field, "pointer"), word(field, "code"), word(field, "detail")});
     }
     return e;
 }
@@ -156,7 +156,7 @@ Result<json> Session::list_at(const std::string& path, Query query) {
         if (asked.back().second.empty()) asked.pop_back();
         TRY(page, get(path + http::query_string(asked)));
         for (json& item : page["items"]) all.push_back(std::move(item));
-        query.back().second = text_at(page, "continue");
+        query.back().second = word(page, "continue");
         if (query.back().second.empty()) return all;
     }
 }

@@ -68,6 +68,9 @@ class Session {
     http::Client client_;
 };
 
+// A field that is text; empty: it is none, or not there.
+std::string word(const json& object, const char* key);
+
 // Shows one object or many as the output wants it.
 void show_list(const Session& session, const KindInfo& kind, const json& items);
 void show_one(const Session& session, const json& object);

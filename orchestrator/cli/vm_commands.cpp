@@ -9,8 +9,8 @@ namespace axle::cli {
 namespace {
 
 struct CreateOptions {
-    std::string name, file, image, size, pool, cpus, memory, flavor, user_data, hostname, host_selector;
-    std::vector<std::string> networks, ssh_keys, labels;
+    std::string name, file, image, size, pool, cpus, memory, flavor, user_data, hostname;
+    std::vector<std::string> networks, ssh_keys, labels, host_selector;
     bool stopped = false;
 };
 
@@ -26,15 +26,6 @@ Result<json> document_of(const CreateOptions& o) {
     }
     if (!o.name.empty()) document["name"] = o.name;
     return document;
-}
-
-Result<> add_labels(json& document, const std::vector<std::string>& labels) {
-    for (const std::string& label : labels) {
-        const std::size_t equals = label.find('=');
-        if (equals == std::string::npos) return fail(usage(fmt::format("--label {} is not KEY=VALUE", label)));
-        document["labels"][label.substr(0, equals)] = label.substr(equals + 1);
-    }
-    return {};
 }
 
 // Without --network: the project's only network, or the one that is called default.
@@ -79,12 +70,13 @@ void set_if(json& at, const char* key, const std::string& value) {
 
 Result<json> build_document(Session& session, const CreateOptions& o) {
     TRY(document, document_of(o));
-    TRY_VOID(add_labels(document, o.labels));
+    if (!o.labels.empty()) TRY_VOID(add_pairs(document["labels"], "--label", o.labels));
     json& spec = document["spec"];
     if (!o.cpus.empty()) spec["cpus"] = o.cpus;
     set_if(spec, "memory", o.memory);
     set_if(spec, "flavor", o.flavor);
     set_if(spec, "hostname", o.hostname);
+    if (!o.host_selector.empty()) TRY_VOID(add_pairs(spec["hostSelector"], "--host-selector", o.host_selector));
     if (o.stopped) spec["power"] = "stopped";
     if (!o.image.empty() || !o.size.empty() || !o.pool.empty()) {
         json& root = spec["disks"]["root"];
@@ -145,6 +137,9 @@ void add_create(Build& build, CLI::App* noun) {
     c->add_option("--user-data", o->user_data, "File with cloud-init user data");
     c->add_option("--hostname", o->hostname, "Host name in the guest");
     c->add_option("--label", o->labels, "KEY=VALUE (repeat for more)")->allow_extra_args(false);
+    c->add_option("--host-selector", o->host_selector,
+                  "KEY=VALUE that the host must be labelled with (repeat for more)")
+        ->allow_extra_args(false);
     c->add_flag("--stopped", o->stopped, "Don't start it");
 }
 
