@@ -3,6 +3,7 @@
 #include "common/base/units.hpp"
 #include "common/channel/reports.hpp"
 #include "common/model/object.hpp"
+#include "common/model/on_host.hpp"
 
 namespace axle {
 
@@ -36,6 +37,8 @@ struct HostStatus {
     std::string address;
     std::int64_t enrolled = 0;
     HostFacts facts;
+    std::vector<ReportedPool> pools;
+    std::vector<ReportedNetwork> networks;  // it may have furniture of these
     std::vector<Condition> conditions;
 };
 template <class V>
@@ -45,6 +48,8 @@ void describe(HostStatus& v, V&& field) {
     field("enrolled", v.enrolled,
           {.doc = "When it last joined; certificates from before are not taken.", .unit = Unit::time});
     field("facts", v.facts, {.doc = "What the host is."});
+    field("pools", v.pools, {.doc = "Pools that it has told of."});
+    field("networks", v.networks, {.internal = true});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
 }
 

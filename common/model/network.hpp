@@ -44,7 +44,6 @@ struct NetworkStatus {
     bool ready = false;
     std::string gateway_mac;
     std::int64_t vni = 0;
-    std::map<std::string, SimpleReport> hosts;
     std::vector<Condition> conditions;
 };
 template <class V>
@@ -52,7 +51,6 @@ void describe(NetworkStatus& v, V&& field) {
     field("ready", v.ready, {.doc = "It works on every host that has guests in it."});
     field("gatewayMac", v.gateway_mac, {.doc = "MAC address of the gateway, the same on every host."});
     field("vni", v.vni, {.doc = "Number of its segment between hosts (VXLAN)."});
-    field("hosts", v.hosts, {.internal = true});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
 }
 

@@ -4,6 +4,7 @@
 #include "common/channel/reports.hpp"
 #include "common/model/compute.hpp"
 #include "common/model/object.hpp"
+#include "common/model/on_host.hpp"
 
 namespace axle {
 
@@ -80,25 +81,23 @@ void describe(PoolSpec& v, V&& field) {
     field("hostSelector", v.host_selector, {.doc = "Hosts that have it; empty: all.", .max = 16});
     field("default", v.is_default, {.doc = "Taken where a disk names no pool."});
 }
-struct PoolOnHost {
-    bool ready = false;
+// Made of what hosts tell, whenever it is shown; never stored.
+struct PoolStatus {
+    std::int64_t host_count = 0;
+    std::int64_t ready_count = 0;
     std::int64_t size = 0;
     std::int64_t free = 0;
-    std::vector<Condition> conditions;
-};
-template <class V>
-void describe(PoolOnHost& v, V&& field) {
-    field("ready", v.ready, {.doc = "The host can use it."});
-    field("size", v.size, {.doc = "Bytes of its file system.", .unit = Unit::bytes});
-    field("free", v.free, {.doc = "Bytes left.", .unit = Unit::bytes});
-    field("conditions", v.conditions, {.doc = "What you should know about it."});
-}
-struct PoolStatus {
     std::map<std::string, PoolOnHost> hosts;
 };
 template <class V>
 void describe(PoolStatus& v, V&& field) {
-    field("hosts", v.hosts, {.doc = "The pool on each host, by the host's name."});
+    field("hostCount", v.host_count, {.doc = "Hosts that have told of it."});
+    field("readyCount", v.ready_count, {.doc = "Those of them that can use it."});
+    field("size", v.size, {.doc = "Bytes of its file systems on all hosts.", .unit = Unit::bytes});
+    field("free", v.free, {.doc = "Bytes left on all hosts.", .unit = Unit::bytes});
+    field("hosts", v.hosts,
+          {.doc = "The pool on each host, by the host's name; with many hosts 100 of them, first those in trouble. The "
+                  "others: axle host show."});
 }
 
 struct VolumeSpec {

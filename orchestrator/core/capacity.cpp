@@ -1,6 +1,7 @@
 // How much more fits: the scheduler's own filters asked what they would say (axle capacity).
 #include <algorithm>
 
+#include "orchestrator/core/admit.hpp"
 #include "orchestrator/core/orchestrator.hpp"
 #include "orchestrator/scheduler/fitting.hpp"
 
@@ -24,12 +25,10 @@ Result<> fill_size(const World& world, const CapacityQuery& query, CapacityAnswe
 }
 
 Result<VolumeRequest> volume_for(const World& world, const CapacityQuery& query, std::int64_t size) {
-    for (const auto& [name, id] : world.names_of(Kind::pool)) {
-        const Pool& pool = *world.find<Pool>(id);
-        const bool is_it = query.pool.empty() ? pool.spec.is_default || world.names_of(Kind::pool).size() == 1
-                                              : pool.meta.name == query.pool;
-        if (is_it) return VolumeRequest{.pool = PoolId{id}, .pool_name = pool.meta.name, .size = size};
-    }
+    const ObjectPtr named = world.named(Kind::pool, {}, query.pool);
+    const Pool* pool = query.pool.empty() ? default_pool(world) : static_cast<const Pool*>(named.get());
+    if (pool != nullptr)
+        return VolumeRequest{.pool = PoolId{pool->meta.id}, .pool_name = pool->meta.name, .size = size};
     if (query.pool.empty())
         return fail(error(Code::invalid, "no pool is the default one").with_hint("name one: --pool NAME"));
     return fail(error(Code::not_found, "no pool \"{}\"", query.pool).with_hint("axle pool list"));
@@ -66,13 +65,9 @@ Result<CapacityAnswer> Orchestrator::capacity_of(const CapacityQuery& query) con
 
 // Those that are to run, the most important first.
 std::vector<VmRequest> Orchestrator::guests_of(const Uuid& host) const {
-    std::vector<const Vm*> there;
-    for (const Key& key : pipeline_.world().referrers(host)) {
-        const Vm* vm = key.kind == Kind::vm ? pipeline_.world().find<Vm>(key.id) : nullptr;
-        if (vm == nullptr || vm->is_deleted() || !vm->status.placement || vm->status.placement->host.id != host)
-            continue;
-        if (there.size() < kGuestsMax) there.push_back(vm);
-    }
+    std::vector<const Vm*> there = pipeline_.world().vms_on(host);
+    std::erase_if(there, [](const Vm* vm) { return vm->is_deleted(); });
+    if (there.size() > kGuestsMax) there.resize(kGuestsMax);
     std::ranges::stable_sort(there, [](const Vm* a, const Vm* b) { return a->spec.priority > b->spec.priority; });
     std::vector<VmRequest> out;
     for (const Vm* vm : there) {

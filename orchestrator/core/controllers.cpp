@@ -1,6 +1,7 @@
 #include "orchestrator/core/controllers.hpp"
 
 #include "common/base/log.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 
 namespace axle {
 namespace {
@@ -60,6 +61,8 @@ void Controllers::reconcile(const Key& key) {
                 return forget_lost_host(key.id);
             return reconcile_drain(key.id);
         case Kind::network:
+            sum_up_network(key.id);
+            return reconcile_farewell(key);
         case Kind::pool:
             return reconcile_farewell(key);
         default:
@@ -107,6 +110,8 @@ void Controllers::changed(const ChangeEvent& event) {
             return;
         }
         case Kind::host:
+            for (const Key& key : no_longer_told(event)) enqueue(key);
+            [[fallthrough]];
         case Kind::pool:
             wake_waiting();
             enqueue({event.kind, id});
@@ -122,9 +127,7 @@ void Controllers::changed(const ChangeEvent& event) {
 void Controllers::reconcile_farewell(const Key& key) {
     const ObjectPtr object = pipeline_.world().get(key.kind, key.id);
     if (!object || !object->meta.deletion || !object->meta.deletion->final) return;
-    const bool left = key.kind == Kind::pool ? !static_cast<const Pool&>(*object).status.hosts.empty()
-                                             : !static_cast<const NetworkObject&>(*object).status.hosts.empty();
-    if (left) return;
+    if (!pipeline_.world().hosts_told(key.id).empty()) return;
     Transaction tx = pipeline_.begin();
     tx.erase(key.kind, key.id);
     pipeline_.commit(tx);

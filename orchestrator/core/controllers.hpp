@@ -74,7 +74,6 @@ class Controllers {
     bool lose_move(Transaction& tx, const Uuid& vm, const Uuid& host);
     bool lose_vm(Transaction& tx, const Uuid& vm, const Uuid& host);  // false: it waits for another host
     void lose_volume(Transaction& tx, const Uuid& volume, const Uuid& host);
-    bool forget_reports_of(Transaction& tx, const std::string& host);
     void reconcile_drain(const Uuid& host);  // drain_controller.cpp
     struct Leaving {
         int moving = 0, left = 0;
@@ -104,6 +103,7 @@ class Controllers {
     void volume_status(const Uuid& host, const Status& status);
     void pool_status(const Host& host, const Status& status);
     void network_status(const Host& host, const Status& status);
+    void sum_up_network(const Uuid& network);
     HostState state_of(const Host& host) const;
     void note_hosts_of(const ChangeEvent& event);
     void refresh_in_table(const Uuid& host);

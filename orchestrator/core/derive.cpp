@@ -253,8 +253,7 @@ bool is_leaving(const World& world, const Uuid& host, const DocumentRef& key) {
                object->status.placement->host.id == host;
     };
     const auto told = [&](const auto* object) {
-        const Host* h = world.find<Host>(host);
-        return object != nullptr && h != nullptr && is_final(*object) && object->status.hosts.contains(h->meta.name);
+        return object != nullptr && is_final(*object) && world.hosts_told(key.id).contains(host);
     };
     switch (key.kind) {
         case DocumentKind::vm:
@@ -360,10 +359,7 @@ std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const 
                     if (vm->status.migration)
                         out.push_back({vm->status.migration->host.id, {DocumentKind::network, id}});
                 }
-                for (const auto& [host, h] : world.all(Kind::host)) {
-                    if (static_cast<const NetworkObject&>(object).status.hosts.contains(h->meta.name))
-                        out.push_back({host, {DocumentKind::network, id}});
-                }
+                for (const Uuid& host : world.hosts_told(id)) out.push_back({host, {DocumentKind::network, id}});
                 return;
             case Kind::portforward:
                 if (const Vm* vm = world.find<Vm>(static_cast<const PortForward&>(object).spec.vm.id)) of_vm(*vm);

@@ -51,14 +51,13 @@ Controllers::Leaving Controllers::move_away(const Host& host) {
     const std::string requester = "drain of host " + host.meta.name;
     Leaving leaving;
     std::vector<Uuid> waiting;
-    for (const Key& key : world.referrers(id)) {
-        const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
-        if (vm == nullptr || vm->is_deleted() || !vm->status.placement || vm->status.placement->host.id != id) continue;
+    for (const Vm* vm : world.vms_on(id)) {
+        if (vm->is_deleted()) continue;
         ++leaving.left;
         if (vm->status.migration)
             ++leaving.moving;
         else
-            waiting.push_back(key.id);
+            waiting.push_back(vm->meta.id);
     }
     int named = 0;
     for (const Uuid& vm : waiting) {

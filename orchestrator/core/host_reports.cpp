@@ -5,7 +5,7 @@
 #include "common/base/units.hpp"
 #include "orchestrator/core/controllers.hpp"
 #include "orchestrator/core/moves.hpp"
-#include "orchestrator/core/schedule.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -48,9 +48,10 @@ bool says_nothing_new(const Volume& volume, const VolumeReport& report) {
            std::abs(was.allocated - report.allocated) < kAllocatedStep;
 }
 
-}  // namespace
-
-namespace {
+bool says_nothing_new(const ReportedPool& was, const SimpleReport& report) {
+    return was.ready == report.ready && was.size == report.size && was.conditions == report.conditions &&
+           !moved_enough(was.free, report.free, report.size);
+}
 
 // What a person asked of the host itself while we were away becomes the spec, if nobody has changed that since.
 void take_over_local_wish(Transaction& tx, const Vm& vm) {
@@ -194,23 +195,21 @@ void Controllers::volume_status(const Uuid& host, const Status& status) {
 void Controllers::pool_status(const Host& host, const Status& status) {
     const Pool* pool = pipeline_.world().find<Pool>(status.id);
     if (pool == nullptr || (!status.gone && !pool_is_on(*pool, host))) return;
-    const std::string name = host.meta.name;
     std::optional<SimpleReport> report;
     if (!status.gone && !(report = content_of<SimpleReport>(status))) return;
-    stale_.insert(host.meta.id);
-    if (report) {
-        const auto was = pool->status.hosts.find(name);
-        const bool same = was != pool->status.hosts.end() && was->second.ready == report->ready &&
-                          was->second.size == report->size && was->second.conditions == report->conditions &&
-                          !moved_enough(was->second.free, report->free, report->size);
-        if (same) return;
-    }
+    const ReportedPool* was = reported_pool(host, status.id);
+    if (report ? was != nullptr && says_nothing_new(*was, *report) : was == nullptr) return;
     Transaction tx = pipeline_.begin();
-    tx.update_status<Pool>(status.id, [&](Pool& p) {
-        if (status.gone)
-            p.status.hosts.erase(name);
-        else
-            p.status.hosts[name] = {report->ready, report->size, report->free, std::move(report->conditions)};
+    tx.update_status<Host>(host.meta.id, [&](Host& h) {
+        if (status.gone) {
+            std::erase_if(h.status.pools, [&](const ReportedPool& p) { return p.pool.id == status.id; });
+            return;
+        }
+        ReportedPool& there = note_pool(h, {status.id, pool->meta.name});
+        there.ready = report->ready;
+        there.size = report->size;
+        there.free = report->free;
+        there.conditions = std::move(report->conditions);
     });
     pipeline_.commit(tx);
 }
@@ -218,26 +217,36 @@ void Controllers::pool_status(const Host& host, const Status& status) {
 void Controllers::network_status(const Host& host, const Status& status) {
     const auto* network = pipeline_.world().find<NetworkObject>(status.id);
     if (network == nullptr || (!status.gone && !network_is_on(pipeline_.world(), status.id, host.meta.id))) return;
-    const std::string name = host.meta.name;
     std::optional<SimpleReport> report;
     if (!status.gone && !(report = content_of<SimpleReport>(status))) return;
-    if (const auto was = network->status.hosts.find(name); was != network->status.hosts.end() && report == was->second)
-        return;
+    const ReportedNetwork* was = reported_network(host, status.id);
+    const bool same = report ? was != nullptr && was->ready == report->ready && was->conditions == report->conditions
+                             : was == nullptr;
+    if (same) return;
     Transaction tx = pipeline_.begin();
-    tx.update_status<NetworkObject>(status.id, [&](NetworkObject& n) {
-        if (status.gone)
-            n.status.hosts.erase(name);
-        else
-            n.status.hosts[name] = std::move(*report);
-        n.status.ready = !n.status.hosts.empty();
-        n.status.conditions.clear();
-        for (const auto& [at, there] : n.status.hosts) {
-            n.status.ready = n.status.ready && there.ready;
-            for (Condition c : there.conditions) {
-                c.message = fmt::format("on {}: {}", at, c.message);
-                n.status.conditions.push_back(std::move(c));
-            }
+    tx.update_status<Host>(host.meta.id, [&](Host& h) {
+        if (status.gone) {
+            std::erase_if(h.status.networks, [&](const ReportedNetwork& n) { return n.network.id == status.id; });
+            return;
         }
+        ReportedNetwork& there = note_network(h, {status.id, network->meta.name});
+        there.ready = report->ready;
+        there.conditions = std::move(report->conditions);
+    });
+    pipeline_.commit(tx);
+    enqueue({Kind::network, status.id});
+}
+
+// Ready, and its troubles, from what its hosts tell.
+void Controllers::sum_up_network(const Uuid& id) {
+    const auto* network = pipeline_.world().find<NetworkObject>(id);
+    if (network == nullptr) return;
+    NetworkSummary now = summary_of(pipeline_.world(), id);
+    if (now.ready == network->status.ready && now.conditions == network->status.conditions) return;
+    Transaction tx = pipeline_.begin();
+    tx.update_status<NetworkObject>(id, [&](NetworkObject& n) {
+        n.status.ready = now.ready;
+        n.status.conditions = std::move(now.conditions);
     });
     pipeline_.commit(tx);
 }
@@ -262,62 +271,6 @@ void Controllers::host_task(const Uuid& host, const TaskNews& news) {
             break;
     }
     pipeline_.commit(tx);
-}
-
-// ---- what the scheduler knows
-
-// Hosts whose room or state a change may have touched.
-void Controllers::note_hosts_of(const ChangeEvent& event) {
-    for (const Object* object : {event.before.get(), event.object.get()}) {
-        if (object == nullptr) continue;
-        const auto touches = [&](const auto& placed) {
-            if (placed) stale_.insert(placed->host.id);
-        };
-        if (event.kind == Kind::host) {
-            stale_.insert(object->meta.id);
-        } else if (event.kind == Kind::vm) {
-            const VmStatus& status = static_cast<const Vm&>(*object).status;
-            touches(status.placement);
-            touches(status.migration);
-        } else if (event.kind == Kind::volume) {
-            const VolumeStatus& status = static_cast<const Volume&>(*object).status;
-            touches(status.placement);
-            for (const VmPlacement& left : status.leftovers) stale_.insert(left.host.id);
-        }
-    }
-    // What hosts report of a pool is noted where it is reported.
-    const bool pool_differs =
-        event.kind == Kind::pool &&
-        (!event.before || !event.object || event.before->meta.generation != event.object->meta.generation ||
-         event.object->is_deleted());
-    if (pool_differs) all_stale_ = true;
-}
-
-Decision Controllers::decide_for(const VmRequest& request) {
-    const World& world = pipeline_.world();
-    if (std::exchange(all_stale_, false)) {
-        for (const auto& [id, host] : world.all(Kind::host)) stale_.insert(id);
-    }
-    for (const Uuid& id : std::exchange(stale_, {})) refresh_in_table(id);
-    return table_.decide(request);
-}
-
-void Controllers::refresh_in_table(const Uuid& id) {
-    const Host* host = pipeline_.world().find<Host>(id);
-    if (host == nullptr || host->is_deleted()) return table_.erase(HostId{id});
-    table_.put(state_of(*host));
-}
-
-std::vector<HostState> Controllers::host_states() const {
-    std::vector<HostState> states = host_states_of(pipeline_.world());
-    for (HostState& s : states) s.connected = links_.is_connected(s.id);
-    return states;
-}
-
-HostState Controllers::state_of(const Host& host) const {
-    HostState s = host_state_of(pipeline_.world(), host);
-    s.connected = links_.is_connected(host.meta.id);
-    return s;
 }
 
 }  // namespace axle

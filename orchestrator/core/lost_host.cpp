@@ -33,11 +33,8 @@ std::string names_of_lost_disks(const World& world, const Vm& vm, const Uuid& ho
 // that it has not been handed the guest. (It would have said so: the source has been away for longer than a word
 // takes.)
 Result<> check_moves_from(const World& world, const Host& host) {
-    for (const Key& key : world.referrers(host.meta.id)) {
-        const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
-        if (vm == nullptr || !vm->status.migration || !vm->status.placement ||
-            vm->status.placement->host.id != host.meta.id)
-            continue;
+    for (const Vm* vm : world.vms_on(host.meta.id)) {
+        if (!vm->status.migration) continue;
         const Host* target = world.find<Host>(vm->status.migration->host.id);
         if (target == nullptr || target->status.connected || target->is_deleted()) continue;
         return fail(error(Code::conflict,
@@ -61,17 +58,15 @@ std::string consequence(const World& world, const Vm& vm, const Uuid& host) {
 
 std::vector<std::string> consequences_of_loss(const World& world, const Uuid& host) {
     std::vector<std::string> out;
+    for (const Vm* vm : world.vms_on(host)) {
+        if (!vm->is_deleted()) out.push_back(consequence(world, *vm, host));
+    }
     for (const Key& key : world.referrers(host)) {
-        if (key.kind == Kind::vm) {
-            const Vm* vm = world.find<Vm>(key.id);
-            const bool there = vm->status.placement && vm->status.placement->host.id == host;
-            if (there && !vm->is_deleted()) out.push_back(consequence(world, *vm, host));
-        } else if (key.kind == Kind::volume) {
-            const Volume* volume = world.find<Volume>(key.id);
-            if (!volume->is_deleted() && !volume->status.attached_to && lies_alone_on(world, *volume, host))
-                out.push_back(fmt::format("volume {}/{}: lies on this host alone and is lost",
-                                          volume->meta.project.name, volume->meta.name));
-        }
+        const Volume* volume = key.kind == Kind::volume ? world.find<Volume>(key.id) : nullptr;
+        if (volume != nullptr && !volume->is_deleted() && !volume->status.attached_to &&
+            lies_alone_on(world, *volume, host))
+            out.push_back(fmt::format("volume {}/{}: lies on this host alone and is lost", volume->meta.project.name,
+                                      volume->meta.name));
     }
     return out;
 }
@@ -112,10 +107,9 @@ void Controllers::forget_lost_host(const Uuid& id) {
             continue;
         if (++count == kAtOnce) break;
     }
-    const bool over = count == 0 && forget_reports_of(tx, tx.world().find<Host>(id)->meta.name);
-    if (over) tx.erase(Kind::host, id);
+    if (count == 0) tx.erase(Kind::host, id);
     pipeline_.commit(tx);
-    if (!over && !waits) enqueue({Kind::host, id});
+    if (count > 0 && !waits) enqueue({Kind::host, id});
 }
 
 // A move that the lost host had a part in. false: the source's word is awaited.
@@ -194,27 +188,6 @@ void Controllers::lose_volume(Transaction& tx, const Uuid& id, const Uuid& host)
                                             pipeline_.now_text()});
     });
     enqueue({Kind::volume, id});
-}
-
-// What pools and networks know of the host. true: nothing is left.
-bool Controllers::forget_reports_of(Transaction& tx, const std::string& name) {
-    std::vector<Key> left;
-    for (const Kind kind : {Kind::pool, Kind::network}) {
-        for (const auto& [id, object] : tx.world().all(kind)) {
-            const bool knows = kind == Kind::pool
-                                   ? static_cast<const Pool&>(*object).status.hosts.contains(name)
-                                   : static_cast<const NetworkObject&>(*object).status.hosts.contains(name);
-            if (knows && left.size() <= kAtOnce) left.push_back({kind, id});
-        }
-    }
-    const bool all = left.size() <= kAtOnce;
-    for (const Key& key : left) {
-        if (key.kind == Kind::pool)
-            tx.update_status<Pool>(key.id, [&](Pool& p) { p.status.hosts.erase(name); });
-        else
-            tx.update_status<NetworkObject>(key.id, [&](NetworkObject& n) { n.status.hosts.erase(name); });
-    }
-    return all;
 }
 
 }  // namespace axle

@@ -7,6 +7,7 @@
 #include "common/base/units.hpp"
 #include "orchestrator/core/derive.hpp"
 #include "orchestrator/core/moves.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/schedule.hpp"
 #include "orchestrator/core/tasks.hpp"
 #include "orchestrator/core/vm_rules.hpp"
@@ -172,11 +173,7 @@ Result<Uuid> begin_move(Transaction& tx, const Vm& vm, const MoveWish& wish) {
     move.disks = std::move(disks);
     move.run_over = has_ended_by_itself(vm);
     move.decision = std::move(decision);
-    for (const auto& [name, nic] : vm.spec.nics) {
-        const auto* network = tx.world().find<NetworkObject>(nic.network.id);
-        if (network == nullptr || network->status.hosts.contains(move.host.name)) continue;
-        tx.update_status<NetworkObject>(nic.network.id, [&](NetworkObject& n) { n.status.hosts[move.host.name] = {}; });
-    }
+    note_networks(tx, vm, move.host.id);
     move.task = make_task(tx, TaskGoal::vm_migrate, *tx.world().get(Kind::vm, id), wish.requester);
     tx.update_status<Task>(move.task, [&](Task& t) {
         t.status.phase = TaskPhase::running;

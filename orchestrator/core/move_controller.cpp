@@ -153,8 +153,9 @@ void Controllers::source_says(Transaction& tx, const Uuid& id, const MoveReport&
 
 void Controllers::target_status(const Vm& vm, const Status& status) {
     const Uuid id = vm.meta.id;
-    auto report = status.gone ? Result<VmReport>(VmReport{}) : from_json_text<VmReport>(status.content);
-    if (status.gone || !report) return;
+    if (status.gone) return;
+    auto report = from_json_text<VmReport>(status.content);
+    if (!report) return;
     const auto said = std::exchange(report->move, std::nullopt);
     if (!said || said->epoch != vm.status.migration->epoch) return;
     const VmMigration& move = *vm.status.migration;
@@ -189,9 +190,9 @@ bool Controllers::copy_status(const Volume& volume, const Uuid& host, const Stat
     }
     const ComingDisk coming = coming_disk(pipeline_.world(), id, host);
     if (coming.vm == nullptr || coming.vm->status.migration->epoch != status.epoch) return false;
-    const auto report =
-        status.gone ? Result<VolumeReport>(VolumeReport{}) : from_json_text<VolumeReport>(status.content);
-    if (status.gone || !report || report->conditions.empty()) return true;
+    if (status.gone) return true;
+    const auto report = from_json_text<VolumeReport>(status.content);
+    if (!report || report->conditions.empty()) return true;
     const Condition& why = report->conditions.front();
     const bool hopeless = report->state == VolumeState::failed || report->state == VolumeState::lost ||
                           why.reason == name_of(Code::no_space);

@@ -4,6 +4,7 @@
 
 #include "common/base/digest.hpp"
 #include "common/base/log.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -194,30 +195,31 @@ void Orchestrator::publish_access() {
     access_.store(make_access_snapshot(pipeline_.world()));
 }
 
-// Progress of an import, and of a move, is soft: shown, never stored.
-ObjectPtr Orchestrator::with_progress(const ObjectPtr& object) const {
+// With what is shown and never stored: progress of an import, and of a move; what hosts tell of a pool.
+ObjectPtr Orchestrator::shown(const ObjectPtr& object) const {
+    if (object->kind() == Kind::pool) return pool_as_told(pipeline_.world(), static_cast<const Pool&>(*object));
     if (object->kind() != Kind::task) return object;
     const auto& task = static_cast<const Task&>(*object);
     if (is_terminal(task.status.phase)) return object;
     if (task.spec.goal == TaskGoal::vm_migrate) {
         const MoveReport* move = controllers_.move_of(task.spec.target.id);
         if (move == nullptr) return object;
-        auto shown = std::make_shared<Task>(task);
-        shown->status.bytes = move->done;
-        if (move->total > 0) shown->status.percent = std::min<std::int64_t>(99, move->done * 100 / move->total);
-        return shown;
+        auto view = std::make_shared<Task>(task);
+        view->status.bytes = move->done;
+        if (move->total > 0) view->status.percent = std::min<std::int64_t>(99, move->done * 100 / move->total);
+        return view;
     }
     if (task.spec.goal != TaskGoal::image_import) return object;
     const auto* work = controllers_.import_of(task.spec.target.id);
     if (work == nullptr) return object;
-    auto shown = std::make_shared<Task>(task);
-    shown->status.percent = work->percent;
-    shown->status.log = work->log;
+    auto view = std::make_shared<Task>(task);
+    view->status.percent = work->percent;
+    view->status.log = work->log;
     if (work->runs) {
-        shown->status.bytes = work->progress.done;
-        shown->status.step = text_of(work->progress.step);
+        view->status.bytes = work->progress.done;
+        view->status.step = text_of(work->progress.step);
     }
-    return shown;
+    return view;
 }
 
 // From memory, else from the store: a client that waits over a restart of ours must learn how its task ended.
@@ -247,7 +249,7 @@ Result<ObjectPtr> Orchestrator::find(const Principal& who, const Locator& what) 
         return fail(error(Code::not_found, "no {} \"{}\"{}", text_of(what.kind), what.name,
                           project ? fmt::format(" in project \"{}\"", project.name) : "")
                         .with_hint(fmt::format("axle {} list shows what is there", text_of(what.kind))));
-    return with_progress(object);
+    return shown(object);
 }
 
 void Orchestrator::get(Principal who, Locator what, Answered<Viewed> answer) {
@@ -291,7 +293,7 @@ void Orchestrator::list(ListQuery query, Answered<Listing> answer) {
                 page.next = page.objects.back()->meta.name + "/" + page.objects.back()->meta.id.str();
                 break;
             }
-            page.objects.push_back(with_progress(object));
+            page.objects.push_back(shown(object));
         }
         return answer_durably<Listing>(std::move(answer), std::move(page));
     }
@@ -310,7 +312,7 @@ void Orchestrator::list(ListQuery query, Answered<Listing> answer) {
             page.next = page.objects.back()->meta.project.id.str() + "/" + page.objects.back()->meta.name;
             break;
         }
-        page.objects.push_back(object);
+        page.objects.push_back(shown(object));
     }
     answer_durably<Listing>(std::move(answer), std::move(page));
 }
@@ -326,8 +328,8 @@ void Orchestrator::wait_task(Principal who, Uuid task, milliseconds at_most, Ans
         if (!waiter) return;
         auto now = pipeline_.world().get(Kind::task, waiter.mapped().task);
         if (!now) now = ended_task(waiter.mapped().task);
-        answer_durably<ObjectPtr>(std::move(waiter.mapped().answer), now ? Result<ObjectPtr>(with_progress(now))
-                                                                         : fail(Code::not_found, "the task is gone"));
+        answer_durably<ObjectPtr>(std::move(waiter.mapped().answer),
+                                  now ? Result<ObjectPtr>(shown(now)) : fail(Code::not_found, "the task is gone"));
     });
     waiters_[id] = {task, timer, std::move(answer)};
 }

@@ -94,7 +94,7 @@ class Orchestrator final : public Service {
     void answer_waiters(const Uuid& task, const ObjectPtr& object);
     Result<ObjectPtr> find(const Principal& who, const Locator& what) const;
     Result<ObjectPtr> find_for_upload(const Principal& who, const Locator& what);
-    ObjectPtr with_progress(const ObjectPtr& object) const;
+    ObjectPtr shown(const ObjectPtr& object) const;
     ObjectPtr ended_task(const Uuid& id) const;
     Decision foresee(const Vm& vm);
     std::vector<VmRequest> guests_of(const Uuid& host) const;

@@ -125,7 +125,7 @@ Mutated remove_image(Transaction& tx, const Mutation& m, const Image& image) {
 template <typename T>
 Mutated remove_with_farewell(Transaction& tx, const ObjectPtr& object) {
     const Uuid id = object->meta.id;
-    if (static_cast<const T&>(*object).status.hosts.empty()) {
+    if (tx.world().hosts_told(id).empty()) {
         tx.erase(T::kKind, id);
         return {.object = object};
     }

@@ -2,6 +2,7 @@
 
 #include "orchestrator/core/capacity.hpp"
 #include "orchestrator/core/derive.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/planted.hpp"
 
 namespace axle {
@@ -28,14 +29,13 @@ HostState host_state_of(const World& world, const Host& host) {
     s.features = facts.features;
     for (const auto& [name, id] : world.names_of(Kind::pool)) {
         const Pool* pool = world.find<Pool>(id);
-        const auto there = pool->status.hosts.find(host.meta.name);
         if (!pool_is_on(*pool, host)) continue;
         HostPool p{.name = pool->meta.name, .ready = false, .why = "its host has not reported it yet"};
-        if (there != pool->status.hosts.end()) {
-            p.ready = there->second.ready;
-            p.why = there->second.conditions.empty() ? "not ready" : there->second.conditions.front().message;
-            p.size = there->second.size;
-            p.free = there->second.free;
+        if (const ReportedPool* there = reported_pool(host, id)) {
+            p.ready = there->ready;
+            p.why = there->conditions.empty() ? "not ready" : there->conditions.front().message;
+            p.size = there->size;
+            p.free = there->free;
         }
         p.claimed = world.claimed_in_pool(id, host.meta.id);
         s.pools[PoolId{id}] = std::move(p);

@@ -3,6 +3,7 @@
 
 #include "common/base/units.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/planted.hpp"
 #include "orchestrator/core/schedule.hpp"
 #include "orchestrator/core/vm_rules.hpp"
@@ -106,12 +107,7 @@ void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Dec
             drop_condition(v.status.conditions, "Placed");
         });
     }
-    for (const auto& [name, nic] : tx.world().find<Vm>(id)->spec.nics) {
-        const auto* network = tx.world().find<NetworkObject>(nic.network.id);
-        if (network == nullptr || network->status.hosts.contains(at.name)) continue;
-        // From now on the host may have furniture of it, whether it has said so or not.
-        tx.update_status<NetworkObject>(nic.network.id, [&](NetworkObject& n) { n.status.hosts[at.name] = {}; });
-    }
+    note_networks(tx, *tx.world().find<Vm>(id), host.meta.id);
     tx.update_status<Vm>(id, [&](Vm& v) {
         v.status.placement = VmPlacement{at, epoch};
         v.status.decision = std::move(decision);

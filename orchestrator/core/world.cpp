@@ -16,6 +16,13 @@ void erase_from(Map& map, const K& key, const typename Map::mapped_type::key_typ
     if (found->second.empty()) map.erase(found);
 }
 
+template <typename Map>
+const typename Map::mapped_type& members(const Map& map, const Uuid& of) {
+    static const typename Map::mapped_type none;
+    const auto found = map.find(of);
+    return found == map.end() ? none : found->second;
+}
+
 void add(Usage& to, const Usage& what, std::int64_t sign) {
     to.vms += sign * what.vms;
     to.cpus += sign * what.cpus;
@@ -85,6 +92,7 @@ void World::unindex(const ObjectPtr& object) {
 }
 
 void World::count(const Object& object, std::int64_t sign) {
+    if (object.kind() == Kind::host) count_host(static_cast<const Host&>(object), sign);
     if (object.kind() == Kind::vm) count_vm(static_cast<const Vm&>(object), sign);
     if (object.kind() == Kind::volume) count_volume(static_cast<const Volume&>(object), sign);
     if (object.kind() == Kind::task) {
@@ -94,6 +102,20 @@ void World::count(const Object& object, std::int64_t sign) {
             tasks_[task.spec.target.id].insert(task.meta.id);
         else
             erase_from(tasks_, task.spec.target.id, task.meta.id);
+    }
+}
+
+void World::count_host(const Host& host, std::int64_t sign) {
+    const auto note = [&](auto& map, const Uuid& of) {
+        if (sign > 0)
+            map[of].insert(host.meta.id);
+        else
+            erase_from(map, of, host.meta.id);
+    };
+    for (const ReportedPool& there : host.status.pools) note(told_, there.pool.id);
+    for (const ReportedNetwork& there : host.status.networks) {
+        note(told_, there.network.id);
+        if (!there.ready || !there.conditions.empty()) note(troubled_, there.network.id);
     }
 }
 
@@ -155,9 +177,15 @@ void World::count_volume(const Volume& volume, std::int64_t sign) {
 }
 
 const std::set<Key>& World::referrers(const Uuid& id) const {
-    static const std::set<Key> none;
-    const auto found = referrers_.find(id);
-    return found == referrers_.end() ? none : found->second;
+    return members(referrers_, id);
+}
+std::vector<const Vm*> World::vms_on(const Uuid& host) const {
+    std::vector<const Vm*> out;
+    for (const Key& key : referrers(host)) {
+        const Vm* vm = key.kind == Kind::vm ? find<Vm>(key.id) : nullptr;
+        if (vm != nullptr && vm->status.placement && vm->status.placement->host.id == host) out.push_back(vm);
+    }
+    return out;
 }
 Usage World::used_by_project(const Uuid& project) const {
     const auto found = by_project_.find(project);
@@ -184,9 +212,13 @@ Uuid World::mac_holder(const std::string& mac) const {
     return found == macs_.end() ? Uuid{} : found->second;
 }
 const std::set<Uuid>& World::tasks_of(const Uuid& target) const {
-    static const std::set<Uuid> none;
-    const auto found = tasks_.find(target);
-    return found == tasks_.end() ? none : found->second;
+    return members(tasks_, target);
+}
+const std::set<Uuid>& World::hosts_told(const Uuid& object) const {
+    return members(told_, object);
+}
+const std::set<Uuid>& World::hosts_in_trouble(const Uuid& network) const {
+    return members(troubled_, network);
 }
 
 std::string World::check_indexes() const {
@@ -201,6 +233,7 @@ std::string World::check_indexes() const {
     for (const auto& [network, book] : addresses_)
         if (!(fresh.addresses_of(network) == book)) return "the addresses differ from the objects";
     if (fresh.macs_ != macs_) return "the MAC addresses differ from the objects";
+    if (fresh.told_ != told_ || fresh.troubled_ != troubled_) return "what hosts told differs from the objects";
     if (fresh.tasks_ != tasks_) return "the open tasks differ from the objects";
     for (const auto& [key, bytes] : by_pool_) {
         if (fresh.claimed_in_pool(key.first, key.second) != bytes) return "the pools' usage differs from the objects";

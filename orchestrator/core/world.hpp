@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "common/model/compute.hpp"
 #include "common/model/fleet.hpp"
@@ -53,14 +54,18 @@ class World {
 
     // Objects whose spec refers to this one (also deleted ones), and VMs and volumes placed on a host.
     const std::set<Key>& referrers(const Uuid& id) const;
-    Usage used_by_project(const Uuid& project) const;  // living objects
-    Usage claimed_on_host(const Uuid& host) const;     // cpus and memory of living VMs placed there or moving there
+    std::vector<const Vm*> vms_on(const Uuid& host) const;  // placed there, deleted ones too
+    Usage used_by_project(const Uuid& project) const;       // living objects
+    Usage claimed_on_host(const Uuid& host) const;  // cpus and memory of living VMs placed there or moving there
     std::int64_t claimed_in_pool(const Uuid& pool,
                                  const Uuid& host) const;  // sizes of all volumes there, deleted ones too
     // The VM that holds an address of a network, or a MAC; zero: nobody. Held until it is gone for good.
     Uuid address_holder(const Uuid& network, std::uint32_t address) const;
     const AddressBook& addresses_of(const Uuid& network) const;
     Uuid mac_holder(const std::string& mac) const;
+    // Hosts that have told of a pool or a network, or may have furniture of it.
+    const std::set<Uuid>& hosts_told(const Uuid& object) const;
+    const std::set<Uuid>& hosts_in_trouble(const Uuid& network) const;  // with it: not ready, or with conditions
     // Unfinished tasks about an object, oldest first.
     const std::set<Uuid>& tasks_of(const Uuid& target) const;
 
@@ -71,6 +76,7 @@ class World {
     void index(const ObjectPtr& object);
     void unindex(const ObjectPtr& object);
     void count(const Object& object, std::int64_t sign);
+    void count_host(const Host& host, std::int64_t sign);
     void count_vm(const Vm& vm, std::int64_t sign);
     void count_volume(const Volume& volume, std::int64_t sign);
 
@@ -81,7 +87,7 @@ class World {
     std::map<std::pair<Uuid, Uuid>, std::int64_t> by_pool_;  // (pool, host)
     std::unordered_map<Uuid, AddressBook> addresses_;        // by network
     std::unordered_map<std::string, Uuid> macs_;
-    std::unordered_map<Uuid, std::set<Uuid>> tasks_;
+    std::unordered_map<Uuid, std::set<Uuid>> tasks_, told_, troubled_;
 };
 
 }  // namespace axle

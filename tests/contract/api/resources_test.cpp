@@ -1,4 +1,5 @@
 // Resources over the API: their life, versions, retries, plans, lists.
+#include "common/base/now.hpp"
 #include "tests/contract/api/api_fixture.hpp"
 
 using namespace axle;
@@ -477,4 +478,28 @@ TEST_CASE("a NIC that an apply set brought goes when the set names it no more; o
     CHECK(apply(eth0 + "," + eth1) == "eth0 eth1 ");
     CHECK(apply(eth1) == "eth0 eth1 ");
     CHECK(apply("") == "eth0 ");
+}
+
+TEST_CASE("a pool shows what its hosts tell of it, all together and each") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    cloud.add_host("second", {.cpus = 4, .memory = 64 * kGiB});
+    const auto pool = [&] { return ask(client, "GET", "/v1/pools/main").body; };
+    const BootTime deadline = boot_now() + seconds{30};
+    while (pool()["status"].value("readyCount", 0) != 2 && boot_now() < deadline) std::this_thread::yield();
+    const json shown = pool();
+    CAPTURE(shown.dump());
+    CHECK(shown["status"]["hostCount"] == 2);
+    REQUIRE(shown["status"]["hosts"].contains("second"));
+    CHECK(shown["status"]["hosts"]["second"]["ready"] == true);
+    std::int64_t free = 0;
+    for (const auto& [name, there] : shown["status"]["hosts"].items()) free += there["free"].get<std::int64_t>();
+    CHECK(shown["status"]["free"] == free);
+    CHECK(ask(client, "GET", "/v1/pools").body["items"][0]["status"] == shown["status"]);
+    const auto host = ask(client, "GET", "/v1/hosts/second").body;
+    CAPTURE(host.dump());
+    REQUIRE(host["status"]["pools"].size() == 1);
+    CHECK(host["status"]["pools"][0]["pool"] == "main");
+    CHECK_FALSE(host["status"].contains("networks"));
 }

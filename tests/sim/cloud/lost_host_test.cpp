@@ -78,3 +78,36 @@ TEST_CASE("of a host that is given up, guests without disks there start anew, ot
         CHECK(cloud.violation() == "");
     }
 }
+
+TEST_CASE("a host that is removed takes along what it told: a network that it had can be deleted") {
+    for (const bool connected : {true, false}) {
+        CAPTURE(connected);
+        Furnished cloud({.seed = 12, .hosts = 2});
+        REQUIRE(cloud.does(Cloud::create(Kind::vm, "default",
+                                         R"({"name":"thin","spec":{"nics":{"eth0":{"network":"blue"}}}})")) == "ok");
+        REQUIRE(cloud.settles());
+        const Ref host = cloud.vm("thin")->status.placement->host;
+        const Uuid network = cloud.world().named(Kind::network, cloud.vm("thin")->meta.project.id, "blue")->meta.id;
+        const std::size_t number = static_cast<std::size_t>(host.name[1] - '0');
+        REQUIRE(cloud.does(Cloud::act(Kind::host, "", host.name, "cordon")) == "ok");
+        if (!connected) cloud.power_cut(number, hours{24 * 365});
+        if (!connected) cloud.run_for(minutes{2});
+        REQUIRE(cloud.deletes("thin", true) == "ok");
+        if (!connected) {  // the guest's end can't be confirmed: the host is given up
+            Mutation word = Cloud::remove(Kind::host, "", host.name);
+            word.lost = true;
+            REQUIRE(cloud.does(std::move(word)) == "ok");
+        } else {
+            REQUIRE(cloud.run_until([&] { return cloud.world().all(Kind::vm).empty(); }));
+            CHECK(cloud.world().hosts_told(network).contains(host.id));
+            cloud.power_cut(number, hours{24 * 365});
+            REQUIRE(cloud.does(Cloud::remove(Kind::host, "", host.name)) == "ok");
+        }
+        REQUIRE(cloud.run_until([&] { return cloud.world().find<Host>(host.id) == nullptr; }));
+        CHECK(cloud.world().hosts_told(network).empty());
+        REQUIRE(cloud.does(Cloud::remove(Kind::network, "default", "blue")) == "ok");
+        CHECK(cloud.run_until([&] { return cloud.world().find<NetworkObject>(network) == nullptr; }, minutes{5}));
+        CHECK(cloud.world().check_indexes() == "");
+        CHECK(cloud.violation() == "");
+    }
+}

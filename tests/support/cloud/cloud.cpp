@@ -416,7 +416,7 @@ void Cloud::furnish() {
             const auto& images = world().all(Kind::image);
             return pools.size() == 1 && images.size() == 1 &&
                    static_cast<const Image&>(*images.begin()->second).status.phase == ImagePhase::ready &&
-                   static_cast<const Pool&>(*pools.begin()->second).status.hosts.size() == hosts.size();
+                   world().hosts_told(pools.begin()->first).size() == hosts.size();
         },
         std::chrono::minutes{5});
 }
