@@ -1,0 +1,41 @@
+// A document of a user as JSON and as YAML, read as every kind: what is taken stands the way into the store and back.
+#include <cstddef>
+#include <cstdint>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/ensure.hpp"
+#include "common/model/format.hpp"
+#include "common/model/object.hpp"
+
+using namespace axle;
+
+namespace {
+
+void read_as_every_kind(const nlohmann::json& document, bool text_scalars) {
+    static const SecretCodec plain{
+        .seal = [](std::string_view text, std::string_view) { return std::string(text); },
+        .open = [](std::string_view text, std::string_view) -> Result<std::string> { return std::string(text); }};
+    for (const KindInfo& kind : all_kinds()) {
+        auto object = kind.make();
+        std::vector<FieldError> mistakes;
+        read_value(*kind.spec, object->spec_data(), document, {.audience = Audience::api, .text_scalars = text_scalars},
+                   "/spec", mistakes);
+        if (!mistakes.empty()) continue;
+        const std::string stored = store_form(*object, plain);
+        const auto back = from_store_form(kind.kind, stored, plain);
+        ENSURE(back, "what was taken can be stored");
+        ENSURE(store_form(**back, plain) == stored, "and comes back the same");
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const std::string_view text(reinterpret_cast<const char*>(data), size);
+    if (const auto json = parse_json(text)) read_as_every_kind(*json, false);
+    if (const auto yaml = parse_yaml(text)) {
+        for (const auto& document : *yaml) read_as_every_kind(document, true);
+    }
+    return 0;
+}
