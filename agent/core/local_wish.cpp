@@ -47,9 +47,11 @@ std::vector<VmKeeper::Kept> VmKeeper::kept() const {
     std::vector<Kept> out;
     for (const auto& [id, vm] : vms_) {
         if (!vm.document || vm.verdict != Verdict::keep) continue;
-        const bool waits = vm.decision.step == Step::wait;
-        out.push_back({id, vm.document->name, vm.seen.state, vm.document->power, vm.document->cpus, vm.document->memory,
-                       waits ? vm.decision.why : ""});
+        const std::string waits = vm.decision.step == Step::wait ? vm.decision.why
+                                  : vm.trouble                   ? vm.trouble->message
+                                                                 : "";
+        out.push_back(
+            {id, vm.document->name, vm.seen.state, vm.document->power, vm.document->cpus, vm.document->memory, waits});
     }
     return out;
 }

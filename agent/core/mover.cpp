@@ -121,8 +121,14 @@ void VmKeeper::put_move(Entry& vm, MoveState state) {
     }));
 }
 
-// A run that the guest ended itself, where it was, is over here too: that is known before it is at home.
+// Its source can't write any more, that is why it is accepted: from here on the disks on shared pools are this host's,
+// and what the source may still be asked to start finds that. A crash before `accepted` only leads here again.
 void VmKeeper::accept(Entry& vm) {
+    claim_all_files(vm, [this, &vm] { book_arrival(vm); });
+}
+
+// A run that the guest ended itself, where it was, is over here too: that is known before it is at home.
+void VmKeeper::book_arrival(Entry& vm) {
     if (!vm.document->move->run_over) return put_move(vm, MoveState::accepted);
     RunRecord run{.vm = vm.id,
                   .serial = vm.document->start_serial,

@@ -54,7 +54,7 @@ class VmKeeper {
         DomainState state = DomainState::absent;
         Power power = Power::running;  // as it is wished
         std::int64_t cpus = 0, memory = 0;
-        std::string waits;  // for what, if it does
+        std::string waits;  // for what, if it does; or what went wrong at the last try
     };
     std::vector<Kept> kept() const;
     void kick_waiting();  // something that guests wait for may have come
@@ -153,6 +153,7 @@ class VmKeeper {
     void perform_move(Entry& vm);
     void put_move(Entry& vm, MoveState state);
     void accept(Entry& vm);
+    void book_arrival(Entry& vm);
     void send(Entry& vm);
     void take_sent(Entry& vm);
     void tell_target(Entry& vm);
@@ -167,9 +168,9 @@ class VmKeeper {
     void note_stop(Entry& vm);
     void ask_shutdown(Entry& vm);
     void make_seed(Entry& vm);
-    void check_volumes(Entry& vm, std::size_t from);
     void define(Entry& vm);
     void start(Entry& vm);
+    void start_domain(Entry& vm);
     void attach(Entry& vm);
     void attach_nic(Entry& vm);
     void finish(Entry& vm);
@@ -179,8 +180,13 @@ class VmKeeper {
 
     bool take_slot(Entry& vm);
     void give_slot(Entry& vm);
-    void claim(const Entry& vm);
+    void claim(const Entry& vm);  // vm_disks.cpp
     void release_claims(Entry& vm);
+    void check_volumes(Entry& vm);
+    void check_volume(Entry& vm, std::size_t from);
+    // Those on shared pools, by their epoch files; then `then`, else the step has failed.
+    void claim_files(Entry& vm, std::vector<VolumeId> volumes, std::function<void()> then);
+    void claim_all_files(Entry& vm, std::function<void()> then);
 
     Seams seams_;
     AgentIdentity identity_;

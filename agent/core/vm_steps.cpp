@@ -85,7 +85,7 @@ void VmKeeper::perform_edge(Entry& vm) {
         case Step::make_seed:
             return make_seed(vm);
         case Step::check_volumes:
-            return check_volumes(vm, 0);
+            return check_volumes(vm);
         case Step::define:
             return define(vm);
         case Step::start:
@@ -200,46 +200,20 @@ void VmKeeper::make_seed(Entry& vm) {
                              }));
 }
 
-void VmKeeper::claim(const Entry& vm) {
-    for (const auto& disk : vm.document->disks) {
-        const auto [it, fresh] = holders_.try_emplace(disk.volume, vm.id);
-        ENSURE(fresh || it->second == vm.id || planted().share_volumes, "what another holds is missing, not claimed");
-    }
-}
-
-void VmKeeper::release_claims(Entry& vm) {
-    if (vm.starts_out > 0) return;
-    const auto released = std::erase_if(holders_, [&](const auto& held) { return held.second == vm.id; });
-    if (released == 0) return;
-    keep_.storage.kick_ended();
-    kick_waiting();  // another may wait for them
-}
-
-void VmKeeper::check_volumes(Entry& vm, std::size_t from) {
-    if (from == 0) claim(vm);
-    const auto& disks = vm.document->disks;
-    if (from >= disks.size()) {
-        vm.volumes_checked = true;
-        return vm.attempt->kick();
-    }
-    const VolumeDocument* volume = keep_.storage.volume(disks[from].volume);
-    const PoolDocument* pool = volume == nullptr ? nullptr : keep_.storage.pool(volume->pool);
-    if (pool == nullptr) return vm.attempt->kick();  // the world moved on
-    seams_.storage.check_volume(*pool, *volume,
-                                vm.attempt->job<void>([this, &vm, from, version = vm.version](Result<> checked) {
-                                    if (!checked) return failed(vm, checked.error());
-                                    return version != vm.version ? vm.attempt->kick() : check_volumes(vm, from + 1);
-                                }));
-}
-
 void VmKeeper::define(Entry& vm) {
     auto plan = plan_of(vm);
     if (!plan) return vm.attempt->kick();
     seams_.hypervisor.define(std::move(*plan), stepped(vm));
 }
 
+// The files are claimed at each start, and nothing is waited for in between: whatever was true at an earlier look,
+// another host may have been given the disks since.
 void VmKeeper::start(Entry& vm) {
     claim(vm);
+    claim_all_files(vm, [this, &vm] { start_domain(vm); });
+}
+
+void VmKeeper::start_domain(Entry& vm) {
     vm.told = RunEnd::none;  // what is told from here on is of this run
     vm.start_asked = true;
     vm.volumes_checked = false;
@@ -268,7 +242,8 @@ void VmKeeper::attach(Entry& vm) {
              : decltype(plan->disks.begin()){};
     if (!plan || disk == plan->disks.end()) return vm.attempt->kick();
     claim(vm);
-    seams_.hypervisor.attach_disk(vm.id, *disk, stepped(vm));
+    claim_files(vm, {disk->document.volume},
+                [this, &vm, disk = *disk] { seams_.hypervisor.attach_disk(vm.id, disk, stepped(vm)); });
 }
 
 void VmKeeper::attach_nic(Entry& vm) {

@@ -98,6 +98,12 @@ void DirectoryStorage::check_volume(PoolDocument pool, VolumeDocument volume, Do
         std::move(done));
 }
 
+void DirectoryStorage::claim_volume(PoolDocument pool, VolumeDocument volume, Done done) {
+    perform<void>(
+        lane_of(pool), [=, settings = options_.pool] { return claim_volume_file(pool, volume, settings); },
+        std::move(done));
+}
+
 std::string DirectoryStorage::volume_path(const PoolDocument& pool, const VolumeDocument& volume) const {
     return axle::volume_path(pool, volume);
 }

@@ -34,6 +34,7 @@ class DirectoryStorage final : public Storage {
     void grow_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     void destroy_volume(PoolDocument pool, VolumeId volume, Done done) override;
     void check_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
+    void claim_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) const override;
     void make_seed(VmDocument vm, Answer<std::string> answer) override;
     void remove_seed(VmId vm, Done done) override;

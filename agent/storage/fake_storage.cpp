@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/storage/epoch_file.hpp"
 #include "agent/storage/paths.hpp"
 #include "common/model/codec.hpp"
 
@@ -226,10 +227,37 @@ void FakeStorage::destroy_volume(PoolDocument pool, VolumeId volume, Done done) 
         "destroy_volume", volume.str(), path,
         [=, this]() -> Result<> {
             TRY_VOID(verify(pool));
+            const std::string epoch = epoch_path(pool, volume);
             if (disks_.files.contains(path)) disks_.apply(path, std::nullopt);
+            disks_.sync(path);  // before the epoch file: a disk without it could be taken by any placement
+            if (disks_.files.contains(epoch)) disks_.apply(epoch, std::nullopt);
+            disks_.sync(epoch);
             return {};
         },
         std::move(done));
+}
+
+Result<> FakeStorage::do_claim(const PoolDocument& pool, const VolumeDocument& volume) {
+    TRY_VOID(verify(pool));
+    if (!pool.shared) return {};
+    if (!disks_.files.contains(volume_path(pool, volume)))
+        return fail(volume_absent(volume, volume_path(pool, volume)));
+    const std::string path = epoch_path(pool, volume.id);
+    const auto found = disks_.files.find(path);
+    TRY(claimed,
+        is_claimed(pool, volume, found == disks_.files.end() ? std::nullopt : std::optional(found->second.content)));
+    if (claimed) return {};
+    put(path, {.kind = FakeFileKind::epoch,
+               .pool = pool.path,
+               .owner = volume.id.str(),
+               .content = epoch_file_text(volume.id, volume.epoch)});
+    return {};
+}
+
+void FakeStorage::claim_volume(PoolDocument pool, VolumeDocument volume, Done done) {
+    const std::string writes = pool.shared ? epoch_path(pool, volume.id) : "";
+    perform<void>(
+        "claim_volume", volume.id.str(), writes, [=, this] { return do_claim(pool, volume); }, std::move(done));
 }
 
 void FakeStorage::check_volume(PoolDocument pool, VolumeDocument volume, Done done) {

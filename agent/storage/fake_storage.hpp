@@ -16,7 +16,7 @@
 
 namespace axle {
 
-enum class FakeFileKind { pool_id, image, volume, seed, temporary };
+enum class FakeFileKind { pool_id, image, volume, epoch, seed, temporary };
 
 // One file as a value. owner: id of the pool, volume or VM, or the digest of the image.
 struct FakeFile {
@@ -30,7 +30,7 @@ struct FakeFile {
     bool damaged = false;      // check_volume finds it
     bool leaked = false;       // check_volume mends it
     bool locked = false;       // a guest has it open
-    std::string content;       // of a seed: what it was made from
+    std::string content;       // of a seed: what it was made from; of an epoch file: all of it
 };
 
 // The disks of one machine, or of several that share a pool. One thread. All members are for tests to look at and to
@@ -79,6 +79,7 @@ class FakeStorage final : public Storage {
     void grow_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     void destroy_volume(PoolDocument pool, VolumeId volume, Done done) override;
     void check_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
+    void claim_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) const override;
     void make_seed(VmDocument vm, Answer<std::string> path) override;
     void remove_seed(VmId vm, Done done) override;
@@ -93,6 +94,7 @@ class FakeStorage final : public Storage {
     Result<> do_fetch(const PoolDocument& pool, const ImageDocument& image);
     Result<> do_grow(const PoolDocument& pool, const VolumeDocument& volume);
     Result<> do_create(const PoolDocument& pool, const VolumeDocument& volume);
+    Result<> do_claim(const PoolDocument& pool, const VolumeDocument& volume);
     void put(const std::string& path, FakeFile file);
 
     FakeDisks& disks_;

@@ -4,6 +4,7 @@
 //   <pool>/images/<digest>.qcow2     0444, content-addressed, never changed
 //   <pool>/images/<digest>.partial   what has come of one that is being fetched; gone on with
 //   <pool>/volumes/<id>.qcow2|.raw   a volume
+//   <pool>/volumes/<id>.epoch        where the pool is shared: the placement that has it (epoch_file.hpp)
 //   <any of these>.<tag>.new         being made by the agent with this tag; swept at its start
 #pragma once
 #include <cstdint>

@@ -38,6 +38,7 @@ Result<> create_volume_file(const PoolDocument& pool, const VolumeDocument& volu
 Result<> destroy_volume_files(const PoolDocument& pool, VolumeId volume);
 Result<> grow_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings);
 Result<> check_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings = {});
+Result<> claim_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings = {});
 // Makes QEMU's user the owner, where it isn't.
 Result<> give_to_guests(const std::string& path, const PoolSettings& settings);
 

@@ -53,11 +53,17 @@ class Storage {
     // Makes the file of a disk that no guest has open as large as the document says. So large or larger already:
     // success, nothing is ever cut off. Not there: Code::not_found. Open in QEMU: Code::busy.
     virtual void grow_volume(PoolDocument pool, VolumeDocument volume, Done done) = 0;
-    // Removes the file durably. Not there: success. The caller has an explicit, durable destroy for it.
+    // Removes the file, then its epoch file, durably. Not there: success. The caller has an explicit, durable destroy
+    // for it.
     virtual void destroy_volume(PoolDocument pool, VolumeId volume, Done done) = 0;
     // Before a start: qcow2 leaked clusters are mended (they cost space, no data); anything else that qemu-img check
     // finds is Code::corrupt with its words. Not while a guest has it open.
     virtual void check_volume(PoolDocument pool, VolumeDocument volume, Done done) = 0;
+    // Before anybody opens the disk: beside a volume on a shared pool lies a file with the epoch of the placement that
+    // has it (RELIABILITY 5.3, epoch_file.hpp). None, a lower or the same one: from now on it is the document's,
+    // durably. A higher one: Code::conflict (reason EpochLower). One that can't be read: Code::corrupt, it stays as it
+    // is. No such volume: Code::not_found. A pool that isn't shared: success, there is no such file.
+    virtual void claim_volume(PoolDocument pool, VolumeDocument volume, Done done) = 0;
     virtual std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) const = 0;
 
     // NoCloud seed of a VM as an ISO file; the answer is its path. Rewritten only when its content changed. Mode 0600.

@@ -3,10 +3,13 @@
 #include <cerrno>
 #include <sys/stat.h>
 
+#include "agent/storage/epoch_file.hpp"
 #include "agent/storage/paths.hpp"
 #include "agent/storage/pool_directory.hpp"
+#include "common/base/ensure.hpp"
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
+#include "common/base/new_file.hpp"
 #include "common/base/process.hpp"
 #include "common/base/space.hpp"
 #include "common/disk/qcow2.hpp"
@@ -169,7 +172,11 @@ Result<> destroy_volume_files(const PoolDocument& pool, VolumeId id) {
     TRY_VOID(verify_pool(pool));
     const VolumeDocument volume{.id = id};
     TRY_VOID(remove_file_durably(volume_path(pool, volume)));
-    return remove_file_durably(volume_path(pool, other_format(volume)));
+    TRY_VOID(remove_file_durably(volume_path(pool, other_format(volume))));
+    KILL_POINT("volume.destroyed");
+    // Last: a disk without it could be taken by any placement. What a crash leaves here goes with the next try, which
+    // is certain to come: the destroy is durable until it is answered.
+    return remove_file_durably(epoch_path(pool, id));
 }
 
 Result<> check_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
@@ -187,6 +194,23 @@ Result<> check_volume_file(const PoolDocument& pool, const VolumeDocument& volum
                                         header->data_file, backing_name(volume.image_digest))));
     TRY(untouched, is_untouched_qcow2(path, plan_of(volume)));
     return untouched ? Result<>{} : run_check(volume, path);
+}
+
+Result<> claim_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings) {
+    TRY_VOID(verify_pool(pool));
+    if (!pool.shared) return {};
+    if (!file_exists(volume_path(pool, volume))) return fail(volume_absent(volume, volume_path(pool, volume)));
+    const std::string path = epoch_path(pool, volume.id);
+    auto read = read_file(path, kEpochFileMax);
+    if (!read && read.error().code != Code::not_found)
+        return fail(epoch_file_unreadable(pool, volume, read.error().message));
+    TRY(claimed, is_claimed(pool, volume, read ? std::optional(std::move(*read)) : std::nullopt));
+    if (claimed) return sync_directory(volumes_directory(pool));  // it may have got its name just before a crash
+    TRY(file, NewFile::create(path, settings.tag, 0644));
+    TRY_VOID(file.write(epoch_file_text(volume.id, volume.epoch)));
+    TRY_VOID(file.replace());
+    KILL_POINT("epoch.claimed");
+    return {};
 }
 
 }  // namespace axle

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/storage/epoch_file.hpp"
 #include "common/model/codec.hpp"
 #include "tests/support/simulated_machine.hpp"
 
@@ -223,6 +224,7 @@ void SimulatedEdges::attach_disk(VmId id, DomainPlan::Disk disk, Done done) {
             if (!other.empty() && !weak.expired())
                 machine.violate("a disk was hot-plugged that is open in another guest");
             if (!other.empty()) return Result<>(fail(Code::conflict, "locked"));
+            if (!weak.expired()) machine.may_open(disk);
             domain.live.disks.push_back(disk);
             domain.live.document.disks.push_back(disk.document);
             return Result<>{};
@@ -250,8 +252,8 @@ void SimulatedEdges::grow_disk(VmId id, std::string disk_name, std::int64_t byte
             if (!is_on(domain.state)) return Result<>(fail(Code::conflict, "the domain does not run"));
             for (const auto& disk : domain.live.disks) {
                 if (disk.document.name != disk_name) continue;
-                auto& volume = machine.volumes[disk.document.volume];
-                volume.size = std::max(volume.size, bytes);
+                auto* file = machine.file_of(disk.document.volume);
+                if (file != nullptr) file->size = std::max(file->size, bytes);
                 return Result<>{};
             }
             return Result<>(fail(Code::not_found, "no such disk"));
@@ -309,7 +311,7 @@ void SimulatedEdges::list_volumes(PoolDocument pool, Answer<std::vector<VolumeId
         false,
         [&machine = machine_, pool] {
             std::vector<VolumeId> out;
-            for (const auto& [id, volume] : machine.volumes) {
+            for (const auto& [id, volume] : machine.files_in(pool)) {
                 if (volume.pool == pool.id) out.push_back(id);
             }
             return Result<std::vector<VolumeId>>(std::move(out));
@@ -333,7 +335,7 @@ void SimulatedEdges::remove_image(PoolDocument pool, std::string digest, Done do
     call<void>(
         false,
         [&machine = machine_, pool, digest] {
-            for (const auto& [id, volume] : machine.volumes) {
+            for (const auto& [id, volume] : machine.files_in(pool)) {
                 if (volume.pool == pool.id && volume.image == digest)
                     return Result<>(fail(Code::conflict, "a volume overlays the image"));
             }
@@ -349,8 +351,8 @@ void SimulatedEdges::observe_volume(PoolDocument pool, VolumeDocument volume, An
         [&machine = machine_, pool, volume] {
             if (machine.unmounted.contains(pool.id))
                 return Result<VolumeObservation>(fail(Code::unavailable, "the pool is not mounted"));
-            auto it = machine.volumes.find(volume.id);
-            if (it == machine.volumes.end()) return Result<VolumeObservation>({.exists = false});
+            auto it = machine.files_in(pool).find(volume.id);
+            if (it == machine.files_in(pool).end()) return Result<VolumeObservation>({.exists = false});
             return Result<VolumeObservation>(
                 {.exists = true, .size = it->second.size, .image_digest = it->second.image});
         },
@@ -370,7 +372,8 @@ void SimulatedEdges::create_volume(PoolDocument pool, VolumeDocument volume, Don
                 return Result<>(fail(Code::unavailable, "the pool is not mounted"));
             if (!volume.image_digest.empty() && !machine.images.contains({pool.id, volume.image_digest}))
                 return Result<>(fail(Code::not_found, "the image is not here"));
-            machine.volumes.try_emplace(volume.id, SimulatedMachine::Volume{volume.size, volume.image_digest, pool.id});
+            machine.files_in(pool).try_emplace(volume.id,
+                                               SimulatedMachine::Volume{volume.size, volume.image_digest, pool.id});
             return Result<>{};
         },
         std::move(done));
@@ -382,8 +385,8 @@ void SimulatedEdges::grow_volume(PoolDocument pool, VolumeDocument volume, Done 
         [&machine = machine_, pool, volume] {
             if (machine.unmounted.contains(pool.id))
                 return Result<>(fail(Code::unavailable, "the pool is not mounted"));
-            auto it = machine.volumes.find(volume.id);
-            if (it == machine.volumes.end()) return Result<>(fail(Code::not_found, "there is no such file"));
+            auto it = machine.files_in(pool).find(volume.id);
+            if (it == machine.files_in(pool).end()) return Result<>(fail(Code::not_found, "there is no such file"));
             if (!machine.opened_by(volume.id, {}).empty()) return Result<>(fail(Code::busy, "it is open in a guest"));
             it->second.size = std::max(it->second.size, volume.size);
             return Result<>{};
@@ -401,11 +404,13 @@ void SimulatedEdges::destroy_volume(PoolDocument pool, VolumeId volume, Done don
     call<void>(
         false,
         [&machine = machine_, pool, volume] {
-            auto it = machine.volumes.find(volume);
-            if (it == machine.volumes.end() || it->second.pool != pool.id) return Result<>{};
+            auto& files = machine.files_in(pool);
+            auto it = files.find(volume);
+            if (it == files.end() || it->second.pool != pool.id) return Result<>{};
             if (!machine.opened_by(volume, {}).empty())
                 machine.violate("a volume was destroyed while a guest has it open");
-            machine.volumes.erase(it);
+            files.erase(it);
+            machine.shared->epoch_files.erase(volume);
             return Result<>{};
         },
         std::move(done));
@@ -419,6 +424,23 @@ void SimulatedEdges::check_volume(PoolDocument, VolumeDocument volume, Done done
             if (!machine.opened_by(volume.id, {}).empty())
                 machine.violate("a volume was mended while a guest has it open");
             return Result<>{};
+        },
+        std::move(done));
+}
+
+void SimulatedEdges::claim_volume(PoolDocument pool, VolumeDocument volume, Done done) {
+    machine_.trace("asked: claim_volume " + volume.id.str().substr(24));
+    call<void>(
+        false,
+        [&machine = machine_, pool, volume]() -> Result<> {
+            if (machine.unmounted.contains(pool.id)) return fail(Code::unavailable, "the pool is not mounted");
+            if (!pool.shared) return {};
+            if (!machine.files_in(pool).contains(volume.id)) return fail(Code::not_found, "there is no such file");
+            auto& files = machine.shared->epoch_files;
+            const auto there = files.find(volume.id);
+            TRY(claimed, is_claimed(pool, volume, there == files.end() ? std::nullopt : std::optional(there->second)));
+            if (!claimed) files[volume.id] = epoch_file_text(volume.id, volume.epoch);
+            return {};
         },
         std::move(done));
 }

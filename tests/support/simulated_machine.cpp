@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/migration/no_migration.hpp"
+#include "agent/storage/epoch_file.hpp"
 #include "common/model/codec.hpp"
 #include "tests/support/simulated_edges.hpp"
 
@@ -116,6 +117,13 @@ bool SimulatedMachine::is_running(VmId vm) const {
     return it != domains.end() && it->second.state == DomainState::running;
 }
 
+SimulatedMachine::Volume* SimulatedMachine::file_of(VolumeId volume) {
+    for (auto* there : {&volumes, &shared->volumes}) {
+        if (auto it = there->find(volume); it != there->end()) return &it->second;
+    }
+    return nullptr;
+}
+
 bool SimulatedMachine::has_nothing_of(VmId vm) const {
     auto it = domains.find(vm);
     const bool domain = it != domains.end() && it->second.state != DomainState::absent;
@@ -201,6 +209,19 @@ void SimulatedMachine::may_start(VmId vm) {
     held_.erase(vm);
 }
 
+// A disk on a shared pool is opened only by who has its epoch file (RELIABILITY 5.3).
+void SimulatedMachine::may_open(const DomainPlan::Disk& disk) {
+    if (!shared->volumes.contains(disk.document.volume)) return;
+    const auto* file = durable("desired/volume-" + disk.document.volume.str());
+    const auto record = file == nullptr ? Result<DocumentRecord>(fail(Code::not_found, "none"))
+                                        : from_json_text<DocumentRecord>(file->substr(0, file->find('\n')));
+    const auto there = shared->epoch_files.find(disk.document.volume);
+    const auto epoch =
+        there == shared->epoch_files.end() ? std::nullopt : parse_epoch_file(there->second, disk.document.volume);
+    if (!epoch) return violate("a shared disk was opened before its epoch file was written");
+    if (!record || *epoch > record->epoch) violate("a shared disk was opened that a later placement has");
+}
+
 std::string SimulatedMachine::opened_by(VolumeId volume, VmId but) const {
     for (const auto& [id, domain] : domains) {
         if (id == but || !is_on(domain.state)) continue;
@@ -216,7 +237,8 @@ Result<> SimulatedMachine::start_domain(VmId vm, bool paused, bool by_living) {
     if (!domain.defined) return fail(Code::not_found, "domain {} is not defined", vm.str());
     if (is_on(domain.state)) return {};
     for (const auto& disk : domain.plan.disks) {
-        if (!volumes.contains(disk.document.volume)) return fail(Code::not_found, "disk {} is missing", disk.path);
+        if (file_of(disk.document.volume) == nullptr) return fail(Code::not_found, "disk {} is missing", disk.path);
+        if (by_living) may_open(disk);
         const std::string other = opened_by(disk.document.volume, vm);
         if (!other.empty() && by_living) violate("a disk was opened in two guests");
         if (!other.empty()) return fail(Code::conflict, "disk {} is locked by guest {}", disk.path, other);
@@ -239,7 +261,9 @@ void SimulatedMachine::write_disks(VmId vm) {
     if (written == nullptr) return;
     for (const auto& disk : domains[vm].live.disks) {
         auto& newest = (*written)[disk.document.volume];
-        auto& here = volumes[disk.document.volume].content;
+        Volume* file = file_of(disk.document.volume);
+        if (file == nullptr) continue;
+        auto& here = file->content;
         if (here != newest) violate(fmt::format("a guest runs on an old copy of its disk: {} of {}", here, newest));
         here = ++newest;
     }
@@ -252,7 +276,10 @@ void SimulatedMachine::resume_domain(VmId vm) {
     const auto* move = durable("moves/" + vm.str());
     if (domain.incoming && (move == nullptr || move->find("accepted") == std::string::npos))
         violate("a guest that came in was resumed without its source's word");
-    if (domain.incoming) write_disks(vm);
+    if (domain.incoming) {
+        for (const auto& disk : domain.live.disks) may_open(disk);
+        write_disks(vm);
+    }
     set_state(vm, DomainState::running, RunEnd::none);
 }
 
@@ -267,7 +294,7 @@ Result<> SimulatedMachine::move_arrives(const DomainPlan& plan) {
     if (is_on(domain.state)) return fail(Code::conflict, "a guest runs here already");
     if (!domain.defined) return fail(Code::not_found, "the guest is not defined here");
     for (const auto& disk : plan.disks) {
-        if (!volumes.contains(disk.document.volume)) return fail(Code::not_found, "disk {} is missing", disk.path);
+        if (file_of(disk.document.volume) == nullptr) return fail(Code::not_found, "disk {} is missing", disk.path);
     }
     for (const auto& nic : plan.nics) {
         if (!taps.contains(nic.tap)) return fail(Code::unavailable, "tap {} is missing", nic.tap);

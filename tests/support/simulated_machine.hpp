@@ -50,6 +50,12 @@ class SimulatedMachine final : private FakeMoveMachine {
         std::uint64_t content = 0;  // counts the runs that wrote to it
     };
 
+    // What lies on pools that several machines see.
+    struct SharedPools {
+        std::map<VolumeId, Volume> volumes;
+        std::map<VolumeId, std::string> epoch_files;
+    };
+
     SimulatedMachine(VirtualTime& time, SeededRandom& random, const AgentIdentity& identity);
 
     // The agent's process.
@@ -72,11 +78,13 @@ class SimulatedMachine final : private FakeMoveMachine {
     FakeLines* lines = nullptr;
     FakeMigrationOptions move_options;
     std::map<VolumeId, std::uint64_t>* written = nullptr;
+    std::shared_ptr<SharedPools> shared = std::make_shared<SharedPools>();  // one for all machines of a cloud
 
     const std::string& violation() const { return violation_; }
     void expect_volume_destroy(VolumeId volume) { may_destroy_.insert(volume); }
     void expect_task() { ++tasks_ordered_; }
     bool is_running(VmId vm) const;
+    Volume* file_of(VolumeId volume);                        // wherever it lies; null: nowhere
     std::string opened_by(VolumeId volume, VmId but) const;  // a guest that has it open, or empty
     bool has_nothing_of(VmId vm) const;                      // no domain, tap, seed
 
@@ -106,6 +114,8 @@ class SimulatedMachine final : private FakeMoveMachine {
     const std::string* durable(const std::string& name) const;
     void forget_unrecorded_ends();
     void may_start(VmId vm);
+    void may_open(const DomainPlan::Disk& disk);
+    std::map<VolumeId, Volume>& files_in(const PoolDocument& pool) { return pool.shared ? shared->volumes : volumes; }
     std::optional<VmDocument> wished(VmId vm) const;
     // by_living: asked by the process that lives; a call that outlived its process is stopped by QEMU's lock instead.
     Result<> start_domain(VmId vm, bool paused, bool by_living);

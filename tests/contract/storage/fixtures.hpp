@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/storage/directory_storage.hpp"
+#include "agent/storage/epoch_file.hpp"
 #include "agent/storage/fake_storage.hpp"
 #include "agent/storage/paths.hpp"
 #include "common/base/digest.hpp"
@@ -49,6 +50,8 @@ class Room {
     virtual void leave_temporary_files(const PoolDocument& pool) = 0;
     virtual int temporary_files(const PoolDocument& pool) = 0;
     virtual void restart() = 0;  // the agent, not the machine
+    virtual std::optional<std::string> epoch_file(const PoolDocument& pool, int volume) = 0;
+    virtual void put_epoch_file(const PoolDocument& pool, int volume, const std::string& text) = 0;
     // While `job` runs the volume is open as in a guest.
     virtual void while_open(const PoolDocument& pool, const VolumeDocument& volume, std::function<void()> job) = 0;
 
@@ -68,8 +71,9 @@ class Room {
         REQUIRE(seen);
         return *seen;
     }
-    PoolDocument opened(int n = 1) {
-        const PoolDocument p = pool(n);
+    PoolDocument opened(int n = 1, bool shared = false) {
+        PoolDocument p = pool(n);
+        p.shared = shared;
         const auto seen = open(p);
         REQUIRE_MESSAGE(seen.usable, seen.why);
         return p;
@@ -85,6 +89,9 @@ class Room {
     }
     Result<> check(const PoolDocument& p, const VolumeDocument& v) {
         return wait<void>([&](auto done) { storage().check_volume(p, v, done); });
+    }
+    Result<> claim(const PoolDocument& p, const VolumeDocument& v) {
+        return wait<void>([&](auto done) { storage().claim_volume(p, v, done); });
     }
     Result<VolumeObservation> observe(const PoolDocument& p, const VolumeDocument& v) {
         return wait<VolumeObservation>([&](auto done) { storage().observe_volume(p, v, done); });
@@ -150,6 +157,13 @@ class RealRoom final : public Room {
             if (entry.path().extension() == ".new") ++n;
         return n;
     }
+    std::optional<std::string> epoch_file(const PoolDocument& pool, int volume) override {
+        auto text = read_file(epoch_path(pool, VolumeId(uuid(volume))));
+        return text ? std::optional(std::move(*text)) : std::nullopt;
+    }
+    void put_epoch_file(const PoolDocument& pool, int volume, const std::string& text) override {
+        REQUIRE(write_file_durably(epoch_path(pool, VolumeId(uuid(volume))), text));
+    }
     void while_open(const PoolDocument& pool, const VolumeDocument& volume, std::function<void()> job) override {
         const std::string path = storage_->volume_path(pool, volume);
         const std::unique_ptr<FILE, int (*)(FILE*)> guest(
@@ -212,6 +226,15 @@ class FakeRoom final : public Room {
         int n = 0;
         for (const auto& [path, file] : disks.files) n += file.kind == FakeFileKind::temporary ? 1 : 0;
         return n;
+    }
+    std::optional<std::string> epoch_file(const PoolDocument& pool, int volume) override {
+        const auto found = disks.files.find(epoch_path(pool, VolumeId(uuid(volume))));
+        return found == disks.files.end() ? std::nullopt : std::optional(found->second.content);
+    }
+    void put_epoch_file(const PoolDocument& pool, int volume, const std::string& text) override {
+        const VolumeId id(uuid(volume));
+        disks.files[epoch_path(pool, id)] = {
+            .kind = FakeFileKind::epoch, .pool = pool.path, .owner = id.str(), .content = text};
     }
     void while_open(const PoolDocument& pool, const VolumeDocument& volume, std::function<void()> job) override {
         bool& locked = disks.files.at(storage_->volume_path(pool, volume)).locked;

@@ -1,9 +1,6 @@
 // Killed at any durable step, and with any call failing, the storage has what it answered, whole, and after a sweep
 // nothing else. Children are forks: this program has no other thread.
-#include <csignal>
 #include <filesystem>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -11,24 +8,17 @@
 #include "agent/storage/paths.hpp"
 #include "agent/storage/pool_directory.hpp"
 #include "common/base/digest.hpp"
-#include "common/base/ensure.hpp"
 #include "common/base/file.hpp"
 #include "common/base/io.hpp"
 #include "common/base/process.hpp"
 #include "common/base/units.hpp"
 #include "common/disk/qcow2_overlay.hpp"
+#include "tests/crash/storage/child.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace axle::test {
 namespace {
-
-Uuid uuid(int n) {
-    Uuid id;
-    id.bytes[0] = 1;
-    id.bytes[15] = static_cast<std::uint8_t>(n);
-    return id;
-}
 
 // One machine: a pool, an image outside it, and what the agent does there, step by step.
 struct Machine {
@@ -109,36 +99,6 @@ struct Machine {
     VmDocument vm;
     PoolSettings settings;
 };
-
-struct Ended {
-    int answered = 0;
-    bool killed = false;
-};
-
-// The work in a child that is killed at the n-th kill point.
-Ended work_in_child(const Machine& machine, int kill_at) {
-    int ends[2];
-    REQUIRE(::pipe(ends) == 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-        arm_kill_point(kill_at);
-        const auto done = machine.work([&](int step) {
-            const char byte = static_cast<char>(step);
-            if (::write(ends[1], &byte, 1) != 1) ::_exit(3);
-        });
-        ::_exit(done ? 0 : 2);
-    }
-    ::close(ends[1]);
-    Ended ended;
-    char byte = 0;
-    while (::read(ends[0], &byte, 1) == 1) ended.answered = byte;
-    ::close(ends[0]);
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    ended.killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-    if (!ended.killed) CHECK(WEXITSTATUS(status) == 0);
-    return ended;
-}
 
 bool has_tools() {
     return run_checked({.program = "xorriso", .arguments = {"-version"}}).has_value() &&

@@ -1,6 +1,7 @@
 // VMs that move between hosts, in a whole simulated cloud: what a person asks, and what becomes of it when things
 // break.
 #include "agent/core/planted.hpp"
+#include "agent/storage/epoch_file.hpp"
 #include "tests/sim/cloud/fixture.hpp"
 
 using namespace axle;
@@ -10,11 +11,17 @@ using std::chrono::minutes;
 namespace {
 
 struct Moving : Furnished {
-    explicit Moving(CloudOptions with = {}) : Furnished(with) {
+    // shared: one of its disks lies on a pool that all hosts see.
+    explicit Moving(CloudOptions with = {}, bool shared_disk = false) : Furnished(with) {
+        if (shared_disk) {
+            REQUIRE(does(create(Kind::pool, "", R"({"name":"nfs","spec":{"path":"/nfs","shared":true}})")) == "ok");
+            run_for(minutes{1});
+        }
         REQUIRE(does(create(Kind::vm, "default",
-                            R"({"name":"web","spec":{"disks":{"root":{"image":"debian",)"
-                            R"("size":"2GiB"},"data":{"size":"1GiB"}},"nics":{"eth0":)"
-                            R"({"network":"blue"}},"stopTimeout":"20s"}})")) == "ok");
+                            fmt::format(R"({{"name":"web","spec":{{"disks":{{"root":{{"image":"debian",)"
+                                        R"("size":"2GiB"}},"data":{{"size":"1GiB"{}}}}},"nics":{{"eth0":)"
+                                        R"({{"network":"blue"}}}},"stopTimeout":"20s"}}}})",
+                                        shared_disk ? R"(,"pool":"nfs")" : ""))) == "ok");
         REQUIRE(settles());
         from = host_of("web");
         to = from == "h0" ? "h1" : "h0";
@@ -34,7 +41,14 @@ struct Moving : Furnished {
         int running = 0;
         for (auto& host : hosts) running += host.machine->is_running(VmId{vm("web")->meta.id}) ? 1 : 0;
         CHECK(running == 1);
+        if (!shared->volumes.empty()) CHECK(taken_by() == vm("web")->status.placement->epoch);
         CHECK(violation() == "");
+    }
+    // What the epoch file beside its shared disk says.
+    std::optional<Epoch> taken_by() const {
+        const VolumeId data{volume("web-data")->meta.id};
+        const auto file = shared->epoch_files.find(data);
+        return file == shared->epoch_files.end() ? std::nullopt : parse_epoch_file(file->second, data);
     }
     TaskPhase end_of_task() {
         const auto task = ended(task_id, minutes{20});
@@ -71,33 +85,60 @@ constexpr Strike kStrikes[] = {
      }},
 };
 
+struct Way {
+    bool cold = false, shared = false;
+};
+
 // The number of events that a move takes when nothing befalls it.
-std::uint64_t events_of(bool cold) {
-    Moving cloud;
-    REQUIRE(cloud.migrates(cold ? R"(,"cold":true)" : "") == "ok");
+std::uint64_t events_of(Way way) {
+    Moving cloud({}, way.shared);
+    REQUIRE(cloud.migrates(way.cold ? R"(,"cold":true)" : "") == "ok");
     const std::uint64_t before = cloud.time.events_run();
     REQUIRE(cloud.run_until([&] { return !cloud.vm("web")->status.migration; }));
     return cloud.time.events_run() - before + 20;  // what is tidied up then belongs to it
 }
 
-void strike_everywhere(const Strike& strike, bool cold, std::uint64_t every) {
-    const std::uint64_t events = events_of(cold);
-    for (std::uint64_t at = static_cast<std::uint64_t>(&strike - kStrikes) % every; at < events; at += every) {
-        const std::string struck = strike.name;
-        CAPTURE(struck);
-        CAPTURE(at);
-        Moving cloud({.seed = at + 1});
-        REQUIRE(cloud.migrates(cold ? R"(,"cold":true)" : "") == "ok");
-        for (std::uint64_t i = 0; i < at; ++i) cloud.time.step();
-        strike.at(cloud);
-        cloud.run_for(minutes{6});
-        cloud.stop_faults();
-        const bool ended = cloud.end_of_task() != TaskPhase::queued;
-        CAPTURE(cloud.eyes->unsettled());
-        CHECK(ended);
-        if (!ended) return;
-        cloud.check_one();
+void strike_at(const Strike& strike, Way way, std::uint64_t at, std::uint64_t seed) {
+    const std::string struck = strike.name;
+    CAPTURE(struck);
+    CAPTURE(at);
+    Moving cloud({.seed = seed}, way.shared);
+    REQUIRE(cloud.migrates(way.cold ? R"(,"cold":true)" : "") == "ok");
+    for (std::uint64_t i = 0; i < at; ++i) cloud.time.step();
+    strike.at(cloud);
+    cloud.run_for(minutes{6});
+    cloud.stop_faults();
+    const bool ended = cloud.end_of_task() != TaskPhase::queued;
+    CAPTURE(cloud.eyes->unsettled());
+    REQUIRE(ended);
+    cloud.check_one();
+}
+
+void strike_everywhere(const Strike& strike, Way way, std::uint64_t every) {
+    const std::uint64_t events = events_of(way);
+    for (std::uint64_t at = static_cast<std::uint64_t>(&strike - kStrikes) % every; at < events; at += every)
+        strike_at(strike, way, at, at + 1);
+}
+
+// Counts from the order to move to the event in which the shared disk becomes the target's.
+std::uint64_t events_until_taken(Way way, std::uint64_t seed) {
+    Moving cloud({.seed = seed}, way.shared);
+    REQUIRE(cloud.migrates(way.cold ? R"(,"cold":true)" : "") == "ok");
+    const auto before = cloud.taken_by();
+    std::uint64_t events = 0;
+    while (cloud.taken_by() == before && events < 100'000) {
+        cloud.time.step();
+        ++events;
     }
+    REQUIRE(cloud.taken_by() == cloud.vm("web")->status.migration->epoch);
+    CHECK(!cloud.machine(cloud.number(cloud.from)).is_running(VmId{cloud.vm("web")->meta.id}));
+    CHECK(!cloud.machine(cloud.number(cloud.to)).is_running(VmId{cloud.vm("web")->meta.id}));
+    const auto move_of = [&](const std::string& host) {
+        return cloud.machine(cloud.number(host)).files["moves/" + cloud.vm("web")->meta.id.str()];
+    };
+    CHECK(move_of(cloud.from).find("handed-over") != std::string::npos);
+    CHECK(move_of(cloud.to).find("accepted") == std::string::npos);
+    return events;
 }
 
 }  // namespace
@@ -221,16 +262,30 @@ TEST_CASE("a target that gets no disks ready gives the move up by itself, and is
 }
 
 TEST_CASE("whatever dies in the middle of a live move, one guest runs and nothing is left on the other side") {
-    for (const Strike& strike : kStrikes) strike_everywhere(strike, false, 11);
+    for (const Strike& strike : kStrikes) strike_everywhere(strike, {}, 11);
 }
 
 TEST_CASE("whatever dies in the middle of a cold move, one guest runs and nothing is left on the other side") {
-    for (const Strike& strike : kStrikes) strike_everywhere(strike, true, 41);
+    for (const Strike& strike : kStrikes) strike_everywhere(strike, {.cold = true}, 41);
+}
+
+TEST_CASE("whatever dies in the middle of a move with a shared disk, one guest runs and its placement has the disk") {
+    for (const Strike& strike : kStrikes) strike_everywhere(strike, {.shared = true}, 31);
+}
+
+TEST_CASE("the target takes a shared disk between hand-over and acceptance, and whatever dies at that line is mended") {
+    for (const bool cold : {false, true}) {
+        const Way way{.cold = cold, .shared = true};
+        CAPTURE(cold);
+        const std::uint64_t taken = events_until_taken(way, 7);
+        for (const Strike& strike : kStrikes)
+            for (std::uint64_t at = taken - 2; at <= taken + 3; ++at) strike_at(strike, way, at, 7);
+    }
 }
 
 // Calls that fail, lie and hang, streams that break, words that are lost: at random, on all hosts and all lines.
 std::string moved_in_a_storm(std::uint64_t seed, std::map<std::string, int>* ends = nullptr) {
-    Moving cloud({.seed = seed});
+    Moving cloud({.seed = seed}, seed % 3 == 0);
     cloud.move_fault = [&cloud](const std::string& call, VmId) {
         MigrationFault fault{.acts = !cloud.random.chance(call == "stream" ? 5 : 15),
                              .answers = !cloud.random.chance(call == "stream" ? 2 : 10)};
@@ -340,7 +395,6 @@ TEST_CASE("a disk on a pool that both hosts share stays where it is, and nobody 
     SimulatedMachine& source = cloud.machine(from == "h0" ? 0 : 1);
     SimulatedMachine& target = cloud.machine(from == "h0" ? 1 : 0);
     const VolumeId disk{cloud.volume("web-root")->meta.id};
-    target.volumes[disk] = source.volumes.at(disk);  // the same file, seen from there
     REQUIRE(cloud.acts("web", "migrate", fmt::format(R"({{"host":"{}"}})", to)) == "ok");
     const auto task = cloud.ended(cloud.last.result->task);
     REQUIRE(task != nullptr);
@@ -351,6 +405,6 @@ TEST_CASE("a disk on a pool that both hosts share stays where it is, and nobody 
         const auto held = source.files.find("desired/volume-" + disk.str());
         return held == source.files.end() || held->second.find(R"("verdict":"gone")") != std::string::npos;
     }));
-    CHECK(source.volumes.contains(disk));
+    CHECK(cloud.shared->volumes.contains(disk));
     CHECK(cloud.violation() == "");
 }

@@ -51,6 +51,7 @@ void Cloud::make_host(std::size_t number, const std::string& cluster) {
                            .data_port = 7444};
     host.machine->lines = &lines_;
     host.machine->written = &written_;
+    host.machine->shared = shared;
     host.machine->move_options.fault = [this](const std::string& call, VmId vm) {
         return move_fault ? move_fault(call, vm) : MigrationFault{};
     };

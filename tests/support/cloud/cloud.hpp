@@ -107,6 +107,7 @@ class Cloud {
     std::function<MigrationFault(const std::string& call, VmId vm)> move_fault;
     std::set<std::size_t> deaf;  // hosts that no other host reaches: lines between hosts are silent
 
+    std::shared_ptr<SimulatedMachine::SharedPools> shared = std::make_shared<SimulatedMachine::SharedPools>();
     VirtualTime time;
     SeededRandom random;
     CloudOptions options;

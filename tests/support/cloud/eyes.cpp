@@ -360,6 +360,12 @@ std::string Eyes::left_on(std::size_t number) {
         if (volume == nullptr || !volume->status.placement || volume->status.placement->host.id != host)
             return "a disk file is left of " + id.str();
     }
+    for (const auto& [id, file] : machine.shared->volumes) {
+        if (world.find<Volume>(id) == nullptr) return "a disk file is left of " + id.str() + " on a shared pool";
+    }
+    for (const auto& [id, text] : machine.shared->epoch_files) {
+        if (!machine.shared->volumes.contains(id)) return "an epoch file is left of " + id.str();
+    }
     for (const auto& [id, network] : machine.bridges) {
         if (world.find<NetworkObject>(id) == nullptr) return "a bridge is left of network " + network.name;
     }
