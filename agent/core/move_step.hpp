@@ -4,6 +4,8 @@
 //                                    -> abort* -> usual
 //   target   prepare -> expect -> ... -> accept* -> usual -> dismiss
 //
+// Before `accepted` the target claims the epoch files of disks on shared pools (RELIABILITY 5.3).
+//
 // The source decides alone. Only its hand-over, which it never takes back, lets the target accept; only its abort, or
 // never having begun, lets it start the guest again.
 #pragma once

@@ -201,14 +201,19 @@ Result<> claim_volume_file(const PoolDocument& pool, const VolumeDocument& volum
     if (!pool.shared) return {};
     if (!file_exists(volume_path(pool, volume))) return fail(volume_absent(volume, volume_path(pool, volume)));
     const std::string path = epoch_path(pool, volume.id);
-    auto read = read_file(path, kEpochFileMax);
+    const auto read = read_file(path, kEpochFileMax);
     if (!read && read.error().code != Code::not_found)
         return fail(epoch_file_unreadable(pool, volume, read.error().message));
-    TRY(claimed, is_claimed(pool, volume, read ? std::optional(std::move(*read)) : std::nullopt));
+    TRY(claimed, is_claimed(pool, volume, read ? std::optional(*read) : std::nullopt));
     if (claimed) return sync_directory(volumes_directory(pool));  // it may have got its name just before a crash
     TRY(file, NewFile::create(path, settings.tag, 0644));
     TRY_VOID(file.write(epoch_file_text(volume.id, volume.epoch)));
-    TRY_VOID(file.replace());
+    // Where there was none, one that another host has made meanwhile is not written over: the next try reads it.
+    auto named = read ? file.replace() : file.publish();
+    if (!named && named.error().code == Code::conflict)
+        return fail(Code::unavailable, "volume {}: another host takes it just now: {}", volume.name,
+                    named.error().message);
+    TRY_VOID(std::move(named));
     KILL_POINT("epoch.claimed");
     return {};
 }

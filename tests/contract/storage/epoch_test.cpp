@@ -110,6 +110,18 @@ TEST_CASE_TEMPLATE("a pool that isn't shared has no epoch files, and one that is
     CHECK(room.claim(pool, at({1, 1})).error().code == Code::unavailable);
 }
 
+TEST_CASE("an epoch file that comes up between look and writing is not written over") {
+    RealRoom room;
+    const PoolDocument pool = with_volume(room);
+    const std::string path = epoch_path(pool, VolumeId(uuid(1)));
+    std::filesystem::create_symlink("nowhere", path);  // read it is not there, and its name is taken
+    const auto refused = room.claim(pool, at({1, 1}));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::unavailable);
+    CHECK(std::filesystem::is_symlink(path));
+    CHECK(room.temporary_files(pool) == 0);
+}
+
 TEST_CASE("of what an agent takes while the power fails, one whole epoch is left, and what was answered is it") {
     int lower = 0;
     for (std::uint64_t seed = 1; seed <= 30; ++seed) {

@@ -148,6 +148,25 @@ TEST_CASE("an orchestrator that was restored from before a move starts the guest
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a source that has forgotten the move, by a backup of its own files, doesn't start the guest again") {
+    Sharing cloud;
+    const auto older = cloud.machine(cloud.first).files;
+    REQUIRE(cloud.acts("web", "migrate", "{}") == "ok");
+    REQUIRE(cloud.ended(cloud.last.result->task, minutes{20})->status.phase == TaskPhase::succeeded);
+    REQUIRE(cloud.settles());
+    cloud.partition(cloud.first, true);
+    cloud.machine(cloud.first).kill_agent();
+    cloud.machine(cloud.first).files = older;
+    cloud.machine(cloud.first).start_agent();
+    cloud.run_for(minutes{5});
+    CHECK(cloud.asks(cloud.first, Power::running) == "ok");
+    cloud.run_for(minutes{20});
+    CHECK(cloud.taken_by() == cloud.volume("web-root")->status.placement->epoch);
+    CHECK(!cloud.runs_on(cloud.first));
+    CHECK(cloud.runs_on(cloud.other()));
+    CHECK(cloud.violation() == "");
+}
+
 TEST_CASE("an epoch file that can't be read starts nothing, and is never guessed") {
     Sharing cloud;
     REQUIRE(cloud.acts("web", "stop", R"({"force":true})") == "ok");
