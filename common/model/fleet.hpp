@@ -10,6 +10,7 @@ namespace axle {
 struct HostSpec {
     bool unschedulable = false;
     bool drain = false;
+    bool take_back = false;
     std::int64_t drain_parallel = 2;
     double cpu_overcommit = 4;
     double memory_overcommit = 1;
@@ -21,7 +22,8 @@ template <class V>
 void describe(HostSpec& v, V&& field) {
     field("unschedulable", v.unschedulable, {.doc = "No new VMs (cordoned)."});
     field("drain", v.drain, {.doc = "Its VMs are moved to other hosts."});
-    field("drainParallel", v.drain_parallel, {.doc = "How many of them at once.", .min = 1, .max = 64});
+    field("takeBack", v.take_back, {.doc = "The VMs that a drain moved away come back."});
+    field("drainParallel", v.drain_parallel, {.doc = "How many VMs move at once, away or back.", .min = 1, .max = 64});
     field("cpuOvercommit", v.cpu_overcommit, {.doc = "Virtual CPUs for each processor.", .least = 0.1, .most = 100});
     field("memoryOvercommit", v.memory_overcommit,
           {.doc = "Guests' memory for each byte of the host's.", .least = 0.1, .most = 100});
@@ -36,9 +38,11 @@ struct HostStatus {
     bool connected = false;
     std::string address;
     std::int64_t enrolled = 0;
+    std::string joined_by;  // "token/request" of its last join: the same request may be sent again
     HostFacts facts;
     std::vector<ReportedPool> pools;
     std::vector<ReportedNetwork> networks;  // it may have furniture of these
+    std::vector<Ref> away;
     std::vector<Condition> conditions;
 };
 template <class V>
@@ -47,9 +51,11 @@ void describe(HostStatus& v, V&& field) {
     field("address", v.address, {.doc = "From where its agent connects."});
     field("enrolled", v.enrolled,
           {.doc = "When it last joined; certificates from before are not taken.", .unit = Unit::time});
+    field("joinedBy", v.joined_by, {.internal = true});
     field("facts", v.facts, {.doc = "What the host is."});
     field("pools", v.pools, {.doc = "Pools that it has told of."});
     field("networks", v.networks, {.internal = true});
+    field("away", v.away, {.doc = "VMs that a drain has moved away, and that can come back.", .ref = "vm"});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
 }
 
@@ -136,14 +142,12 @@ void describe(JoinTokenSpec& v, V&& field) {
 struct JoinUse {
     Uuid host{};
     std::string name;
-    std::string request;  // hash of the signing request: the same one may be sent again
     std::int64_t at = 0;
 };
 template <class V>
 void describe(JoinUse& v, V&& field) {
     field("host", v.host, {.doc = "Host that joined."});
     field("name", v.name, {.doc = "Its name."});
-    field("request", v.request, {.internal = true});
     field("at", v.at, {.doc = "When.", .unit = Unit::time});
 }
 struct JoinTokenStatus {
@@ -157,7 +161,7 @@ void describe(JoinTokenStatus& v, V&& field) {
     field("hash", v.hash, {.internal = true});
     field("expires", v.expires, {.doc = "When it ends.", .unit = Unit::time});
     field("left", v.left, {.doc = "How many machines may still join with it."});
-    field("used", v.used, {.doc = "Machines that joined with it."});
+    field("used", v.used, {.doc = "Machines that joined with it, the last ten."});
 }
 
 enum class TaskPhase { queued, waiting, running, cancelling, succeeded, failed, cancelled, superseded };
@@ -193,12 +197,13 @@ enum class TaskGoal {
     vm_reset,
     vm_migrate,
     host_drain,
+    host_return,
     volume_ready,
     volume_deleted,
     image_import,
     image_deleted
 };
-constexpr EnumNames<TaskGoal, 13> names(TaskGoal) {
+constexpr EnumNames<TaskGoal, 14> names(TaskGoal) {
     return {{{TaskGoal::vm_running, "vm-running"},
              {TaskGoal::vm_stopped, "vm-stopped"},
              {TaskGoal::vm_paused, "vm-paused"},
@@ -208,6 +213,7 @@ constexpr EnumNames<TaskGoal, 13> names(TaskGoal) {
              {TaskGoal::vm_reset, "vm-reset"},
              {TaskGoal::vm_migrate, "vm-migrate"},
              {TaskGoal::host_drain, "host-drain"},
+             {TaskGoal::host_return, "host-return"},
              {TaskGoal::volume_ready, "volume-ready"},
              {TaskGoal::volume_deleted, "volume-deleted"},
              {TaskGoal::image_import, "image-import"},

@@ -44,6 +44,7 @@ std::string way_back(const json& task, const std::string& id) {
     if (goal == "vm-stopped" || goal == "vm-paused") return "axle vm start " + name;
     if (goal == "vm-deleted") return "axle vm restore " + name;
     if (goal == "host-drain") return "axle host undrain " + name;
+    if (goal == "host-return") return "axle host cordon " + name;
     return "axle task cancel " + id;
 }
 

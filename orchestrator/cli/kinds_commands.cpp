@@ -282,6 +282,28 @@ void add_drain(Build& build) {
     verb->add_option("--parallel", o->parallel, "How many VMs at once (2)");
 }
 
+void add_undrain(Build& build) {
+    struct Options {
+        std::vector<std::string> names;
+        bool take_back = false;
+    };
+    auto o = std::make_shared<Options>();
+    CLI::App* noun = build.noun("host", info_of(Kind::host).doc);
+    CLI::App* verb =
+        build.verb(noun, "undrain", "Keep what is there, and place VMs there again", [o](Session& s) -> Result<int> {
+            const json arguments = {{"takeBack", o->take_back}};
+            for (const std::string& name : o->names) {
+                TRY(code,
+                    change(s, "POST", s.path_of(info_of(Kind::host), name) + "/actions/undrain", &arguments,
+                           fmt::format("host {} {}", name, o->take_back ? "has its VMs back" : "takes VMs again")));
+                if (code != 0) return code;
+            }
+            return 0;
+        });
+    verb->add_option("name", o->names, "Names or ids")->required();
+    verb->add_flag("--return", o->take_back, "Bring back the VMs that the drain has moved away");
+}
+
 }  // namespace
 
 void add_kind_commands(Build& build) {
@@ -303,8 +325,7 @@ void add_kind_commands(Build& build) {
     add_action(build, info_of(Kind::host), "cordon", "Place no new VMs there", "takes no new VMs");
     add_action(build, info_of(Kind::host), "uncordon", "Place VMs there again", "takes VMs again");
     add_drain(build);
-    add_action(build, info_of(Kind::host), "undrain", "Keep what is there, and place VMs there again",
-               "takes VMs again");
+    add_undrain(build);
     add_action(build, info_of(Kind::task), "cancel", "Stop working on it", "is being cancelled");
 }
 

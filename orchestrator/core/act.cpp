@@ -277,28 +277,49 @@ Result<Mutated> import_again(Transaction& tx, const Mutation& m, const ObjectPtr
     return after(tx, image, make_task(tx, TaskGoal::image_import, image, m.who.name));
 }
 
+// The one that is under way, or a new one.
+Uuid task_of_host(Transaction& tx, const Mutation& m, const Uuid& host, TaskGoal goal) {
+    for (const Uuid& id : tx.world().tasks_of(host)) {
+        if (tx.world().find<Task>(id)->spec.goal == goal) return id;
+    }
+    return make_task(tx, goal, *tx.world().get(Kind::host, host), m.who.name);
+}
+
 Result<Mutated> cordon(Transaction& tx, const ObjectPtr& object, bool on) {
     const HostSpec& spec = static_cast<const Host&>(*object).spec;
     if (spec.unschedulable == on && (on || !spec.drain)) return nothing_to_do(object);
     tx.update_spec<Host>(object->meta.id, [&](Host& h) {
         h.spec.unschedulable = on;
         if (!on) h.spec.drain = false;
+        if (on) h.spec.take_back = false;
         ++h.meta.generation;
     });
     return after(tx, *object, {});
+}
+
+Result<Mutated> undrain(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
+    TRY(arguments, arguments_of<UndrainArguments>(m));
+    if (!arguments.take_back) return cordon(tx, object, false);
+    const Host& host = static_cast<const Host&>(*object);
+    if (host.status.away.empty() && !host.spec.unschedulable && !host.spec.drain) return nothing_to_do(object);
+    tx.update_spec<Host>(host.meta.id, [](Host& h) {
+        h.spec.unschedulable = h.spec.drain = false;
+        h.spec.take_back = true;
+        ++h.meta.generation;
+    });
+    return after(tx, *object, task_of_host(tx, m, host.meta.id, TaskGoal::host_return));
 }
 
 Result<Mutated> drain(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     TRY(arguments, arguments_of<DrainArguments>(m));
     tx.update_spec<Host>(object->meta.id, [&](Host& h) {
         h.spec.unschedulable = h.spec.drain = true;
+        h.spec.take_back = false;
         h.spec.drain_parallel = arguments.parallel;
         ++h.meta.generation;
+        std::erase_if(h.status.away, [&](const Ref& vm) { return tx.world().find<Vm>(vm.id) == nullptr; });
     });
-    const std::set<Uuid>& open = tx.world().tasks_of(object->meta.id);
-    if (!open.empty()) return after(tx, *object, *open.begin());
-    return after(tx, *object,
-                 make_task(tx, TaskGoal::host_drain, *tx.world().get(Kind::host, object->meta.id), m.who.name));
+    return after(tx, *object, task_of_host(tx, m, object->meta.id, TaskGoal::host_drain));
 }
 
 Result<Mutated> cancel(Transaction& tx, const ObjectPtr& object) {
@@ -313,7 +334,7 @@ Result<Mutated> cancel(Transaction& tx, const ObjectPtr& object) {
                         .with_hint(fmt::format("move it back when it is there: axle vm migrate {} --host {}",
                                                vm->meta.name, vm->status.placement->host.name)));
     const bool can_end = task.spec.goal == TaskGoal::image_import || task.spec.goal == TaskGoal::vm_migrate ||
-                         task.spec.goal == TaskGoal::host_drain;
+                         task.spec.goal == TaskGoal::host_drain || task.spec.goal == TaskGoal::host_return;
     if (!can_end)
         return fail(
             error(Code::conflict, "a {} can't be cancelled", text_of(task.spec.goal))
@@ -344,6 +365,7 @@ Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& obje
     TRY_VOID(needs_life(*object));
     if (m.target.kind == Kind::image) return import_again(tx, m, object);
     if (m.action == "drain") return drain(tx, m, object);
+    if (m.action == "undrain") return undrain(tx, m, object);
     if (m.target.kind == Kind::host) return cordon(tx, object, m.action == "cordon");
     if (m.action == "start") return start(tx, m, object);
     if (m.action == "stop") return stop(tx, m, object);

@@ -23,7 +23,7 @@ const std::vector<ActionInfo>& all_actions() {
         {Kind::host, "uncordon", "Place VMs there again; a drain ends.", none},
         {Kind::host, "drain", "Place no new VMs there, and move those that are there to other hosts.",
          &type_of<DrainArguments>()},
-        {Kind::host, "undrain", "Keep what is there, and place VMs there again.", none},
+        {Kind::host, "undrain", "Keep what is there, and place VMs there again.", &type_of<UndrainArguments>()},
         {Kind::task, "cancel", "Stop working on it.", none},
     };
     return actions;

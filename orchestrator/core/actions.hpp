@@ -53,6 +53,13 @@ void describe(MigrateArguments& v, V&& field) {
     field("bandwidth", v.bandwidth,
           {.doc = "Bytes a second at most; 0: no limit.", .min = 0, .max = kTiB, .unit = Unit::bytes});
 }
+struct UndrainArguments {  // host undrain
+    bool take_back = false;
+};
+template <class V>
+void describe(UndrainArguments& v, V&& field) {
+    field("takeBack", v.take_back, {.doc = "Bring back the VMs that the drain has moved away."});
+}
 struct DrainArguments {  // host drain
     std::int64_t parallel = 2;
 };

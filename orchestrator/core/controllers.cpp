@@ -81,12 +81,7 @@ void Controllers::changed(const ChangeEvent& event) {
     switch (event.kind) {
         case Kind::vm:
             enqueue({Kind::vm, id});
-            for (const Object* vm : {event.before.get(), event.object.get()}) {
-                if (vm == nullptr || !static_cast<const Vm&>(*vm).status.placement) continue;
-                const Uuid at = static_cast<const Vm&>(*vm).status.placement->host.id;
-                if (const Host* host = pipeline_.world().find<Host>(at); host != nullptr && host->spec.drain)
-                    enqueue({Kind::host, at});
-            }
+            enqueue_hosts_that_change(event);
             if (!event.object || event.object->is_deleted()) {
                 wake_waiting();
                 for (const auto& [name, disk] : static_cast<const Vm&>(object).spec.disks)
@@ -121,6 +116,20 @@ void Controllers::changed(const ChangeEvent& event) {
             return;
         default:
             return;
+    }
+}
+
+// Hosts that are being drained, or get their VMs back, and have to do with a VM.
+void Controllers::enqueue_hosts_that_change(const ChangeEvent& event) {
+    const auto look = [&](const Uuid& id) {
+        const Host* host = pipeline_.world().find<Host>(id);
+        if (host != nullptr && (host->spec.drain || host->spec.take_back)) enqueue({Kind::host, id});
+    };
+    for (const Object* object : {event.before.get(), event.object.get()}) {
+        if (object == nullptr) continue;
+        const VmStatus& status = static_cast<const Vm&>(*object).status;
+        if (status.placement) look(status.placement->host.id);
+        if (status.migration) look(status.migration->host.id);
     }
 }
 

@@ -79,8 +79,10 @@ class Controllers {
         int moving = 0, left = 0;
         std::string stuck;  // which can't go, and why
     };
-    Leaving move_away(const Host& host);
-    void tell_drain(const Uuid& host, const Leaving& leaving);
+    Leaving move_some(const Host& host, const std::vector<Uuid>& vms, const std::string& target);
+    void tell_drain(const Uuid& host, TaskGoal goal, const Leaving& leaving);
+    void note_away(Transaction& tx, const Vm& vm, const Uuid& from);
+    void enqueue_hosts_that_change(const ChangeEvent& event);
 
     void reconcile_volume(const Uuid& id);
     void complete_from_image(Transaction& tx, const Volume& volume);

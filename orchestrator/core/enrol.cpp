@@ -11,6 +11,7 @@ namespace axle {
 namespace {
 
 constexpr const char* kNewToken = "axle host token create makes a new one";
+constexpr std::size_t kUsesTold = 10;
 
 const JoinToken* token_of(const World& world, const std::string& hash) {
     const JoinToken* found = nullptr;
@@ -21,10 +22,8 @@ const JoinToken* token_of(const World& world, const std::string& hash) {
     return found;
 }
 
-bool is_repeated(const JoinToken& token, const Enrolment& request) {
-    return std::ranges::any_of(token.status.used, [&](const JoinUse& use) {
-        return use.host == request.host && use.request == request.request_hash;
-    });
+std::string mark_of(const JoinToken& token, const Enrolment& request) {
+    return token.meta.id.str() + "/" + request.request_hash;
 }
 
 Result<> check_token(const JoinToken& token, const Enrolment& request, const Host* known, WallTime now) {
@@ -78,7 +77,8 @@ Result<Enrolled> take_in(Transaction& tx, const Enrolment& request, const std::s
     if (known != nullptr && known->is_deleted())
         return fail(error(Code::busy, "host {} was given up as lost and is being forgotten", known->meta.name)
                         .with_hint("try again in a minute"));
-    if (known != nullptr && is_repeated(*token, request)) return Enrolled{known->meta.name, cluster};
+    const std::string mark = mark_of(*token, request);
+    if (known != nullptr && known->status.joined_by == mark) return Enrolled{known->meta.name, cluster};
     TRY_VOID(check_token(*token, request, known, tx.moment().wall));
     if (known == nullptr) {
         auto host = std::make_unique<Host>();
@@ -86,11 +86,15 @@ Result<Enrolled> take_in(Transaction& tx, const Enrolment& request, const std::s
         host->meta.name = free_name(tx.world(), request.hostname);
         tx.create(std::move(host));
     }
-    tx.update_status<Host>(request.host, [&](Host& h) { h.status.enrolled = tx.moment().wall.ms; });
+    tx.update_status<Host>(request.host, [&](Host& h) {
+        h.status.enrolled = tx.moment().wall.ms;
+        h.status.joined_by = mark;
+    });
     const std::string name = tx.world().find<Host>(request.host)->meta.name;
     tx.update_status<JoinToken>(token->meta.id, [&](JoinToken& t) {
         --t.status.left;
-        t.status.used.push_back({request.host, name, request.request_hash, tx.moment().wall.ms});
+        t.status.used.push_back({request.host, name, tx.moment().wall.ms});
+        if (t.status.used.size() > kUsesTold) t.status.used.erase(t.status.used.begin());
     });
     return Enrolled{name, cluster};
 }

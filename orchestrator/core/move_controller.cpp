@@ -112,6 +112,7 @@ void Controllers::complete_move(Transaction& tx, const Uuid& id, VmReport report
         v.status.report = std::move(report);
         v.status.phase = phase_of(v);
     });
+    note_away(tx, *tx.world().find<Vm>(id), source.id);
     moving_.erase(id);
     drain_tries_.erase(id);
     if (tx.world().find<Task>(move.task) == nullptr) return;

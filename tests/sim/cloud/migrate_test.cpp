@@ -32,6 +32,11 @@ struct Moving : Furnished {
         if (said == "ok") task_id = last.result->task;
         return said;
     }
+    std::string third() const {
+        for (const char* host : {"h0", "h1", "h2"})
+            if (host != from && host != to) return host;
+        return "";
+    }
     std::size_t number(const std::string& host) const { return static_cast<std::size_t>(host[1] - '0'); }
     // Exactly one guest runs, at the place that is recorded, and nothing is left anywhere else.
     void check_one() {
@@ -378,6 +383,49 @@ TEST_CASE("a drain that is cancelled, or taken back, moves nobody more") {
         REQUIRE(cloud.acts("web", "resume") == "ok");
         cloud.run_for(minutes{5});
         CHECK(cloud.host_of("web") == cloud.from);
+        cloud.check_one();
+    }
+}
+
+TEST_CASE("what a drain moved away comes back when asked, but for what a person has moved or deleted meanwhile") {
+    for (const bool crash : {false, true}) {
+        CAPTURE(crash);
+        Moving cloud;
+        for (const char* name : {"two", "three", "four"}) {
+            REQUIRE(cloud.makes_vm(name) == "ok");
+            REQUIRE(cloud.settles());
+            if (cloud.host_of(name) == cloud.from) continue;
+            REQUIRE(cloud.acts(name, "migrate", fmt::format(R"({{"host":"{}"}})", cloud.from)) == "ok");
+            cloud.task_id = cloud.last.result->task;
+            REQUIRE(cloud.end_of_task() == TaskPhase::succeeded);
+        }
+        const auto host = [&] {
+            return cloud.world().find<Host>(cloud.hosts[cloud.number(cloud.from)].machine->identity().host);
+        };
+        REQUIRE(cloud.does(Cloud::act(Kind::host, "", cloud.from, "drain")) == "ok");
+        cloud.task_id = cloud.last.result->task;
+        REQUIRE(cloud.end_of_task() == TaskPhase::succeeded);
+        CHECK(host()->status.away.size() == 4);
+        const std::string third = cloud.host_of("two") == cloud.to ? cloud.third() : cloud.to;
+        REQUIRE(cloud.acts("two", "migrate", fmt::format(R"({{"host":"{}"}})", third)) == "ok");
+        cloud.task_id = cloud.last.result->task;
+        REQUIRE(cloud.end_of_task() == TaskPhase::succeeded);
+        CHECK(host()->status.away.size() == 3);
+        REQUIRE(cloud.deletes("three", true) == "ok");
+        REQUIRE(cloud.does(Cloud::act(Kind::host, "", cloud.from, "undrain", R"({"takeBack":true})")) == "ok");
+        cloud.task_id = cloud.last.result->task;
+        if (crash) {
+            cloud.run_for(milliseconds{300});
+            cloud.crash_orchestrator();
+            cloud.start_orchestrator();
+        }
+        CHECK(cloud.end_of_task() == TaskPhase::succeeded);
+        CHECK(cloud.host_of("web") == cloud.from);
+        CHECK(cloud.host_of("four") == cloud.from);
+        CHECK(cloud.host_of("two") == third);
+        CHECK(host()->status.away.empty());
+        CHECK_FALSE(host()->spec.take_back);
+        CHECK_FALSE(host()->spec.unschedulable);
         cloud.check_one();
     }
 }
