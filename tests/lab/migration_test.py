@@ -19,6 +19,21 @@ def domains(agent):
     return agent.host.run("virsh", "-q", "list", "--all", "--uuid").stdout.split()
 
 
+def begin_slow_move(lab, bandwidth):
+    wait_for("mover takes a login", 90, lambda: lab.inside("mover", "echo in", check=False) == "in")
+    lab.axle("vm", "migrate", "mover", "--bandwidth", bandwidth, "--no-wait")
+    wait_for("it moves", 60, lambda: lab.get("vm", "mover")["status"].get("migration", {}).get("phase") == "moving")
+
+
+def check_ended_well(lab):
+    """However the move ended: the guest is on exactly one host, works, and nothing is left on the other."""
+    for agent in lab.agents.values():
+        lab.wait_connected(agent.host.name, seconds=120)
+    wait_for("the move is over", 400, lambda: "migration" not in lab.get("vm", "mover")["status"])
+    check_only_there(lab, "mover", lab.agent_of("mover"))
+    wait_for("mover takes a login", 90, lambda: lab.inside("mover", "echo in", check=False) == "in")
+
+
 def volume_file(agent, volume):
     return agent.host.path(f"/var/lib/axle/pools/main/volumes/{volume}.qcow2")
 
@@ -109,28 +124,48 @@ def cold(lab):
 @case("the target's agent dies in the middle: the guest runs on exactly one host in the end, and nothing is left")
 def target_dies(lab):
     target = other(lab, "mover")
-    wait_for("mover takes a login", 60, lambda: lab.inside("mover", "echo in", check=False) == "in")
-    lab.axle("vm", "migrate", "mover", "--bandwidth", "2MiB", "--no-wait")
-    wait_for("it moves", 60, lambda: lab.get("vm", "mover")["status"].get("migration", {}).get("phase") == "moving")
+    begin_slow_move(lab, "2MiB")
     target.kill()
     target.start()
-    lab.wait_connected(target.host.name, seconds=90)
-    wait_for("the move is over", 180, lambda: "migration" not in lab.get("vm", "mover")["status"])
-    check_only_there(lab, "mover", lab.agent_of("mover"))
-    wait_for("mover takes a login", 60, lambda: lab.inside("mover", "echo in", check=False) == "in")
+    check_ended_well(lab)
+
+
+@case("the source's agent dies in the middle: the same")
+def source_dies(lab):
+    source = lab.agent_of("mover")
+    begin_slow_move(lab, "2MiB")
+    source.kill()
+    source.start()
+    check_ended_well(lab)
 
 
 @case("the orchestrator dies in the middle: the move ends as if it hadn't")
 def orchestrator_dies(lab):
-    lab.axle("vm", "migrate", "mover", "--bandwidth", "20MiB", "--no-wait")
-    wait_for("it moves", 60, lambda: lab.get("vm", "mover")["status"].get("migration", {}).get("phase") == "moving")
+    begin_slow_move(lab, "20MiB")
     lab.kill()
     lab.start()
-    for agent in lab.agents.values():
-        lab.wait_connected(agent.host.name, seconds=90)
-    wait_for("the move is over", 180, lambda: "migration" not in lab.get("vm", "mover")["status"])
-    check_only_there(lab, "mover", lab.agent_of("mover"))
-    wait_for("mover takes a login", 60, lambda: lab.inside("mover", "echo in", check=False) == "in")
+    check_ended_well(lab)
+
+
+@case("the line to the target goes silent in the middle, without a word to anybody: the same")
+def line_goes_silent(lab):
+    target = other(lab, "mover")
+    begin_slow_move(lab, "2MiB")
+    lab.cut(target.host)
+    lab.wait_connected(target.host.name, wanted=False, seconds=120)
+    lab.heal(target.host)
+    check_ended_well(lab)
+
+
+@case("the target loses its power in the middle: the same")
+def target_loses_power(lab):
+    target = other(lab, "mover")
+    begin_slow_move(lab, "2MiB")
+    target.host.crash()
+    target.host.start()
+    target.start()
+    check_ended_well(lab)
+    wait_for("watcher takes a login", 120, lambda: lab.inside("watcher", "echo in", check=False) == "in")
 
 
 @case("a host is drained: all its guests run on the other one; undrained it takes guests again")

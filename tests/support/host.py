@@ -83,9 +83,9 @@ class World:
 
 class Host:
     """One private host. `own_root` gives it a file system of its own too (packages may be installed in it): what stands
-    in that directory, "/" for this machine's, under an overlay."""
+    in that directory, "/" for this machine's, under an overlay. `disk_mib`: /var/lib/axle is a disk of that size."""
 
-    def __init__(self, directory, number=1, world=None, libvirt=True, own_root=None, keep_visible=()):
+    def __init__(self, directory, number=1, world=None, libvirt=True, own_root=None, keep_visible=(), disk_mib=None):
         self.directory = Path(directory).resolve()
         self.number = number
         self.name = f"h{number}"
@@ -98,6 +98,7 @@ class Host:
             "cgroup": f"axle-test-{os.getpid()}-{number}",
             "libvirt": libvirt,
             "own_root": own_root,
+            "disk_mib": disk_mib,
             "keep_visible": [str(path) for path in keep_visible],
             "peers": {f"h{n}": f"10.200.0.{n}" for n in range(1, 6) if n != number},
         }
@@ -162,6 +163,26 @@ class Host:
         except (ProcessLookupError, FileNotFoundError):
             self.process.kill()
         self.process.wait()
+
+    def freeze(self):
+        """Every process of the host stands still, as under a hypervisor that pauses it; its lines stay up."""
+        for _ in range(3):  # what was just being born is met by the next round
+            self._signal_all(signal.SIGSTOP)
+
+    def thaw(self):
+        self._signal_all(signal.SIGCONT)
+        own = os.getpid()  # what enters a host stops together with what it has started there
+        for child in Path(f"/proc/{own}/task/{own}/children").read_text().split():
+            os.kill(int(child), signal.SIGCONT)
+
+    def _signal_all(self, number):
+        mine = os.readlink(f"/proc/{self.pid}/ns/pid")
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(process / "ns/pid") == mine:
+                    os.kill(int(process.name), number)
+            except OSError:  # it has gone, or is of no concern of ours
+                pass
 
     def stop(self, remove=True):
         self.crash()

@@ -79,7 +79,17 @@ def make_root_private(directory, below, keep_visible):
     subprocess.run(["umount", "-l", "/old_root"], check=True)
 
 
-def mount_private(directory):
+def mount_disk(directory, mebibytes):
+    """A disk of its own for /var/lib/axle, which can run full."""
+    image = directory / "disk.img"
+    if not image.exists():
+        with open(image, "wb") as file:
+            file.truncate(mebibytes << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+    mount("-o", "loop", image, "/var/lib/axle")
+
+
+def mount_private(directory, disk):
     mount("-t", "proc", "proc", "/proc")
     for name, target in PRIVATE.items():
         source = directory / name
@@ -90,6 +100,8 @@ def mount_private(directory):
             source.mkdir(exist_ok=True)
         os.makedirs(target, exist_ok=True)
         mount("--bind", source, target)
+    if disk:
+        mount_disk(directory, disk)
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     for name in ("lock", "netns"):
         os.makedirs(f"/run/{name}")
@@ -148,7 +160,7 @@ def process_one(directory, config):
     mount("--make-rprivate", "/")
     if config["own_root"]:
         make_root_private(directory, config["own_root"], config["keep_visible"])
-    mount_private(directory)
+    mount_private(directory, config.get("disk_mib"))
     mount_sys()
     write_identity(directory, config)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)

@@ -109,6 +109,18 @@ class Cluster(Cloud):
     def heal(self, host):
         self.world.run("ip", "link", "set", f"h{host.number}", "up")
 
+    # One way only: what the host says is heard, it hears nothing itself.
+    def deafen(self, host):
+        host.run("nft", "add table netdev test; add chain netdev test deaf "
+                 "{ type filter hook ingress device eth0 priority 0; policy drop; }")
+
+    def undeafen(self, host):
+        host.run("nft", "delete table netdev test")
+
+    def slow_down(self, host, delay_ms, loss_percent):
+        """The line of a host takes its time and loses frames, both ways, until the slow line is stopped."""
+        return SlowLine(self.world, host, delay_ms, loss_percent)
+
     def beats(self, agent, vm):
         """How often the tiny guest has told that it is alive: it goes on whatever happens to us."""
         path = agent.host.path(f"/var/log/axle/guests/{self.get('vm', vm)['id']}.log")
@@ -139,12 +151,35 @@ class Cluster(Cloud):
         return "\n".join(f"--- {title}\n{text.strip()}" for title, text in parts)
 
 
+class SlowLine:
+    """A program in the middle of a host's cable (slow_line.py)."""
+
+    program = ("/usr/bin/python3", ROOT / "tests/support/slow_line.py")
+
+    def __init__(self, world, host, delay_ms, loss_percent):
+        self.world, self.end = world, f"h{host.number}"
+        world.run("ip", "link", "add", "slow", "type", "veth", "peer", "name", "slowed")
+        world.run("ip", "link", "set", self.end, "nomaster")
+        world.run("ip", "link", "set", "slowed", "master", "ul", "up")
+        world.run("ip", "link", "set", "slow", "up")
+        world.run(*self.program, "plain", "slowed")
+        host.run(*self.program, "plain", "eth0")
+        self.relay = world.spawn(*self.program, "relay", self.end, "slow", delay_ms, loss_percent)
+
+    def stop(self):
+        self.relay.kill()
+        self.relay.wait()
+        self.world.run("ip", "link", "del", "slow")
+        self.world.run("ip", "link", "set", self.end, "master", "ul")
+
+
 @contextlib.contextmanager
-def cluster(hosts=2, start=True):
+def cluster(hosts=2, start=True, **host_options):
     """All of it goes at the end, but for AXLE_KEEP=1 after a failure."""
     directory = tempfile.mkdtemp(prefix="axle-lab-")
     world = World()
-    made = [Host(Path(directory) / f"h{n}", n, world, libvirt=n > 1, keep_visible=[ROOT, directory])
+    made = [Host(Path(directory) / f"h{n}", n, world, libvirt=n > 1, keep_visible=[ROOT, directory],
+                 **(host_options if n > 1 else {}))
             for n in range(1, hosts + 2)]
     try:
         for host in made:
