@@ -8,7 +8,8 @@
 namespace axle {
 namespace {
 constexpr milliseconds kAskAgain{10'000};  // early in its boot a guest doesn't hear the button
-}
+constexpr BootTime kLongAgo{-86'400'000};  // for what began before we came
+}  // namespace
 
 VmKeeper::VmKeeper(const Seams& seams, const AgentIdentity& identity, const Keepers& keepers)
     : seams_(seams), identity_(identity), keep_(keepers), lister_(seams.clock, seams.random, [this] {
@@ -150,7 +151,8 @@ void VmKeeper::note(Entry& vm, DomainObservation seen) {
     const bool fresh = !std::exchange(vm.looked, true);
     if (is_on(vm.seen.state)) {
         if (!was_on) {
-            vm.on_since = fresh ? BootTime{} : seams_.clock.boot();  // already on when we came: long ago
+            // Already on when we came, or on the host that it comes from.
+            vm.on_since = fresh || is_coming_here(vm) ? kLongAgo : seams_.clock.boot();
             vm.stages.clear();
             vm.no_address.reset();
         }

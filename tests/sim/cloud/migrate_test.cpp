@@ -160,6 +160,9 @@ TEST_CASE("a running guest moves with its disks, and nothing is left behind") {
     CHECK(cloud.end_of_task() == TaskPhase::succeeded);
     CHECK(cloud.host_of("web") == cloud.to);
     cloud.check_one();
+    cloud.run_for(minutes{3});  // it asks for no address here: it has one
+    CHECK(std::ranges::find(cloud.vm("web")->status.conditions, "NoAddress", &Condition::type) ==
+          cloud.vm("web")->status.conditions.end());
 }
 
 TEST_CASE("a guest that is moved cold is shut down, copied, and started there") {
