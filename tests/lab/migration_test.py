@@ -124,7 +124,7 @@ def cold(lab):
 @case("the target's agent dies in the middle: the guest runs on exactly one host in the end, and nothing is left")
 def target_dies(lab):
     target = other(lab, "mover")
-    begin_slow_move(lab, "2MiB")
+    begin_slow_move(lab, "20MiB")
     target.kill()
     target.start()
     check_ended_well(lab)
@@ -133,7 +133,7 @@ def target_dies(lab):
 @case("the source's agent dies in the middle: the same")
 def source_dies(lab):
     source = lab.agent_of("mover")
-    begin_slow_move(lab, "2MiB")
+    begin_slow_move(lab, "20MiB")
     source.kill()
     source.start()
     check_ended_well(lab)
@@ -150,7 +150,7 @@ def orchestrator_dies(lab):
 @case("the line to the target goes silent in the middle, without a word to anybody: the same")
 def line_goes_silent(lab):
     target = other(lab, "mover")
-    begin_slow_move(lab, "2MiB")
+    begin_slow_move(lab, "20MiB")
     lab.cut(target.host)
     lab.wait_connected(target.host.name, wanted=False, seconds=120)
     lab.heal(target.host)
@@ -160,7 +160,7 @@ def line_goes_silent(lab):
 @case("the target loses its power in the middle: the same")
 def target_loses_power(lab):
     target = other(lab, "mover")
-    begin_slow_move(lab, "2MiB")
+    begin_slow_move(lab, "20MiB")
     target.host.crash()
     target.host.start()
     target.start()
