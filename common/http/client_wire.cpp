@@ -7,7 +7,6 @@
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -17,6 +16,7 @@
 #include "common/base/digest.hpp"
 #include "common/base/now.hpp"
 #include "common/base/units.hpp"
+#include "common/base/unix_address.hpp"
 #include "common/http/tls.hpp"
 
 namespace axle::http {
@@ -50,11 +50,7 @@ static Error nobody_there(const Endpoint& endpoint, const char* why) {
 }
 
 static Result<Fd> connect_unix(const Endpoint& endpoint, milliseconds limit) {
-    sockaddr_un at{};
-    at.sun_family = AF_UNIX;
-    if (endpoint.path.size() >= sizeof at.sun_path)
-        return fail(Code::invalid, "the socket's path {} has over {} bytes", endpoint.path, sizeof at.sun_path - 1);
-    std::memcpy(at.sun_path, endpoint.path.data(), endpoint.path.size());
+    TRY(at, unix_address(endpoint.path));
     Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int problem = connect_within(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at, limit);
     if (problem == EACCES)

@@ -6,10 +6,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/log.hpp"
+#include "common/base/unix_address.hpp"
 #include "common/http/server_core.hpp"
 
 namespace axle::http {
@@ -90,12 +90,8 @@ static Result<> clear_path(const std::string& path, const sockaddr_un& at) {
 }
 
 Result<Fd> listen_on_unix(const std::string& path, unsigned mode, int group) {
-    sockaddr_un at{};
-    at.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof at.sun_path)
-        return fail(Code::invalid, "the path of a unix socket has 1 to {} bytes, \"{}\" has {}", sizeof at.sun_path - 1,
-                    path, path.size());
-    std::memcpy(at.sun_path, path.data(), path.size());
+    if (path.empty()) return fail(Code::invalid, "the path of a unix socket is empty");
+    TRY(at, unix_address(path));
     TRY_VOID(clear_path(path, at));
     Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd) return fail(system_error("can't make a socket", errno));

@@ -54,6 +54,9 @@ std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build);
 // Sends a change, follows its task unless --no-wait, and says what happened. sentence: what is true afterwards.
 Result<int> change(Session& session, const char* method, const std::string& target, const json* body,
                    const std::string& sentence);
+// POST .../actions/{action} to each in turn; stops at the first that fails. sentence: what is true of it afterwards.
+Result<int> act_on_each(Session& session, const KindInfo& kind, const std::vector<std::string>& names,
+                        const std::string& action, const json& arguments, const std::string& sentence);
 Error usage(std::string message, std::string hint = {});
 // KEY=VALUE words of a flag, into an object of texts.
 Result<> add_pairs(json& to, const char* flag, const std::vector<std::string>& words);

@@ -270,13 +270,7 @@ void add_drain(Build& build) {
     CLI::App* noun = build.noun("host", info_of(Kind::host).doc);
     const char* help = "Move the VMs of hosts to other hosts, and place none there";
     CLI::App* verb = build.verb(noun, "drain", help, [o](Session& s) -> Result<int> {
-        const json arguments = {{"parallel", o->parallel}};
-        for (const std::string& name : o->names) {
-            TRY(code, change(s, "POST", s.path_of(info_of(Kind::host), name) + "/actions/drain", &arguments,
-                             fmt::format("host {} is empty", name)));
-            if (code != 0) return code;
-        }
-        return 0;
+        return act_on_each(s, info_of(Kind::host), o->names, "drain", {{"parallel", o->parallel}}, "is empty");
     });
     verb->add_option("name", o->names, "Names or ids")->required();
     verb->add_option("--parallel", o->parallel, "How many VMs at once (2)");
@@ -289,17 +283,11 @@ void add_undrain(Build& build) {
     };
     auto o = std::make_shared<Options>();
     CLI::App* noun = build.noun("host", info_of(Kind::host).doc);
-    CLI::App* verb =
-        build.verb(noun, "undrain", "Keep what is there, and place VMs there again", [o](Session& s) -> Result<int> {
-            const json arguments = {{"takeBack", o->take_back}};
-            for (const std::string& name : o->names) {
-                TRY(code,
-                    change(s, "POST", s.path_of(info_of(Kind::host), name) + "/actions/undrain", &arguments,
-                           fmt::format("host {} {}", name, o->take_back ? "has its VMs back" : "takes VMs again")));
-                if (code != 0) return code;
-            }
-            return 0;
-        });
+    const char* help = "Keep what is there, and place VMs there again";
+    CLI::App* verb = build.verb(noun, "undrain", help, [o](Session& s) {
+        return act_on_each(s, info_of(Kind::host), o->names, "undrain", {{"takeBack", o->take_back}},
+                           o->take_back ? "has its VMs back" : "takes VMs again");
+    });
     verb->add_option("name", o->names, "Names or ids")->required();
     verb->add_flag("--return", o->take_back, "Bring back the VMs that the drain has moved away");
 }

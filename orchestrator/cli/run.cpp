@@ -83,6 +83,16 @@ Error usage(std::string message, std::string hint) {
     return e;
 }
 
+Result<int> act_on_each(Session& session, const KindInfo& kind, const std::vector<std::string>& names,
+                        const std::string& action, const json& arguments, const std::string& sentence) {
+    for (const std::string& name : names) {
+        TRY(code, change(session, "POST", session.path_of(kind, name) + "/actions/" + action, &arguments,
+                         fmt::format("{} {} {}", kind.name, name, sentence)));
+        if (code != 0) return code;
+    }
+    return 0;
+}
+
 Result<> add_pairs(json& to, const char* flag, const std::vector<std::string>& words) {
     for (const std::string& pair : words) {
         const std::size_t equals = pair.find('=');

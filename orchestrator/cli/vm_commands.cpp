@@ -151,14 +151,9 @@ struct ActionOptions {
 void add_action(Build& build, CLI::App* noun, const char* action, const char* help, const char* sentence) {
     auto o = std::make_shared<ActionOptions>();
     const bool may_force = std::string_view(action) == "stop";
-    CLI::App* verb = build.verb(noun, action, help, [o, action, sentence, may_force](Session& s) -> Result<int> {
-        for (const std::string& name : o->names) {
-            const json arguments = may_force && o->force ? json{{"force", true}} : json::object();
-            TRY(code, change(s, "POST", s.path_of(info_of(Kind::vm), name) + "/actions/" + action, &arguments,
-                             fmt::format("vm {} {}", name, sentence)));
-            if (code != 0) return code;
-        }
-        return 0;
+    CLI::App* verb = build.verb(noun, action, help, [o, action, sentence, may_force](Session& s) {
+        const json arguments = may_force && o->force ? json{{"force", true}} : json::object();
+        return act_on_each(s, info_of(Kind::vm), o->names, action, arguments, sentence);
     });
     verb->add_option("name", o->names, "Names or ids")->required();
     if (may_force) verb->add_flag("--force", o->force, "Switch off at once, without asking the guest");

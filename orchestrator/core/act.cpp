@@ -279,10 +279,8 @@ Result<Mutated> import_again(Transaction& tx, const Mutation& m, const ObjectPtr
 
 // The one that is under way, or a new one.
 Uuid task_of_host(Transaction& tx, const Mutation& m, const Uuid& host, TaskGoal goal) {
-    for (const Uuid& id : tx.world().tasks_of(host)) {
-        if (tx.world().find<Task>(id)->spec.goal == goal) return id;
-    }
-    return make_task(tx, goal, *tx.world().get(Kind::host, host), m.who.name);
+    const Uuid open = open_task(tx.world(), host, goal);
+    return open ? open : make_task(tx, goal, *tx.world().get(Kind::host, host), m.who.name);
 }
 
 Result<Mutated> cordon(Transaction& tx, const ObjectPtr& object, bool on) {

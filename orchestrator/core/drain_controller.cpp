@@ -15,12 +15,6 @@ constexpr milliseconds kTryAgain{60'000};
 constexpr const char* kStuck = "DrainStuck";
 constexpr int kNamed = 5;
 
-Uuid open_task(const World& world, const Uuid& host, TaskGoal goal) {
-    for (const Uuid& id : world.tasks_of(host))
-        if (world.find<Task>(id)->spec.goal == goal) return id;
-    return {};
-}
-
 // What is to leave the host.
 std::vector<Uuid> guests_to_go(const World& world, const Host& host) {
     std::vector<Uuid> out;

@@ -7,46 +7,45 @@ namespace {
 
 constexpr std::size_t kHostsShown = 100, kConditionsTold = 50;
 
-const Uuid& subject(const ReportedPool& there) {
-    return there.pool.id;
-}
-const Uuid& subject(const ReportedNetwork& there) {
-    return there.network.id;
-}
-
+// subject: the member that says what an entry is about.
 template <typename T>
-const T* entry(const std::vector<T>& reports, const Uuid& of) {
-    const auto found = std::ranges::find(reports, of, [](const T& there) { return subject(there); });
+const T* entry(const std::vector<T>& reports, Ref T::*subject, const Uuid& of) {
+    const auto found = std::ranges::find(reports, of, [&](const T& there) { return (there.*subject).id; });
     return found == reports.end() ? nullptr : &*found;
 }
 
 template <typename T>
-void add_left(const std::vector<T>& before, const std::vector<T>* after, Kind kind, std::vector<Key>& out) {
+T& entry_or_new(std::vector<T>& reports, Ref T::*subject, const Ref& of) {
+    const auto found = std::ranges::find(reports, of.id, [&](const T& there) { return (there.*subject).id; });
+    if (found != reports.end()) return *found;
+    T& made = reports.emplace_back();
+    made.*subject = of;
+    return made;
+}
+
+template <typename T>
+void add_left(const std::vector<T>& before, const std::vector<T>* after, Ref T::*subject, Kind kind,
+              std::vector<Key>& out) {
     for (const T& there : before) {
-        if (after == nullptr || entry(*after, subject(there)) == nullptr) out.push_back({kind, subject(there)});
+        const Uuid& of = (there.*subject).id;
+        if (after == nullptr || entry(*after, subject, of) == nullptr) out.push_back({kind, of});
     }
 }
 
 }  // namespace
 
 const ReportedPool* reported_pool(const Host& host, const Uuid& pool) {
-    return entry(host.status.pools, pool);
+    return entry(host.status.pools, &ReportedPool::pool, pool);
 }
 const ReportedNetwork* reported_network(const Host& host, const Uuid& network) {
-    return entry(host.status.networks, network);
+    return entry(host.status.networks, &ReportedNetwork::network, network);
 }
 
 ReportedPool& note_pool(Host& host, const Ref& pool) {
-    if (const ReportedPool* there = reported_pool(host, pool.id)) return const_cast<ReportedPool&>(*there);
-    ReportedPool& made = host.status.pools.emplace_back();
-    made.pool = pool;
-    return made;
+    return entry_or_new(host.status.pools, &ReportedPool::pool, pool);
 }
 ReportedNetwork& note_network(Host& host, const Ref& network) {
-    if (const ReportedNetwork* there = reported_network(host, network.id)) return const_cast<ReportedNetwork&>(*there);
-    ReportedNetwork& made = host.status.networks.emplace_back();
-    made.network = network;
-    return made;
+    return entry_or_new(host.status.networks, &ReportedNetwork::network, network);
 }
 
 void note_networks(Transaction& tx, const Vm& vm, const Uuid& host) {
@@ -103,8 +102,9 @@ std::vector<Key> no_longer_told(const ChangeEvent& event) {
     if (!event.before) return out;
     const HostStatus& before = static_cast<const Host&>(*event.before).status;
     const HostStatus* after = event.object ? &static_cast<const Host&>(*event.object).status : nullptr;
-    add_left(before.pools, after == nullptr ? nullptr : &after->pools, Kind::pool, out);
-    add_left(before.networks, after == nullptr ? nullptr : &after->networks, Kind::network, out);
+    add_left(before.pools, after == nullptr ? nullptr : &after->pools, &ReportedPool::pool, Kind::pool, out);
+    add_left(before.networks, after == nullptr ? nullptr : &after->networks, &ReportedNetwork::network, Kind::network,
+             out);
     return out;
 }
 

@@ -56,6 +56,13 @@ void settle_volume_task(Transaction& tx, const Task& task, const Volume& volume)
 
 }  // namespace
 
+Uuid open_task(const World& world, const Uuid& target, TaskGoal goal) {
+    for (const Uuid& id : world.tasks_of(target)) {
+        if (world.find<Task>(id)->spec.goal == goal) return id;
+    }
+    return {};
+}
+
 Uuid make_task(Transaction& tx, TaskGoal goal, const Object& target, const std::string& requester) {
     auto task = std::make_unique<Task>();
     task->meta.id = Uuid::make_v7(tx.moment().wall, tx.random());

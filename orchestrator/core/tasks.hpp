@@ -6,6 +6,8 @@ namespace axle {
 
 // A new task about `target`. Open tasks with a wish that this one replaces end as superseded. Answers its id.
 Uuid make_task(Transaction& tx, TaskGoal goal, const Object& target, const std::string& requester);
+// An unfinished one with this goal; zero: there is none.
+Uuid open_task(const World& world, const Uuid& target, TaskGoal goal);
 // Moves it if that is legal; an ended task stays as it is.
 void move_task(Transaction& tx, const Uuid& task, TaskPhase to, std::optional<TaskError> why = std::nullopt);
 void wait_task_for(Transaction& tx, const Uuid& task, const std::string& reason);

@@ -8,18 +8,24 @@
 namespace axle {
 namespace {
 
+// Puts a member into the set of a key, or takes it out (sign < 0); no empty set stays.
 template <typename Map, typename K>
-void erase_from(Map& map, const K& key, const typename Map::mapped_type::key_type& member) {
+void put_member(Map& map, const K& key, const typename Map::mapped_type::key_type& member, std::int64_t sign) {
+    if (sign > 0) {
+        map[key].insert(member);
+        return;
+    }
     const auto found = map.find(key);
     if (found == map.end()) return;
     found->second.erase(member);
     if (found->second.empty()) map.erase(found);
 }
 
-template <typename Map>
-const typename Map::mapped_type& members(const Map& map, const Uuid& of) {
-    static const typename Map::mapped_type none;
-    const auto found = map.find(of);
+// An empty one where the key is not in it.
+template <typename Map, typename K>
+const typename Map::mapped_type& value_of(const Map& map, const K& key) {
+    static const typename Map::mapped_type none{};
+    const auto found = map.find(key);
     return found == map.end() ? none : found->second;
 }
 
@@ -70,9 +76,9 @@ void World::index(const ObjectPtr& object) {
     const Key key{object->kind(), object->meta.id};
     if (!object->is_deleted())
         names_[static_cast<std::size_t>(key.kind)][NameKey{object->meta.project.id, object->meta.name}] = key.id;
-    if (object->meta.project.id) referrers_[object->meta.project.id].insert(key);
+    if (object->meta.project.id) put_member(referrers_, object->meta.project.id, key, +1);
     for_each_ref(const_cast<Object&>(*object), [&](const std::string&, Kind, Ref& ref) {
-        if (ref.id) referrers_[ref.id].insert(key);
+        if (ref.id) put_member(referrers_, ref.id, key, +1);
     });
     count(*object, +1);
 }
@@ -84,9 +90,9 @@ void World::unindex(const ObjectPtr& object) {
         const auto found = names.find(NameKey{object->meta.project.id, object->meta.name});
         if (found != names.end() && found->second == key.id) names.erase(found);
     }
-    if (object->meta.project.id) erase_from(referrers_, object->meta.project.id, key);
+    if (object->meta.project.id) put_member(referrers_, object->meta.project.id, key, -1);
     for_each_ref(const_cast<Object&>(*object), [&](const std::string&, Kind, Ref& ref) {
-        if (ref.id) erase_from(referrers_, ref.id, key);
+        if (ref.id) put_member(referrers_, ref.id, key, -1);
     });
     count(*object, -1);
 }
@@ -97,25 +103,15 @@ void World::count(const Object& object, std::int64_t sign) {
     if (object.kind() == Kind::volume) count_volume(static_cast<const Volume&>(object), sign);
     if (object.kind() == Kind::task) {
         const auto& task = static_cast<const Task&>(object);
-        if (is_terminal(task.status.phase)) return;
-        if (sign > 0)
-            tasks_[task.spec.target.id].insert(task.meta.id);
-        else
-            erase_from(tasks_, task.spec.target.id, task.meta.id);
+        if (!is_terminal(task.status.phase)) put_member(tasks_, task.spec.target.id, task.meta.id, sign);
     }
 }
 
 void World::count_host(const Host& host, std::int64_t sign) {
-    const auto note = [&](auto& map, const Uuid& of) {
-        if (sign > 0)
-            map[of].insert(host.meta.id);
-        else
-            erase_from(map, of, host.meta.id);
-    };
-    for (const ReportedPool& there : host.status.pools) note(told_, there.pool.id);
+    for (const ReportedPool& there : host.status.pools) put_member(told_, there.pool.id, host.meta.id, sign);
     for (const ReportedNetwork& there : host.status.networks) {
-        note(told_, there.network.id);
-        if (!there.ready || !there.conditions.empty()) note(troubled_, there.network.id);
+        put_member(told_, there.network.id, host.meta.id, sign);
+        if (!there.ready || !there.conditions.empty()) put_member(troubled_, there.network.id, host.meta.id, sign);
     }
 }
 
@@ -130,19 +126,9 @@ void World::count_vm(const Vm& vm, std::int64_t sign) {
         const Uuid to = vm.status.migration->host.id;
         for (const MigrationDisk& disk : vm.status.migration->disks)
             if (disk.copied) by_pool_[{disk.pool, to}] += sign * disk.size;
-        const Key key{Kind::vm, vm.meta.id};
-        if (sign > 0)
-            referrers_[to].insert(key);
-        else
-            erase_from(referrers_, to, key);
+        put_member(referrers_, to, Key{Kind::vm, vm.meta.id}, sign);
     }
-    if (vm.status.placement) {
-        const Key key{Kind::vm, vm.meta.id};
-        if (sign > 0)
-            referrers_[vm.status.placement->host.id].insert(key);
-        else
-            erase_from(referrers_, vm.status.placement->host.id, key);
-    }
+    if (vm.status.placement) put_member(referrers_, vm.status.placement->host.id, Key{Kind::vm, vm.meta.id}, sign);
     for (const auto& [name, nic] : vm.status.nics) {
         const auto wanted = vm.spec.nics.find(name);
         if (!nic.mac.empty()) {
@@ -167,17 +153,14 @@ void World::count_volume(const Volume& volume, std::int64_t sign) {
     const Key key{Kind::volume, volume.meta.id};
     const auto lies_on = [&](const Uuid& host) {
         by_pool_[{volume.spec.pool.id, host}] += sign * volume.spec.size;
-        if (sign > 0)
-            referrers_[host].insert(key);
-        else
-            erase_from(referrers_, host, key);
+        put_member(referrers_, host, key, sign);
     };
     if (volume.status.placement) lies_on(volume.status.placement->host.id);
     for (const VmPlacement& left : volume.status.leftovers) lies_on(left.host.id);
 }
 
 const std::set<Key>& World::referrers(const Uuid& id) const {
-    return members(referrers_, id);
+    return value_of(referrers_, id);
 }
 std::vector<const Vm*> World::vms_on(const Uuid& host) const {
     std::vector<const Vm*> out;
@@ -188,37 +171,31 @@ std::vector<const Vm*> World::vms_on(const Uuid& host) const {
     return out;
 }
 Usage World::used_by_project(const Uuid& project) const {
-    const auto found = by_project_.find(project);
-    return found == by_project_.end() ? Usage{} : found->second;
+    return value_of(by_project_, project);
 }
 Usage World::claimed_on_host(const Uuid& host) const {
-    const auto found = by_host_.find(host);
-    return found == by_host_.end() ? Usage{} : found->second;
+    return value_of(by_host_, host);
 }
 std::int64_t World::claimed_in_pool(const Uuid& pool, const Uuid& host) const {
-    const auto found = by_pool_.find({pool, host});
-    return found == by_pool_.end() ? 0 : found->second;
+    return value_of(by_pool_, std::pair(pool, host));
 }
 const AddressBook& World::addresses_of(const Uuid& network) const {
-    static const AddressBook none;
-    const auto found = addresses_.find(network);
-    return found == addresses_.end() ? none : found->second;
+    return value_of(addresses_, network);
 }
 Uuid World::address_holder(const Uuid& network, std::uint32_t address) const {
     return addresses_of(network).holder(address);
 }
 Uuid World::mac_holder(const std::string& mac) const {
-    const auto found = macs_.find(mac);
-    return found == macs_.end() ? Uuid{} : found->second;
+    return value_of(macs_, mac);
 }
 const std::set<Uuid>& World::tasks_of(const Uuid& target) const {
-    return members(tasks_, target);
+    return value_of(tasks_, target);
 }
 const std::set<Uuid>& World::hosts_told(const Uuid& object) const {
-    return members(told_, object);
+    return value_of(told_, object);
 }
 const std::set<Uuid>& World::hosts_in_trouble(const Uuid& network) const {
-    return members(troubled_, network);
+    return value_of(troubled_, network);
 }
 
 std::string World::check_indexes() const {
