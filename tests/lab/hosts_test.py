@@ -79,17 +79,12 @@ def across_hosts(lab):
 
 
 def check_undisturbed(lab, name, pid):
-    check_equal(guest_pid(lab, name), pid, f"process of {name}")
-
-
-def guest_pid(lab, name):
-    agent = lab.agent_of(name)
-    return agent.host.path(f"/run/libvirt/qemu/{lab.domain_of(name)}.pid").read_text().strip()
+    check_equal(lab.qemu_pid(name), pid, f"process of {name}")
 
 
 @case("the orchestrator is killed and comes back: agents connect again, guests notice nothing")
 def orchestrator_killed(lab):
-    pids = {name: guest_pid(lab, name) for name in ("web1", "web2")}
+    pids = {name: lab.qemu_pid(name) for name in ("web1", "web2")}
     lab.kill()
     wait_for("the agent notices", 60, lambda: not lab.agents[1].status()["connected"])
     lab.start()
@@ -102,7 +97,7 @@ def orchestrator_killed(lab):
 
 @case("an agent is killed and comes back: it finds its guest, and takes orders again")
 def agent_killed(lab):
-    pid = guest_pid(lab, "web1")
+    pid = lab.qemu_pid("web1")
     agent = lab.agent_of("web1")
     agent.kill()
     lab.wait_connected(agent.host.name, wanted=False)
@@ -118,7 +113,7 @@ def agent_killed(lab):
 @case("a line that is cut without a word is noticed on both ends, and heals by itself")
 def link_cut(lab):
     agent = lab.agent_of("web2")
-    pid = guest_pid(lab, "web2")
+    pid = lab.qemu_pid("web2")
     lab.cut(agent.host)
     lab.wait_connected(agent.host.name, wanted=False, seconds=120)
     wait_for("the agent notices", 120, lambda: not agent.status()["connected"])
@@ -162,7 +157,7 @@ def orchestrator_away(lab):
 @case("a lost certificate is mended by a new token; the guest notices nothing")
 def certificate_lost(lab):
     agent = lab.agent_of("web1")
-    name, pid = agent.host.name, guest_pid(lab, "web1")
+    name, pid = agent.host.name, lab.qemu_pid("web1")
     agent.stop()
     agent.host.path("/var/lib/axle/agent/identity.json").unlink()
     agent.start()

@@ -10,17 +10,12 @@ from host import wait_for
 from hosts import cluster
 
 
-def other(lab, name):
-    """The host that a VM is not on."""
-    return next(agent for agent in lab.agents.values() if agent is not lab.agent_of(name))
-
-
 def domains(agent):
     return agent.host.run("virsh", "-q", "list", "--all", "--uuid").stdout.split()
 
 
 def begin_slow_move(lab, bandwidth):
-    wait_for("mover takes a login", 90, lambda: lab.inside("mover", "echo in", check=False) == "in")
+    lab.wait_login("mover")
     lab.axle("vm", "migrate", "mover", "--bandwidth", bandwidth, "--no-wait")
     wait_for("it moves", 60, lambda: lab.get("vm", "mover")["status"].get("migration", {}).get("phase") == "moving")
 
@@ -31,7 +26,7 @@ def check_ended_well(lab):
         lab.wait_connected(agent.host.name, seconds=120)
     wait_for("the move is over", 400, lambda: "migration" not in lab.get("vm", "mover")["status"])
     check_only_there(lab, "mover", lab.agent_of("mover"))
-    wait_for("mover takes a login", 90, lambda: lab.inside("mover", "echo in", check=False) == "in")
+    lab.wait_login("mover")
 
 
 def volume_file(agent, volume):
@@ -45,7 +40,7 @@ def check_only_there(lab, name, agent):
     check_equal(vm["status"]["placement"]["host"], agent.host.name, f"place of {name}")
     check(vm["id"] in domains(agent), f"{name} is no domain of {agent.host.name}")
     check(volume_file(agent, volume).exists(), f"the disk of {name} is not on {agent.host.name}")
-    left = other(lab, name)
+    left = lab.other(name)
     wait_for(f"nothing of {name} is left on {left.host.name}", 60,
              lambda: vm["id"] not in domains(left) and not volume_file(left, volume).exists())
 
@@ -53,11 +48,7 @@ def check_only_there(lab, name, agent):
 @case("two machines, a network over both, a guest on each")
 def prepare(lab):
     lab.axle("pool", "create", "main", "--path", "/var/lib/axle/pools/main", "--default", check=False)
-    for number in lab.agents:
-        lab.join(number)
-    for agent in lab.agents.values():
-        wait_for(f"{agent.host.name} tells its data port", 60,
-                 lambda name=agent.host.name: lab.get("host", name)["status"]["facts"].get("dataPort"))
+    lab.join_all()
     lab.import_tiny()
     lab.axle("network", "create", "default", "--type", "nat")
     lab.make_key()
@@ -67,12 +58,12 @@ def prepare(lab):
         lab.axle("host", "uncordon", off)
     for name in ("mover", "watcher"):
         lab.wait_boot(name, 1)
-        wait_for(f"{name} takes a login", 60, lambda n=name: lab.inside(n, "echo in", check=False) == "in")
+        lab.wait_login(name, 60)
 
 
 @case("a running guest moves with its local disk while a ping to it goes on: it never boots, forgets nothing")
 def live(lab):
-    source, target = lab.agent_of("mover"), other(lab, "mover")
+    source, target = lab.agent_of("mover"), lab.other("mover")
     mover = lab.address("mover")
     lab.inside("mover", "echo before >/tmp/kept; cat /proc/sys/kernel/random/boot_id >/tmp/boot")
     lab.inside("watcher", f"(ping -i 0.2 -c 600 {mover} >/tmp/pings 2>&1 &)")
@@ -93,7 +84,7 @@ def live(lab):
 
 @case("it moves back to the host that it came from")
 def back(lab):
-    home = other(lab, "mover")
+    home = lab.other("mover")
     lab.axle("vm", "migrate", "mover", "--host", home.host.name, timeout=180)
     check_only_there(lab, "mover", home)
     check_equal(lab.inside("mover", "cat /tmp/kept"), "before", "memory of the guest")
@@ -112,7 +103,7 @@ def given_up(lab):
 
 @case("a guest that is off moves cold, and starts at its new place from the same disk")
 def cold(lab):
-    target = other(lab, "mover")
+    target = lab.other("mover")
     lab.axle("vm", "stop", "mover", timeout=120)
     boots = max(lab.boots("mover"), default=1)
     lab.axle("vm", "migrate", "mover", timeout=180)
@@ -123,7 +114,7 @@ def cold(lab):
 
 @case("the target's agent dies in the middle: the guest runs on exactly one host in the end, and nothing is left")
 def target_dies(lab):
-    target = other(lab, "mover")
+    target = lab.other("mover")
     begin_slow_move(lab, "20MiB")
     target.kill()
     target.start()
@@ -149,7 +140,7 @@ def orchestrator_dies(lab):
 
 @case("the line to the target goes silent in the middle, without a word to anybody: the same")
 def line_goes_silent(lab):
-    target = other(lab, "mover")
+    target = lab.other("mover")
     begin_slow_move(lab, "20MiB")
     lab.cut(target.host)
     lab.wait_connected(target.host.name, wanted=False, seconds=120)
@@ -159,13 +150,13 @@ def line_goes_silent(lab):
 
 @case("the target loses its power in the middle: the same")
 def target_loses_power(lab):
-    target = other(lab, "mover")
+    target = lab.other("mover")
     begin_slow_move(lab, "20MiB")
     target.host.crash()
     target.host.start()
     target.start()
     check_ended_well(lab)
-    wait_for("watcher takes a login", 120, lambda: lab.inside("watcher", "echo in", check=False) == "in")
+    lab.wait_login("watcher", 120)
 
 
 @case("a host is drained: all its guests run on the other one; undrained it takes guests again")
@@ -188,8 +179,7 @@ def disks_are_whole(lab):
         agent = lab.agent_of(name)
         lab.axle("vm", "stop", name, "--force", timeout=120)
         volume = lab.get("volume", f"{name}-root")["id"]
-        said = agent.host.run("qemu-img", "check", f"/var/lib/axle/pools/main/volumes/{volume}.qcow2", check=False)
-        check(said.returncode in (0, 3), f"{name}: {said.stdout}{said.stderr}")
+        agent.check_disk(f"/var/lib/axle/pools/main/volumes/{volume}.qcow2")
 
 
 @case("a machine that burned down is given up by a person's word; what lay on it alone is lost, and said to be")

@@ -13,15 +13,6 @@ GUESTS = ("web2", "web3", "web4")  # one on each of h2, h3, h4
 DISK_MIB = 1024
 
 
-def pid_of(lab, name):
-    agent = lab.agent_of(name)
-    return agent.host.path(f"/run/libvirt/qemu/{lab.domain_of(name)}.pid").read_text().strip()
-
-
-def running_on(agent):
-    return agent.host.run("virsh", "-q", "list", "--name", check=False).stdout.split()
-
-
 def boots(lab):
     return {name: max(wait_for(f"{name} has booted", 60, lambda n=name: lab.boots(n))) for name in GUESTS}
 
@@ -34,7 +25,7 @@ def check_up_again(lab, before):
         lab.wait_boot(name, before[name] + 1, seconds=180)
         lab.wait_phase(name, "running", seconds=120)
     for agent in lab.agents.values():
-        check_equal(len(running_on(agent)), 1, f"guests that run on {agent.host.name}")
+        check_equal(len(agent.running_guests()), 1, f"guests that run on {agent.host.name}")
 
 
 def check_takes_orders(lab, name):
@@ -46,8 +37,8 @@ def check_takes_orders(lab, name):
 @case("three machines, a guest on each")
 def prepare(lab):
     lab.axle("pool", "create", "main", "--path", "/var/lib/axle/pools/main", "--default", check=False)
-    for number, agent in lab.agents.items():
-        lab.join(number)
+    lab.join_all()
+    for agent in lab.agents.values():
         lab.axle("host", "set", agent.host.name, "diskReserve=64MiB")
     lab.import_tiny()
     lab.axle("network", "create", "default", "--type", "nat")
@@ -64,7 +55,7 @@ def prepare(lab):
 
 @case("a machine that stands still for a minute goes on as if nothing had been, and does what was asked meanwhile")
 def paused(lab):
-    agent, pid = lab.agent_of("web2"), pid_of(lab, "web2")
+    agent, pid = lab.agent_of("web2"), lab.qemu_pid("web2")
     agent.host.freeze()
     try:
         lab.wait_connected(agent.host.name, wanted=False, seconds=120)
@@ -82,7 +73,7 @@ def paused(lab):
 
 @case("a machine that is heard and hears nothing is given up by both ends, and comes back by itself")
 def deaf(lab):
-    agent, pid = lab.agent_of("web3"), pid_of(lab, "web3")
+    agent, pid = lab.agent_of("web3"), lab.qemu_pid("web3")
     lab.deafen(agent.host)
     try:
         lab.wait_connected(agent.host.name, wanted=False, seconds=180)
@@ -90,7 +81,7 @@ def deaf(lab):
     finally:
         lab.undeafen(agent.host)
     lab.wait_connected(agent.host.name, seconds=120)
-    check_equal(pid_of(lab, "web3"), pid, "process of web3")
+    check_equal(lab.qemu_pid("web3"), pid, "process of web3")
     check_takes_orders(lab, "web3")
 
 
@@ -114,19 +105,19 @@ def slow(lab):
 
 @case("a libvirtd that dies takes no guest along, is told of, and is used again when it is back")
 def libvirt_dies(lab):
-    agent, pid = lab.agent_of("web2"), pid_of(lab, "web2")
+    agent, pid = lab.agent_of("web2"), lab.qemu_pid("web2")
     host = agent.host
     host.run("kill", "-9", host.path("/run/libvirtd.pid").read_text().strip())
     wait_for("the host tells of it", 90, lambda: "libvirt" in lab.axle("status", check=False).stdout.lower())
     host.run("libvirtd", "-d")
     wait_for("all is well again", 90, lambda: "libvirt" not in lab.axle("status", check=False).stdout.lower())
-    check_equal(pid_of(lab, "web2"), pid, "process of web2")
+    check_equal(lab.qemu_pid("web2"), pid, "process of web2")
     check_takes_orders(lab, "web2")
 
 
 @case("a machine whose disk is full keeps its guest, says so, and takes up work when there is room")
 def full(lab):
-    agent, pid = lab.agent_of("web3"), pid_of(lab, "web3")
+    agent, pid = lab.agent_of("web3"), lab.qemu_pid("web3")
     agent.host.run("sh", "-c", "dd if=/dev/zero of=/var/lib/axle/ballast bs=1M 2>/dev/null || true")
     lab.create_vm("late", "--host-selector", "guest=web3", "--no-wait")
     try:
@@ -134,7 +125,7 @@ def full(lab):
             said = lab.axle("vm", "explain", "late", check=False).stdout + lab.axle("status", check=False).stdout
             return "space" in said or "full" in said or "left" in said
         wait_for("somebody is told that there is no room", 90, told)
-        check_equal(pid_of(lab, "web3"), pid, "process of web3")
+        check_equal(lab.qemu_pid("web3"), pid, "process of web3")
         lab.axle("vm", "stop", "web3", "--force", timeout=120)
     finally:
         agent.host.run("rm", "/var/lib/axle/ballast")
@@ -143,8 +134,9 @@ def full(lab):
     lab.axle("vm", "delete", "late", "--now", timeout=120)
 
 
-def lose_all_power(lab):
-    for host in [lab.host, *(agent.host for agent in lab.agents.values())]:
+def lose_power(lab, agents):
+    """The orchestrator's machine, and these."""
+    for host in [lab.host, *(agent.host for agent in agents)]:
         host.crash()
     lab.service.wait(timeout=30)
 
@@ -158,7 +150,7 @@ def power_on(host, agent=None):
 @case("all power is lost, the orchestrator's machine comes back first: every guest runs again, once")
 def orchestrator_first(lab):
     before = boots(lab)
-    lose_all_power(lab)
+    lose_power(lab, lab.agents.values())
     power_on(lab.host)
     lab.start()
     for agent in lab.agents.values():
@@ -169,11 +161,11 @@ def orchestrator_first(lab):
 @case("all power is lost, the orchestrator's machine comes back last: guests don't wait for it")
 def orchestrator_last(lab):
     before = boots(lab)
-    lose_all_power(lab)
+    lose_power(lab, lab.agents.values())
     for agent in reversed(lab.agents.values()):
         power_on(agent.host, agent)
     for agent in lab.agents.values():
-        wait_for(f"the guest of {agent.host.name} runs", 120, lambda a=agent: running_on(a))
+        wait_for(f"the guest of {agent.host.name} runs", 120, lambda a=agent: a.running_guests())
     power_on(lab.host)
     lab.start()
     check_up_again(lab, before)
@@ -183,12 +175,12 @@ def orchestrator_last(lab):
 @case("all power is lost, and lost again while all of it comes back: every guest runs in the end, its disk is whole")
 def lost_twice(lab):
     before = boots(lab)
-    lose_all_power(lab)
+    lose_power(lab, lab.agents.values())
     first = next(iter(lab.agents.values()))
     power_on(first.host, first)
     power_on(lab.host)
     lab.start_without_api()
-    lose_all_power_again(lab, first)
+    lose_power(lab, [first])
     for agent in lab.agents.values():
         power_on(agent.host, agent)
     power_on(lab.host)
@@ -199,14 +191,7 @@ def lost_twice(lab):
     for name in GUESTS:
         agent, volume = lab.agent_of(name), lab.get("volume", f"{name}-root")["id"]
         lab.axle("vm", "stop", name, "--force", timeout=120)
-        said = agent.host.run("qemu-img", "check", f"/var/lib/axle/pools/main/volumes/{volume}.qcow2", check=False)
-        check(said.returncode in (0, 3), f"{name}: {said.stdout}{said.stderr}")
-
-
-def lose_all_power_again(lab, first):
-    for host in (lab.host, first.host):
-        host.crash()
-    lab.service.wait(timeout=30)
+        agent.check_disk(f"/var/lib/axle/pools/main/volumes/{volume}.qcow2")
 
 
 if __name__ == "__main__":

@@ -140,8 +140,12 @@ class Cloud:
     def domain_of(self, name):
         return "axle-" + self.get("vm", name)["id"]
 
+    def host_of(self, _name):
+        """The private host that a guest is on."""
+        return self.host
+
     def qemu_pid(self, name):
-        return self.host.path(f"/run/libvirt/qemu/{self.domain_of(name)}.pid").read_text().strip()
+        return self.host_of(name).path(f"/run/libvirt/qemu/{self.domain_of(name)}.pid").read_text().strip()
 
     def describe(self):
         """For a failed case: the state of all, in words."""

@@ -54,6 +54,15 @@ class Agent:
     def stop(self):
         self._signal(int(signal.SIGTERM))
 
+    def running_guests(self):
+        return self.host.run("virsh", "-q", "list", "--name", check=False).stdout.split()
+
+    def check_disk(self, path):
+        """A disk that nobody has open: clusters that leaked are allowed, anything else is damage."""
+        said = self.host.run("qemu-img", "check", path, check=False)
+        if said.returncode not in (0, 3):
+            raise TestFailure(f"{path}: {said.stdout}{said.stderr}")
+
     def log(self):
         path = self.host.directory / "agent.log"
         return path.read_text(errors="replace") if path.exists() else ""
@@ -90,6 +99,14 @@ class Cluster(Cloud):
             agent.start()
         self.wait_connected(agent.host.name)
 
+    def join_all(self):
+        """Every machine is a host, and guests can move to it."""
+        for number, agent in self.agents.items():
+            self.join(number)
+            name = agent.host.name
+            wait_for(f"{name} tells its data port", 60,
+                     lambda host=name: self.get("host", host)["status"]["facts"].get("dataPort"))
+
     def connected(self, name):
         return self.exists("host", name) and self.get("host", name)["status"].get("connected", False)
 
@@ -101,6 +118,13 @@ class Cluster(Cloud):
         """The agent on whose host a VM is placed."""
         name = self.get("vm", vm)["status"]["placement"]["host"]
         return next(agent for agent in self.agents.values() if agent.host.name == name)
+
+    def host_of(self, name):
+        return self.agent_of(name).host
+
+    def other(self, vm):
+        """Of two agents the one that a VM is not with."""
+        return next(agent for agent in self.agents.values() if agent is not self.agent_of(vm))
 
     # The line between a host and all others: cut without a word to anybody, as by a pulled cable.
     def cut(self, host):
@@ -138,6 +162,9 @@ class Cluster(Cloud):
                              "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10", "-o",
                              f"ProxyCommand={self.program} forward --stdio {name} 22", f"root@{name}", command,
                              check=check, timeout=timeout).stdout.strip()
+
+    def wait_login(self, name, seconds=90):
+        wait_for(f"{name} takes a login", seconds, lambda: self.inside(name, "echo in", check=False) == "in")
 
     def describe(self):
         parts = [("axle status", self.axle("status", check=False).stdout),

@@ -11,6 +11,7 @@
 #include "agent/state/memory_state_files.hpp"
 #include "common/base/file.hpp"
 #include "common/base/io.hpp"
+#include "tests/support/failing_call.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/temp_dir.hpp"
 #include "tests/support/virtual_clock.hpp"
@@ -188,10 +189,8 @@ TEST_CASE("on disk: whichever call fails, the file is old or new, and a start fi
         REQUIRE(n < 100);
         OnDisk room;
         REQUIRE(put(room, "desired/a", "old"));
-        io::fail_call(n, EIO);
-        const auto result = put(room, "desired/a", "new");
-        const bool reached = io::calls() >= n;
-        io::fail_call(0, 0);
+        Result<> result;
+        const bool reached = with_failing_call(n, EIO, [&] { result = put(room, "desired/a", "new"); });
         room.restart();
         const auto all = load(room);
         if (result) CHECK(all.at("desired/a") == "new");

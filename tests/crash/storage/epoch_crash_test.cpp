@@ -8,9 +8,9 @@
 #include "agent/storage/paths.hpp"
 #include "agent/storage/pool_directory.hpp"
 #include "common/base/file.hpp"
-#include "common/base/io.hpp"
 #include "common/base/units.hpp"
 #include "tests/crash/storage/child.hpp"
+#include "tests/support/failing_call.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -110,10 +110,8 @@ TEST_CASE("whichever call fails in taking and destroying a shared disk, its epoc
         const TempDir dir;
         const SharedDisk disk(dir.path());
         int answered = 0;
-        io::fail_call(n, EIO);
-        const auto result = disk.work([&](int step) { answered = step; });
-        const bool reached = io::calls() >= n;
-        io::fail_call(0, 0);
+        Result<> result;
+        const bool reached = with_failing_call(n, EIO, [&] { result = disk.work([&](int step) { answered = step; }); });
         disk.check(answered);
         disk.destroy_again();
         if (reached) continue;

@@ -9,11 +9,11 @@
 #include "agent/storage/pool_directory.hpp"
 #include "common/base/digest.hpp"
 #include "common/base/file.hpp"
-#include "common/base/io.hpp"
 #include "common/base/process.hpp"
 #include "common/base/units.hpp"
 #include "common/disk/qcow2_overlay.hpp"
 #include "tests/crash/storage/child.hpp"
+#include "tests/support/failing_call.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -145,10 +145,9 @@ TEST_CASE("whichever write, sync or rename fails, the storage is whole, and a se
             const Machine machine(dir.path());
             machine.place_source();
             int answered = 0;
-            io::fail_call(n, error_number);
-            const auto result = machine.work([&](int step) { answered = step; });
-            const bool reached = io::calls() >= n;
-            io::fail_call(0, 0);
+            Result<> result;
+            const bool reached =
+                with_failing_call(n, error_number, [&] { result = machine.work([&](int step) { answered = step; }); });
             if (!result && error_number == ENOSPC && result.error().code != Code::unavailable)
                 CHECK(result.error().code == Code::no_space);
             machine.check(answered);
