@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/sim/agent/world.hpp"
+#include "tests/support/planted_found.hpp"
 
 using namespace axle;
 using namespace axle::test;
@@ -138,9 +139,8 @@ TEST_CASE("each planted bug is found") {
         std::uint64_t seed = 0;
         while (found.empty() && seed < 60) found = row.find(++seed);
         planted() = {};
-        INFO(std::string(row.bug), ", looked for with ", seed, " seeds");
-        CHECK(found != "");
-        MESSAGE(std::string(row.bug) << ": seed " << seed << ": " << found);
+        INFO("looked for with ", seed, " seeds");
+        planted_found(row.bug, found);
     }
 }
 #endif

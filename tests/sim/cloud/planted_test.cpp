@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/support/cloud/history.hpp"
+#include "tests/support/planted_found.hpp"
 
 using namespace axle;
 using namespace axle::test;
@@ -24,21 +25,21 @@ std::string found_with(bool PlantedCoreBugs::*bug) {
 }  // namespace
 
 TEST_CASE("an answer before its change is durable is found") {
-    CHECK(found_with(&PlantedCoreBugs::answer_before_durable) != "");
+    planted_found("a change is answered before it is durable", found_with(&PlantedCoreBugs::answer_before_durable));
 }
 TEST_CASE("a watch that misses a change when it comes back is found") {
-    CHECK(found_with(&PlantedCoreBugs::drop_event_at_resume) != "");
+    planted_found("a watch that comes back misses a change", found_with(&PlantedCoreBugs::drop_event_at_resume));
 }
 TEST_CASE("an address given to two is found") {
-    CHECK(found_with(&PlantedCoreBugs::share_addresses) != "");
+    planted_found("an address is given to two", found_with(&PlantedCoreBugs::share_addresses));
 }
 TEST_CASE("a host that is overbooked is found") {
-    CHECK(found_with(&PlantedCoreBugs::forget_claims) != "");
+    planted_found("a host is overbooked", found_with(&PlantedCoreBugs::forget_claims));
 }
 TEST_CASE("an epoch given twice is found") {
-    CHECK(found_with(&PlantedCoreBugs::reuse_epochs) != "");
+    planted_found("an epoch is given twice", found_with(&PlantedCoreBugs::reuse_epochs));
 }
 TEST_CASE("VMs that nobody wakes when there is room are found") {
-    CHECK(found_with(&PlantedCoreBugs::lose_wakeups) != "");
+    planted_found("VMs that wait for room are never looked at again", found_with(&PlantedCoreBugs::lose_wakeups));
 }
 #endif

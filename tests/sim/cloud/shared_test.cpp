@@ -3,6 +3,7 @@
 #include "agent/core/planted.hpp"
 #include "agent/storage/epoch_file.hpp"
 #include "tests/sim/cloud/fixture.hpp"
+#include "tests/support/planted_found.hpp"
 
 using namespace axle;
 using namespace axle::test;
@@ -237,6 +238,6 @@ TEST_CASE("a host that heeds no epoch files is found") {
     cloud.asks(cloud.first, Power::running);
     cloud.run_for(minutes{5});
     planted().ignore_epoch_files = false;
-    CHECK(cloud.violation() != "");
+    planted_found("a disk on a shared pool is opened whoever else was given it", cloud.violation());
 }
 #endif
