@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/channel/documents.hpp"
+#include "common/channel/machine.hpp"
 
 namespace axle {
 
@@ -170,6 +171,8 @@ void describe(SimpleReport& v, V&& field) {
     field("conditions", v.conditions, {});
 }
 
+constexpr std::size_t kUnclaimedMax = 100;
+
 // What a host is. Changes seldom.
 struct HostFacts {
     std::string hostname;
@@ -196,6 +199,13 @@ struct HostFacts {
     std::vector<Condition> conditions;  // NotDurable, NoAccelerator, Blocked, ...
     std::string underlay;               // address that other hosts send guests' packets to
     std::int64_t data_port = 0;         // other hosts reach it at the underlay address; 0: it doesn't listen
+    std::string cpu_flags;              // as in /proc/cpuinfo
+    std::vector<NumaNode> numa;
+    std::vector<HugePages> hugepages;
+    std::vector<BlockDevice> disks;
+    std::vector<HostInterface> interfaces;  // not ours
+    std::vector<Unclaimed> unclaimed;       // at most kUnclaimedMax of them
+    std::int64_t unclaimed_total = 0;
 };
 template <class V>
 void describe(HostFacts& v, V&& field) {
@@ -224,6 +234,13 @@ void describe(HostFacts& v, V&& field) {
     field("conditions", v.conditions, {.doc = "What a person should know about the host."});
     field("underlay", v.underlay, {.doc = "Address that other hosts send guests' packets to."});
     field("dataPort", v.data_port, {.doc = "Port at which other hosts send guests that move here."});
+    field("cpuFlags", v.cpu_flags, {.doc = "What the processor can do, in the kernel's words."});
+    field("numa", v.numa, {.doc = "Nodes of memory and processors."});
+    field("hugepages", v.hugepages, {.doc = "Huge pages by size."});
+    field("disks", v.disks, {.doc = "Its disks."});
+    field("interfaces", v.interfaces, {.doc = "Its network interfaces, without those of guests."});
+    field("unclaimed", v.unclaimed, {.doc = "What lies there that no record of the cloud knows; the first hundred."});
+    field("unclaimedTotal", v.unclaimed_total, {.doc = "How many of these there are."});
 }
 struct HostLoad {    // soft: in memory only
     double cpu = 0;  // 0..1 of all processors, last interval

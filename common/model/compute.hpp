@@ -1,8 +1,9 @@
-// vm, flavor, sshkey and what a placement decision looks like.
+// vm, flavor, sshkey, placementgroup and what a placement decision looks like.
 #pragma once
 #include "common/base/units.hpp"
 #include "common/channel/reports.hpp"
 #include "common/model/object.hpp"
+#include "common/model/placing.hpp"
 
 namespace axle {
 
@@ -97,6 +98,9 @@ struct VmSpec {
     Secret user_data;
     std::string hostname;
     std::map<std::string, std::string> host_selector;
+    Ref placement_group;
+    std::map<std::string, AffinityTerm> affinity;
+    std::optional<Strategy> strategy;
     WantedAccelerator accelerator = WantedAccelerator::automatic;
     std::int64_t priority = 0;
     bool deletion_protection = false;
@@ -142,6 +146,13 @@ void describe(VmSpec& v, V&& field) {
            .format = Format::dotted_name,
            .change = Change::never});
     field("hostSelector", v.host_selector, {.doc = "Labels that the host must have.", .max = 16});
+    field("placementGroup", v.placement_group,
+          {.doc = "Group that it belongs to; asked when the VM is placed or moved.", .ref = "placementgroup"});
+    field("affinity", v.affinity,
+          {.doc = "VMs of the project to be near or far from, by a name of yours; asked when it is placed or moved.",
+           .max = 8});
+    field("strategy", v.strategy,
+          {.doc = "spread: on the host with the most room; pack: on the fullest that fits. Default: the project's."});
     field("accelerator", v.accelerator, {.doc = "auto takes what the host has.", .change = Change::never});
     field("priority", v.priority, {.doc = "Higher starts earlier after a host's boot.", .min = -1000, .max = 1000});
     field("deletionProtection", v.deletion_protection, {.doc = "Refuse to delete it."});
@@ -327,6 +338,7 @@ void describe(VmStatus& v, V&& field) {
 
 using Flavor = ObjectOf<Kind::flavor, FlavorSpec, NoStatus>;
 using SshKey = ObjectOf<Kind::sshkey, SshKeySpec, NoStatus>;
+using PlacementGroup = ObjectOf<Kind::placementgroup, PlacementGroupSpec, NoStatus>;
 using Vm = ObjectOf<Kind::vm, VmSpec, VmStatus>;
 
 }  // namespace axle

@@ -1,13 +1,23 @@
-// host, and who may do what: project, token; and task.
+// zone, host, and who may do what: project, token; and task.
 #pragma once
 #include "common/base/units.hpp"
 #include "common/channel/reports.hpp"
 #include "common/model/object.hpp"
 #include "common/model/on_host.hpp"
+#include "common/model/placing.hpp"
 
 namespace axle {
 
+struct ZoneSpec {
+    std::string description;
+};
+template <class V>
+void describe(ZoneSpec& v, V&& field) {
+    field("description", v.description, {.doc = "For people.", .max = 1024});
+}
+
 struct HostSpec {
+    Ref zone;
     bool unschedulable = false;
     bool drain = false;
     bool take_back = false;
@@ -20,6 +30,7 @@ struct HostSpec {
 };
 template <class V>
 void describe(HostSpec& v, V&& field) {
+    field("zone", v.zone, {.doc = "Zone that it stands in.", .ref = "zone"});
     field("unschedulable", v.unschedulable, {.doc = "No new VMs (cordoned)."});
     field("drain", v.drain, {.doc = "Its VMs are moved to other hosts."});
     field("takeBack", v.take_back, {.doc = "The VMs that a drain moved away come back."});
@@ -72,11 +83,14 @@ void describe(Amounts& v, V&& field) {
 struct ProjectSpec {
     std::string description;
     Amounts limits;
+    Strategy strategy = Strategy::spread;
 };
 template <class V>
 void describe(ProjectSpec& v, V&& field) {
     field("description", v.description, {.doc = "For people.", .max = 1024});
     field("limits", v.limits, {.doc = "What the project may have at most; what isn't named is unlimited."});
+    field("strategy", v.strategy,
+          {.doc = "Where its VMs go that don't say: spread, to the host with the most room; pack, to the fullest."});
 }
 
 enum class Role { viewer, editor, admin };
@@ -201,9 +215,10 @@ enum class TaskGoal {
     volume_ready,
     volume_deleted,
     image_import,
-    image_deleted
+    image_deleted,
+    unclaimed_remove
 };
-constexpr EnumNames<TaskGoal, 14> names(TaskGoal) {
+constexpr EnumNames<TaskGoal, 15> names(TaskGoal) {
     return {{{TaskGoal::vm_running, "vm-running"},
              {TaskGoal::vm_stopped, "vm-stopped"},
              {TaskGoal::vm_paused, "vm-paused"},
@@ -217,7 +232,8 @@ constexpr EnumNames<TaskGoal, 14> names(TaskGoal) {
              {TaskGoal::volume_ready, "volume-ready"},
              {TaskGoal::volume_deleted, "volume-deleted"},
              {TaskGoal::image_import, "image-import"},
-             {TaskGoal::image_deleted, "image-deleted"}}};
+             {TaskGoal::image_deleted, "image-deleted"},
+             {TaskGoal::unclaimed_remove, "unclaimed-remove"}}};
 }
 struct TaskTarget {
     std::string kind;
@@ -282,6 +298,7 @@ void describe(TaskStatus& v, V&& field) {
     field("sent", v.sent, {.internal = true});
 }
 
+using Zone = ObjectOf<Kind::zone, ZoneSpec, NoStatus>;
 using Host = ObjectOf<Kind::host, HostSpec, HostStatus>;
 using Project = ObjectOf<Kind::project, ProjectSpec, NoStatus>;
 using Token = ObjectOf<Kind::token, TokenSpec, TokenStatus>;

@@ -43,8 +43,12 @@ const std::vector<KindInfo>& all_kinds() {
         make_info<Pool>({.plural = "pools", .doc = "A place for disks on the hosts.", .cluster_wide = true}),
         make_info<NetworkObject>({.plural = "networks", .doc = "A network that guests are on."}),
         make_info<Volume>({.plural = "volumes", .doc = "A disk.", .soft_delete = true}),
+        make_info<PlacementGroup>(
+            {.plural = "placementgroups", .doc = "VMs that are kept apart, or together, by hosts or zones."}),
         make_info<Vm>({.plural = "vms", .doc = "A virtual machine.", .soft_delete = true}),
         make_info<PortForward>({.plural = "portforwards", .doc = "A port of a host that leads to a guest."}),
+        make_info<Zone>(
+            {.plural = "zones", .doc = "Hosts that share a fate: a room, a rack, a power line.", .cluster_wide = true}),
         make_info<Host>(
             {.plural = "hosts", .doc = "A machine that runs guests.", .cluster_wide = true, .dotted_names = true}),
         make_info<Token>({.plural = "tokens", .doc = "A secret that gives access to the API.", .cluster_wide = true}),

@@ -22,14 +22,16 @@ enum class Kind : std::uint8_t {
     pool,
     network,
     volume,
+    placementgroup,
     vm,
     portforward,
+    zone,
     host,
     token,
     jointoken,
     task
 };
-constexpr std::size_t kKinds = 13;
+constexpr std::size_t kKinds = 15;
 constexpr EnumNames<Kind, kKinds> names(Kind) {
     return {{{Kind::project, "project"},
              {Kind::flavor, "flavor"},
@@ -38,8 +40,10 @@ constexpr EnumNames<Kind, kKinds> names(Kind) {
              {Kind::pool, "pool"},
              {Kind::network, "network"},
              {Kind::volume, "volume"},
+             {Kind::placementgroup, "placementgroup"},
              {Kind::vm, "vm"},
              {Kind::portforward, "portforward"},
+             {Kind::zone, "zone"},
              {Kind::host, "host"},
              {Kind::token, "token"},
              {Kind::jointoken, "jointoken"},

@@ -131,6 +131,12 @@ Table places_and_names() {
           {"MEMORY", "spec.memory", Show::bytes},
           {"DISK", "spec.disk", Show::bytes},
           {"DESCRIPTION", "spec.description"}}},
+        {Kind::placementgroup,
+         {{"NAME", "name"},
+          {"POLICY", "spec.policy"},
+          {"OVER", "spec.over"},
+          {"REQUIRED", "spec.required", Show::yes_no},
+          {"AGE", "created", Show::age}}},
         {Kind::portforward,
          {{"NAME", "name"},
           {"PROTOCOL", "spec.protocol"},
@@ -142,7 +148,8 @@ Table places_and_names() {
 }
 
 Table fleet() {
-    return {{Kind::host,
+    return {{Kind::zone, {{"NAME", "name"}, {"DESCRIPTION", "spec.description"}, {"AGE", "created", Show::age}}},
+            {Kind::host,
              {{"NAME", "name"},
               {"CONNECTED", "status.connected", Show::yes_no},
               {"ADDRESS", "status.address|status.facts.underlay"},
@@ -150,6 +157,7 @@ Table fleet() {
               {"CPUS", "status.facts.cpus"},
               {"MEMORY", "status.facts.memory", Show::bytes},
               {"ACCELERATOR", "status.facts.accelerator"},
+              {"ZONE", "spec.zone"},
               {"AGE", "created", Show::age},
               {"OS", "status.facts.os", Show::text, true},
               {"KERNEL", "status.facts.kernel", Show::text, true},

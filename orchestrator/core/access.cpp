@@ -20,6 +20,7 @@ bool may_read(const Principal& who, Kind kind, const Uuid& project) {
             return who.all_projects;
         case Kind::flavor:
         case Kind::pool:
+        case Kind::zone:
             return true;
         case Kind::task:
             return project ? in_project(who, project) : who.all_projects;
