@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/host/hardware.hpp"
 #include "agent/hypervisor/accelerator.hpp"
 #include "agent/network/rtnetlink.hpp"
 #include "common/base/file.hpp"
@@ -16,6 +17,8 @@
 
 namespace axle {
 namespace {
+
+constexpr const char* kSys = "/sys";
 
 std::string trimmed(std::string text) {
     while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
@@ -48,6 +51,27 @@ std::int64_t kibibytes_in(const std::string& meminfo, std::string_view key) {
     return kib * 1024;
 }
 
+// What a person would look for in `ip link`: neither ours nor what comes and goes with containers.
+bool is_worth_telling(const Link& link) {
+    return link.name != "lo" && link.kind != "veth" && link.kind != "tun" && !link.name.starts_with("axb") &&
+           !link.name.starts_with("axt") && !link.name.starts_with("axv");
+}
+
+HostInterface interface_of(const Link& link) {
+    return {.name = link.name,
+            .mac = link.mac,
+            .state = read_link_state(kSys, link.name),
+            .mtu = link.mtu,
+            .speed = read_link_speed(kSys, link.name)};
+}
+
+void add_hardware_facts(HostFacts& facts) {
+    facts.cpu_flags = value_in(file_text("/proc/cpuinfo"), "flags", ':');
+    facts.numa = read_numa_nodes(kSys);
+    facts.hugepages = read_hugepages(kSys);
+    facts.disks = read_block_devices(kSys);
+}
+
 void add_network_facts(HostFacts& facts) {
     const auto rtnl = Rtnetlink::open();
     if (!rtnl) return;
@@ -60,6 +84,7 @@ void add_network_facts(HostFacts& facts) {
         return found != links->end() && found->name.starts_with("axb") && found->alias.starts_with("axle ");
     };
     for (const Link& link : *links) {
+        if (is_worth_telling(link)) facts.interfaces.push_back(interface_of(link));
         if (link.kind == "bridge" && !is_ours(link.index)) facts.bridges.push_back(link.name);
     }
     for (const LinkAddress& address : *addresses) {
@@ -109,6 +134,7 @@ HostFacts read_host_facts() {
     facts.cpu_model = value_in(file_text("/proc/cpuinfo"), "model name", ':');
     facts.cpus = ::sysconf(_SC_NPROCESSORS_ONLN);
     facts.memory = kibibytes_in(file_text("/proc/meminfo"), "MemTotal");
+    add_hardware_facts(facts);
     add_network_facts(facts);
     facts.underlay = own_address(facts.addresses);
     return facts;
