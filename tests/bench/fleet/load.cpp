@@ -12,7 +12,7 @@ namespace {
 
 const http::Headers kJson = {{"Content-Type", "application/json"}};
 constexpr milliseconds kRunMax{900'000};
-constexpr int kVmsANetwork = 20;  // as tenants have them
+constexpr int kVmsANetwork = 20, kVmsAGroup = 10;  // as tenants have them
 
 double ms_between(BootTime from, BootTime to) {
     return static_cast<double>((to - from).count());
@@ -102,15 +102,20 @@ Times spread(const OrchestratorProcess& orchestrator, int from, int count,
     return all;
 }
 
-void add_networks(const OrchestratorProcess& orchestrator, int from_vm, int vms) {
-    const int first = (from_vm + kVmsANetwork - 1) / kVmsANetwork,
-              end = (from_vm + vms + kVmsANetwork - 1) / kVmsANetwork;
-    spread(orchestrator, first, end - first, [](http::Client& client, int n) {
-        must(client.request("POST", "/v1/projects/default/networks", kJson,
-                            fmt::format(R"({{"name":"n{}","spec":{{"type":"nat","cidr":"10.{}.{}.0/24"}}}})", n,
-                                        n / 256, n % 256)),
-             201, fmt::format("network n{}", n));
+void furnish(const OrchestratorProcess& orchestrator, int vms, bool keep_apart) {
+    http::Client client = orchestrator.client();
+    must(client.request("PATCH", "/v1/projects/default", {{"Content-Type", "application/merge-patch+json"}},
+                        R"({"spec":{"limits":{"vms":10000000,"cpus":10000000}}})"),
+         200, "a quota");
+    const auto make = [&](int size, const char* path, const auto& document) {
+        spread(orchestrator, 0, (vms + size - 1) / size,
+               [&](http::Client& each, int n) { must(each.request("POST", path, kJson, document(n)), 201, path); });
+    };
+    make(kVmsANetwork, "/v1/projects/default/networks", [](int n) {
+        return fmt::format(R"({{"name":"n{}","spec":{{"type":"nat","cidr":"10.{}.{}.0/24"}}}})", n, n / 256, n % 256);
     });
+    make(kVmsAGroup, "/v1/projects/default/placementgroups",
+         [keep_apart](int n) { return fmt::format(R"({{"name":"g{}","spec":{{"required":{}}}}})", n, keep_apart); });
 }
 
 std::string vm_name(int number) {
@@ -123,11 +128,14 @@ std::string vm_path(int number) {
 
 void create_vm(http::Client& client, int number, Watcher& watcher) {
     watcher.expect(vm_name(number), boot_now());
-    must(client.request("POST", "/v1/projects/default/vms", kJson,
-                        fmt::format(R"({{"name":"{}","spec":{{"cpus":1,"memory":"128MiB",)"
-                                    R"("disks":{{"root":{{"size":"1GiB"}}}},"nics":{{"eth0":{{"network":"n{}"}}}}}}}})",
-                                    vm_name(number), number / kVmsANetwork)),
-         202, "creating " + vm_name(number));
+    must(
+        client.request(
+            "POST", "/v1/projects/default/vms", kJson,
+            fmt::format(
+                R"({{"name":"{}","spec":{{"cpus":1,"memory":"128MiB",)"
+                R"("disks":{{"root":{{"size":"1GiB"}}}},"nics":{{"eth0":{{"network":"n{}"}}}},"placementGroup":"g{}"}}}})",
+                vm_name(number), number / kVmsANetwork, number / kVmsAGroup)),
+        202, "creating " + vm_name(number));
 }
 
 }  // namespace axle::fleet

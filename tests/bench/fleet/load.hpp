@@ -44,8 +44,8 @@ constexpr int kClients = 64;
 Times spread(const OrchestratorProcess& orchestrator, int from, int count,
              const std::function<void(http::Client& client, int number)>& what);
 
-// Networks of 20 VMs each for the VMs [from_vm, from_vm + vms).
-void add_networks(const OrchestratorProcess& orchestrator, int from_vm, int vms);
+// A quota, networks of 20 VMs each, and groups of 10 that are kept apart by hosts (or only wish to be).
+void furnish(const OrchestratorProcess& orchestrator, int vms, bool keep_apart);
 std::string vm_name(int number);
 std::string vm_path(int number);  // of the API
 void create_vm(http::Client& client, int number, Watcher& watcher);

@@ -68,7 +68,7 @@ void measure_rest(const OrchestratorProcess& orchestrator, Report& report) {
 void measure_creates(const OrchestratorProcess& orchestrator, const Wish& wish, Report& report) {
     // Most come first and are not timed one by one: the figures are those of a cloud that has its VMs already.
     const int timed = std::max(1, std::min(wish.vms, 2000)), before = wish.vms - timed;
-    add_networks(orchestrator, 0, wish.vms);
+    furnish(orchestrator, wish.vms, wish.hosts >= 20);
     Watcher watcher(orchestrator);
     const auto create = [&](http::Client& client, int n) { create_vm(client, n, watcher); };
     if (before > 0) {
