@@ -306,6 +306,8 @@ struct VmStatus {
     std::vector<Condition> conditions;
     std::optional<VmPlacement> placement;
     std::optional<VmMigration> migration;
+    std::vector<VmPlacement>
+        leftovers;  // hosts that a move left, or did not reach, and that may hold its document still
     std::map<std::string, VmNicStatus> nics;
     std::map<std::string, std::int64_t> disk_slots;
     std::vector<std::string> addresses;
@@ -324,6 +326,7 @@ void describe(VmStatus& v, V&& field) {
     field("conditions", v.conditions, {.doc = "What you should know about it."});
     field("placement", v.placement, {.doc = "Where it is."});
     field("migration", v.migration, {.doc = "Its move to another host, while it lasts."});
+    field("leftovers", v.leftovers, {.internal = true});
     field("nics", v.nics, {.doc = "Addresses of its NICs."});
     field("diskSlots", v.disk_slots, {.internal = true});
     field("addresses", v.addresses, {.doc = "Its addresses, first NIC first."});

@@ -9,9 +9,9 @@ namespace axle::cli {
 namespace {
 
 struct CreateOptions {
-    std::string name, file, image, size, pool, cpus, memory, flavor, user_data, hostname;
-    std::vector<std::string> networks, ssh_keys, labels, host_selector;
-    bool stopped = false;
+    std::string name, file, image, size, pool, cpus, memory, flavor, user_data, hostname, group;
+    std::vector<std::string> networks, ssh_keys, labels, host_selector, apart, together;
+    bool stopped = false, pack = false;
 };
 
 Result<json> document_of(const CreateOptions& o) {
@@ -68,6 +68,23 @@ void set_if(json& at, const char* key, const std::string& value) {
     if (!value.empty()) at[key] = value;
 }
 
+// Each is a rule of its own, named by its number: apart1, together1.
+Result<> add_affinity(json& spec, const CreateOptions& o) {
+    set_if(spec, "placementGroup", o.group);
+    if (o.pack) spec["strategy"] = "pack";
+    const auto add = [&](const char* policy, const char* flag, const std::vector<std::string>& pairs) -> Result<> {
+        int number = 0;
+        for (const std::string& pair : pairs) {
+            json& term = spec["affinity"][fmt::format("{}{}", policy, ++number)];
+            term["policy"] = policy;
+            TRY_VOID(add_pairs(term["selector"], flag, {pair}));
+        }
+        return {};
+    };
+    TRY_VOID(add("apart", "--apart-from", o.apart));
+    return add("together", "--together-with", o.together);
+}
+
 Result<json> build_document(Session& session, const CreateOptions& o) {
     TRY(document, document_of(o));
     if (!o.labels.empty()) TRY_VOID(add_pairs(document["labels"], "--label", o.labels));
@@ -77,6 +94,7 @@ Result<json> build_document(Session& session, const CreateOptions& o) {
     set_if(spec, "flavor", o.flavor);
     set_if(spec, "hostname", o.hostname);
     if (!o.host_selector.empty()) TRY_VOID(add_pairs(spec["hostSelector"], "--host-selector", o.host_selector));
+    TRY_VOID(add_affinity(spec, o));
     if (o.stopped) spec["power"] = "stopped";
     if (!o.image.empty() || !o.size.empty() || !o.pool.empty()) {
         json& root = spec["disks"]["root"];
@@ -140,6 +158,12 @@ void add_create(Build& build, CLI::App* noun) {
     c->add_option("--host-selector", o->host_selector,
                   "KEY=VALUE that the host must be labelled with (repeat for more)")
         ->allow_extra_args(false);
+    c->add_option("--placement-group", o->group, "Group whose VMs are kept apart or together");
+    c->add_option("--apart-from", o->apart, "KEY=VALUE: on no host with a VM of that label (repeat for more)")
+        ->allow_extra_args(false);
+    c->add_option("--together-with", o->together, "KEY=VALUE: on a host with a VM of that label (repeat for more)")
+        ->allow_extra_args(false);
+    c->add_flag("--pack", o->pack, "On the fullest host that it fits on, not on the one with the most room");
     c->add_flag("--stopped", o->stopped, "Don't start it");
 }
 

@@ -1,6 +1,7 @@
 #include "orchestrator/core/controllers.hpp"
 
 #include "common/base/log.hpp"
+#include "orchestrator/core/neighbours.hpp"
 #include "orchestrator/core/on_hosts.hpp"
 
 namespace axle {
@@ -82,6 +83,7 @@ void Controllers::changed(const ChangeEvent& event) {
         case Kind::vm:
             enqueue({Kind::vm, id});
             enqueue_hosts_that_change(event);
+            wake_neighbours(event);
             if (!event.object || event.object->is_deleted()) {
                 wake_waiting();
                 for (const auto& [name, disk] : static_cast<const Vm&>(object).spec.disks)
@@ -106,7 +108,8 @@ void Controllers::changed(const ChangeEvent& event) {
         }
         case Kind::host:
             for (const Key& key : no_longer_told(event)) enqueue(key);
-            [[fallthrough]];
+            enqueue({event.kind, id});  // if it offers more than before, who waits is woken then
+            return;
         case Kind::pool:
             wake_waiting();
             enqueue({event.kind, id});
@@ -114,8 +117,29 @@ void Controllers::changed(const ChangeEvent& event) {
         case Kind::network:
             enqueue({event.kind, id});
             return;
+        case Kind::placementgroup:
+            for (const Key& key : pipeline_.world().referrers(id)) enqueue(key);
+            return;
         default:
             return;
+    }
+}
+
+// VMs that wait for a place where others are or are not, when one of those others has come, gone or changed.
+void Controllers::wake_neighbours(const ChangeEvent& event) {
+    if (waiting_near_.empty()) return;
+    const auto* before = static_cast<const Vm*>(event.before.get());
+    const auto* after = static_cast<const Vm*>(event.object.get());
+    const auto host_of = [](const std::optional<VmPlacement>& at) { return at ? at->host.id : Uuid{}; };
+    if (before != nullptr && after != nullptr && before->meta.revision == after->meta.revision &&
+        host_of(before->status.placement) == host_of(after->status.placement) &&
+        before->status.migration.has_value() == after->status.migration.has_value())
+        return;
+    for (const Uuid& id : waiting_near_) {
+        const Vm* vm = pipeline_.world().find<Vm>(id);
+        if (vm == nullptr) continue;
+        if ((before != nullptr && may_concern(*vm, *before)) || (after != nullptr && may_concern(*vm, *after)))
+            enqueue({Kind::vm, id});
     }
 }
 

@@ -52,6 +52,8 @@ class Controllers {
     void reconcile(const Key& key);
     void resync();
     void wake_waiting();
+    void wake_neighbours(const ChangeEvent& event);
+    void waits_no_more(const Uuid& vm);
 
     void reconcile_vm(const Uuid& id);
     void expunge_vm(Transaction& tx, const Vm& vm);
@@ -68,6 +70,7 @@ class Controllers {
     void complete_move(Transaction& tx, const Uuid& vm, VmReport report);
     void source_says(Transaction& tx, const Uuid& vm, const MoveReport& move);
     void target_status(const Vm& vm, const Status& status);
+    bool left_document_status(const Vm& vm, const Uuid& host, const Status& status);
     bool copy_status(const Volume& volume, const Uuid& host, const Status& status);
 
     void forget_lost_host(const Uuid& host);  // lost_host.cpp
@@ -118,8 +121,9 @@ class Controllers {
     std::set<Key> queued_;
     bool running_ = false;
     TimerId resync_timer_ = 0;
-    std::set<Uuid> waiting_;  // VMs without a place
-    std::set<Uuid> untold_;   // VMs whose host has connected anew: it may not have heard of orders that were sent
+    std::set<Uuid> waiting_;       // VMs without a place
+    std::set<Uuid> waiting_near_;  // of these, those with rules about where others are
+    std::set<Uuid> untold_;        // VMs whose host has connected anew: it may not have heard of orders that were sent
     std::map<Uuid, ImportWork> importing_;
     std::vector<std::string> image_files_left_;  // digests that were to go when the last run ended
     HostTable table_;

@@ -252,15 +252,16 @@ bool is_leaving(const World& world, const Uuid& host, const DocumentRef& key) {
         return object != nullptr && is_final(*object) && object->status.placement && !object->status.gone &&
                object->status.placement->host.id == host;
     };
+    const auto left = [&](const auto* object) { return object != nullptr && leftover_on(*object, host) != nullptr; };
     const auto told = [&](const auto* object) {
         return object != nullptr && is_final(*object) && world.hosts_told(key.id).contains(host);
     };
     switch (key.kind) {
         case DocumentKind::vm:
-            return placed(world.find<Vm>(key.id));
+            return placed(world.find<Vm>(key.id)) || left(world.find<Vm>(key.id));
         case DocumentKind::volume: {
             const Volume* volume = world.find<Volume>(key.id);
-            return volume != nullptr && (placed(volume) || leftover_on(*volume, host) != nullptr);
+            return placed(volume) || left(volume);
         }
         case DocumentKind::network:
             return told(world.find<NetworkObject>(key.id));
@@ -298,7 +299,8 @@ std::optional<Farewell> farewell(const World& world, const Uuid& host, const Doc
             const Vm* vm = world.find<Vm>(key.id);
             if (vm == nullptr) return std::nullopt;
             const bool here = vm->status.placement && vm->status.placement->host.id == host;
-            return Farewell{.epoch = here ? vm->status.placement->epoch : held};
+            const VmPlacement* left = leftover_on(*vm, host);
+            return Farewell{.epoch = here ? vm->status.placement->epoch : left != nullptr ? left->epoch : held};
         }
         case DocumentKind::volume: {
             const Volume* volume = world.find<Volume>(key.id);
@@ -328,6 +330,8 @@ std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const 
             out.push_back({host, {DocumentKind::vm, vm.meta.id}});
             for (const auto& [name, nic] : vm.spec.nics) out.push_back({host, {DocumentKind::network, nic.network.id}});
         };
+        for (const VmPlacement& left : vm.status.leftovers)
+            out.push_back({left.host.id, {DocumentKind::vm, vm.meta.id}});
         if (vm.status.placement) on(vm.status.placement->host.id);
         if (!vm.status.migration) return;
         on(vm.status.migration->host.id);

@@ -7,6 +7,7 @@
 
 #include "orchestrator/core/commands.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -140,6 +141,7 @@ bool Controllers::lose_move(Transaction& tx, const Uuid& id, const Uuid& host) {
 bool Controllers::lose_vm(Transaction& tx, const Uuid& id, const Uuid& host) {
     if (!lose_move(tx, id, host)) return false;
     const Vm& vm = *tx.world().find<Vm>(id);
+    if (leftover_on(vm, host) != nullptr) tx.update_status<Vm>(id, [&](Vm& v) { forget_leftover(v, host); });
     if (!vm.status.placement || vm.status.placement->host.id != host) return true;
     const std::string name = vm.status.placement->host.name, lost = names_of_lost_disks(tx.world(), vm, host);
     for (const auto& [disk_name, disk] : vm.spec.disks) {

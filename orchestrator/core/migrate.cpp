@@ -48,10 +48,11 @@ Result<const Host*> source_of(const World& world, const Vm& vm) {
 }
 
 Result<bool> lives_on(const Vm& vm, bool cold) {
-    if (vm.spec.power == Power::paused || vm.status.report.state == DomainState::paused)
+    const bool is_off = is_off_for_good(vm);
+    if (!is_off && (vm.spec.power == Power::paused || vm.status.report.state == DomainState::paused))
         return fail(error(Code::conflict, "VM {} is paused, and would not be so on the other host", vm.meta.name)
                         .with_hint(fmt::format("axle vm resume {0}, or axle vm stop {0}", vm.meta.name)));
-    if (cold || is_off_for_good(vm)) return false;
+    if (cold || is_off) return false;
     if (vm.spec.power == Power::running && vm.status.report.state == DomainState::running) return true;
     return fail(
         error(Code::conflict, "VM {} is {}: a live move needs it running", vm.meta.name, text_of(vm.status.phase))
@@ -183,7 +184,10 @@ Result<Uuid> begin_move(Transaction& tx, const Vm& vm, const MoveWish& wish) {
     });
     const Uuid task = move.task;
     move.epoch = {tx.moment().incarnation, tx.next_revision()};
-    tx.update_status<Vm>(id, [&](Vm& v) { v.status.migration = std::move(move); });
+    tx.update_status<Vm>(id, [&](Vm& v) {
+        forget_leftover(v, move.host.id);  // the new document takes its place
+        v.status.migration = std::move(move);
+    });
     return task;
 }
 

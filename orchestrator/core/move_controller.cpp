@@ -26,6 +26,13 @@ void show_step(Transaction& tx, const Uuid& task, const char* step) {
     tx.update_status<Task>(task, [&](Task& t) { t.status.step = step; });
 }
 
+// The host may hold the VM's document: it is told to let it go until it has said that it did, also when the VM itself
+// is deleted meanwhile.
+void leave_document(Vm& vm, const Ref& host, const Epoch& epoch) {
+    forget_leftover(vm, host.id);
+    vm.status.leftovers.push_back({host, epoch});
+}
+
 // Whatever the copies there have become, they are no disks of anybody: they go by their epoch, and are remembered until
 // the host has said so.
 void leave_copies(Transaction& tx, const VmMigration& move, const Ref& host, std::optional<Epoch> epoch) {
@@ -86,7 +93,10 @@ void Controllers::advance_move(Transaction& tx, const Uuid& id) {
 void Controllers::end_move(Transaction& tx, const Uuid& id, TaskError why) {
     const VmMigration move = *tx.world().find<Vm>(id)->status.migration;
     leave_copies(tx, move, move.host, move.epoch);
-    tx.update_status<Vm>(id, [](Vm& v) { v.status.migration.reset(); });
+    tx.update_status<Vm>(id, [&](Vm& v) {
+        v.status.migration.reset();
+        leave_document(v, move.host, move.epoch);
+    });
     moving_.erase(id);
     const Task* task = tx.world().find<Task>(move.task);
     const bool cancelled = task != nullptr && task->status.phase == TaskPhase::cancelling;
@@ -106,6 +116,7 @@ void Controllers::complete_move(Transaction& tx, const Uuid& id, VmReport report
         });
     }
     tx.update_status<Vm>(id, [&](Vm& v) {
+        leave_document(v, source, v.status.placement->epoch);
         v.status.placement = VmPlacement{move.host, move.epoch};
         v.status.decision = move.decision;
         v.status.migration.reset();
@@ -174,6 +185,17 @@ void Controllers::target_status(const Vm& vm, const Status& status) {
         }
     }
     pipeline_.commit(tx);
+}
+
+// Of a VM's document that a move left behind. false: it is not about such a one.
+bool Controllers::left_document_status(const Vm& vm, const Uuid& host, const Status& status) {
+    const VmPlacement* left = leftover_on(vm, host);
+    if (left == nullptr || status.epoch > left->epoch) return false;
+    if (!status.gone || status.epoch != left->epoch) return true;
+    Transaction tx = pipeline_.begin();
+    tx.update_status<Vm>(vm.meta.id, [&](Vm& v) { forget_leftover(v, host); });
+    pipeline_.commit(tx);
+    return true;
 }
 
 // Of a copy: one that goes, or one that is being made for a move. false: it is neither.

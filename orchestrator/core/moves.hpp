@@ -21,5 +21,8 @@ Result<VmDocument> moving_document(const World& world, const Vm& vm, const Uuid&
 
 // Where a copy of the volume is left behind; null: not there.
 const VmPlacement* leftover_on(const Volume& volume, const Uuid& host);
+// Of a VM: its document, which a move left there or may have brought there. Null: nothing.
+const VmPlacement* leftover_on(const Vm& vm, const Uuid& host);
+void forget_leftover(Vm& vm, const Uuid& host);
 
 }  // namespace axle

@@ -39,7 +39,10 @@ void Controllers::refresh_in_table(const Uuid& id) {
     stale_.erase(id);
     const Host* host = pipeline_.world().find<Host>(id);
     if (host == nullptr || host->is_deleted()) return table_.erase(HostId{id});
-    table_.put(state_of(*host));
+    HostState now = state_of(*host);
+    const HostState* before = table_.find(HostId{id});
+    if (before == nullptr || may_take_more(*before, now)) wake_waiting();
+    table_.put(std::move(now));
 }
 
 std::vector<HostState> Controllers::host_states() const {

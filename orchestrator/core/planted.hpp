@@ -10,6 +10,7 @@ struct PlantedCoreBugs {
     bool share_addresses = false;        // an address that another has is given again
     bool forget_claims = false;          // capacity isn't looked at when a VM is placed
     bool reuse_epochs = false;           // placements have the same epoch
+    bool forget_neighbours = false;      // VMs that are kept apart are put on one host
     bool lose_wakeups = false;           // VMs that wait for room are never looked at again
 };
 

@@ -3,6 +3,7 @@
 
 #include "orchestrator/core/commands.hpp"
 #include "orchestrator/core/lost_host.hpp"
+#include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/tasks.hpp"
 
 namespace axle {
@@ -28,11 +29,14 @@ Guard guard_of(const Object& object) {
     }
 }
 
-// A host that has no more than an old copy of it.
+// A host that has no more than an old copy of it, or an old document.
 bool is_only_leftover(const Object& user, const Uuid& host) {
-    if (user.kind() != Kind::volume) return false;
-    const VolumeStatus& status = static_cast<const Volume&>(user).status;
-    return !status.leftovers.empty() && (!status.placement || status.placement->host.id != host);
+    const auto left = [&](const auto& object) {
+        return leftover_on(object, host) != nullptr &&
+               (!object.status.placement || object.status.placement->host.id != host);
+    };
+    if (user.kind() == Kind::vm) return left(static_cast<const Vm&>(user));
+    return user.kind() == Kind::volume && left(static_cast<const Volume&>(user));
 }
 
 // Living objects that would break, by name. A VM doesn't break with its image: its disks keep the content.

@@ -2,6 +2,7 @@
 
 #include "orchestrator/core/capacity.hpp"
 #include "orchestrator/core/derive.hpp"
+#include "orchestrator/core/neighbours.hpp"
 #include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/planted.hpp"
 
@@ -27,6 +28,9 @@ HostState host_state_of(const World& world, const Host& host) {
     s.disk_reserve = host.spec.disk_reserve;
     s.bridges = facts.bridges;
     s.features = facts.features;
+    s.zone = host.spec.zone.id;
+    s.zone_name = host.spec.zone.name;
+    for (const auto& [digest, count] : world.images_on(host.meta.id)) s.images.push_back(digest);
     for (const auto& [name, id] : world.names_of(Kind::pool)) {
         const Pool* pool = world.find<Pool>(id);
         if (!pool_is_on(*pool, host)) continue;
@@ -51,12 +55,26 @@ std::vector<HostState> host_states_of(const World& world) {
     return states;
 }
 
+namespace {
+
+Strategy strategy_of(const World& world, const Vm& vm) {
+    if (vm.spec.strategy) return *vm.spec.strategy;
+    const auto* project = world.find<Project>(vm.meta.project.id);
+    return project != nullptr ? project->spec.strategy : Strategy::spread;
+}
+
+}  // namespace
+
 Result<VmRequest> request_of(const World& world, const Vm& vm) {
-    VmRequest r{.name = vm.meta.name,
-                .cpus = vm.spec.cpus.value_or(1),
-                .memory = vm.spec.memory.value_or(kGiB),
-                .accelerator = vm.spec.accelerator,
-                .host_selector = vm.spec.host_selector};
+    VmRequest r{
+        .name = vm.meta.name,
+        .cpus = vm.spec.cpus.value_or(1),
+        .memory = vm.spec.memory.value_or(kGiB),
+        .accelerator = vm.spec.accelerator,
+        .host_selector = vm.spec.host_selector,
+        .id = vm.meta.id,
+        .rules = planted_in_core().forget_neighbours ? std::vector<NeighbourRule>{} : neighbour_rules_of(world, vm),
+        .strategy = strategy_of(world, vm)};
     for (const auto& [name, disk] : vm.spec.disks) {
         const Volume* volume = world.find<Volume>(disk.volume.id);
         if (volume == nullptr) return fail(Code::unavailable, "disk {} is gone", name);

@@ -3,21 +3,33 @@
 
 #include "common/base/units.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/planted.hpp"
 #include "orchestrator/core/schedule.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
+namespace {
+
+// Nobody lets go of what is on a host that was taken out of the cloud.
+void forget_lost_leftovers(Transaction& tx, const Vm& vm) {
+    const auto lost = [&](const VmPlacement& left) { return tx.world().find<Host>(left.host.id) == nullptr; };
+    if (std::ranges::none_of(vm.status.leftovers, lost)) return;
+    tx.update_status<Vm>(vm.meta.id, [&](Vm& v) { std::erase_if(v.status.leftovers, lost); });
+}
+
+}  // namespace
 
 void Controllers::reconcile_vm(const Uuid& id) {
     Transaction tx = pipeline_.begin();
     const auto vm = [&] { return pipeline_.world().find<Vm>(id); };
     if (vm() == nullptr) {
-        waiting_.erase(id);
+        waits_no_more(id);
         drain_tries_.erase(id);
         return;
     }
+    forget_lost_leftovers(tx, *vm());
     advance_move(tx, id);
     if (vm()->is_deleted())
         expunge_vm(tx, *vm());
@@ -48,7 +60,7 @@ void let_go_of_disks(Transaction& tx, const Vm& vm) {
 }  // namespace
 
 void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
-    waiting_.erase(vm.meta.id);
+    waits_no_more(vm.meta.id);
     const Uuid id = vm.meta.id;
     if (vm.status.migration) return;  // it is known soon where it is
     if (!vm.meta.deletion->final) {
@@ -57,6 +69,7 @@ void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
         return;
     }
     if (vm.status.placement && !vm.status.gone) return;  // its host has not confirmed yet
+    if (!vm.status.leftovers.empty()) return;            // nor have those that it was to move to or away from
     const std::set<Uuid> open = tx.world().tasks_of(id);
     for (const Uuid& task : open) {
         const bool deletion = tx.world().find<Task>(task)->spec.goal == TaskGoal::vm_deleted;
@@ -68,6 +81,11 @@ void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
 
 Result<VmRequest> Controllers::request_for(const Vm& vm) const {
     return request_of(pipeline_.world(), vm);
+}
+
+void Controllers::waits_no_more(const Uuid& vm) {
+    waiting_.erase(vm);
+    waiting_near_.erase(vm);
 }
 
 void Controllers::place_vm(Transaction& tx, const Vm& vm) {
@@ -82,6 +100,7 @@ void Controllers::place_vm(Transaction& tx, const Vm& vm) {
         });
     };
     const auto request = request_for(vm);
+    if (request && !request->rules.empty()) waiting_near_.insert(id);
     if (!request) return wait("NotReady", request.error().message, std::nullopt);
     Decision decision = decide_for(*request);
     decision.at = pipeline_.now_text();
@@ -95,7 +114,7 @@ void Controllers::place_vm(Transaction& tx, const Vm& vm) {
 }
 
 void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Decision decision) {
-    waiting_.erase(id);
+    waits_no_more(id);
     const Ref at{host.meta.id, host.meta.name};
     const HostFacts& facts = host.status.facts;
     const Epoch epoch{tx.moment().incarnation, planted_in_core().reuse_epochs ? 1 : tx.next_revision()};
@@ -109,6 +128,7 @@ void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Dec
     }
     note_networks(tx, *tx.world().find<Vm>(id), host.meta.id);
     tx.update_status<Vm>(id, [&](Vm& v) {
+        forget_leftover(v, at.id);  // the new document takes its place
         v.status.placement = VmPlacement{at, epoch};
         v.status.decision = std::move(decision);
         drop_condition(v.status.conditions, "Scheduled");

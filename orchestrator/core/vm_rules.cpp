@@ -34,7 +34,7 @@ std::string what_is_in_the_way(const Vm& vm) {
 }  // namespace
 
 bool has_ended_by_itself(const Vm& vm) {
-    return vm.spec.power == Power::running && run_is_over(vm) && vm.status.report.last_end == RunEnd::guest_shutdown;
+    return vm.spec.power != Power::stopped && run_is_over(vm) && vm.status.report.last_end == RunEnd::guest_shutdown;
 }
 
 VmPhase phase_of(const Vm& vm) {
@@ -78,6 +78,11 @@ GoalState goal_of(const Task& task, const Vm& vm) {
             return open(what_is_in_the_way(vm));
         case TaskGoal::vm_paused:
             if (seen && r.state == DomainState::paused) return reached();
+            if (seen && r.settled && run_is_over(vm))
+                return {.state = GoalState::failed,
+                        .error = {"guest-is-off",
+                                  fmt::format("the guest was off ({}) before it could be paused", text_of(r.last_end)),
+                                  "axle vm start " + vm.meta.name}};
             return open(what_is_in_the_way(vm));
         case TaskGoal::vm_stopped: {
             if (nowhere || (seen && off && r.settled)) return reached();

@@ -129,6 +129,25 @@ void World::count_vm(const Vm& vm, std::int64_t sign) {
         put_member(referrers_, to, Key{Kind::vm, vm.meta.id}, sign);
     }
     if (vm.status.placement) put_member(referrers_, vm.status.placement->host.id, Key{Kind::vm, vm.meta.id}, sign);
+    for (const VmPlacement& left : vm.status.leftovers)
+        put_member(referrers_, left.host.id, Key{Kind::vm, vm.meta.id}, sign);
+    if (!vm.is_deleted()) count_labels(vm, sign);
+    count_nics(vm, sign);
+}
+
+void World::count_labels(const Vm& vm, std::int64_t sign) {
+    for (const auto& [key, value] : vm.meta.labels)
+        put_member(labelled_, Label{vm.meta.project.id, key, value}, vm.meta.id, sign);
+    std::set<Label> first;  // of two rules that begin alike one is enough
+    for (const auto& [name, term] : vm.spec.affinity) {
+        if (term.policy != Affinity::apart || term.selector.empty()) continue;
+        const auto& [key, value] = *term.selector.begin();
+        first.insert(Label{vm.meta.project.id, key, value});
+    }
+    for (const Label& label : first) put_member(apart_from_, label, vm.meta.id, sign);
+}
+
+void World::count_nics(const Vm& vm, std::int64_t sign) {
     for (const auto& [name, nic] : vm.status.nics) {
         const auto wanted = vm.spec.nics.find(name);
         if (!nic.mac.empty()) {
@@ -156,6 +175,11 @@ void World::count_volume(const Volume& volume, std::int64_t sign) {
         put_member(referrers_, host, key, sign);
     };
     if (volume.status.placement) lies_on(volume.status.placement->host.id);
+    if (volume.status.placement && !volume.spec.image_digest.empty()) {
+        auto& there = images_[volume.status.placement->host.id];
+        if ((there[volume.spec.image_digest] += sign) == 0) there.erase(volume.spec.image_digest);
+        if (there.empty()) images_.erase(volume.status.placement->host.id);
+    }
     for (const VmPlacement& left : volume.status.leftovers) lies_on(left.host.id);
 }
 
@@ -188,6 +212,15 @@ Uuid World::address_holder(const Uuid& network, std::uint32_t address) const {
 Uuid World::mac_holder(const std::string& mac) const {
     return value_of(macs_, mac);
 }
+const std::set<Uuid>& World::vms_labelled(const Label& label) const {
+    return value_of(labelled_, label);
+}
+const std::set<Uuid>& World::vms_apart_from(const Label& label) const {
+    return value_of(apart_from_, label);
+}
+const std::map<std::string, std::int64_t>& World::images_on(const Uuid& host) const {
+    return value_of(images_, host);
+}
 const std::set<Uuid>& World::tasks_of(const Uuid& target) const {
     return value_of(tasks_, target);
 }
@@ -211,6 +244,9 @@ std::string World::check_indexes() const {
         if (!(fresh.addresses_of(network) == book)) return "the addresses differ from the objects";
     if (fresh.macs_ != macs_) return "the MAC addresses differ from the objects";
     if (fresh.told_ != told_ || fresh.troubled_ != troubled_) return "what hosts told differs from the objects";
+    if (fresh.labelled_ != labelled_ || fresh.apart_from_ != apart_from_)
+        return "the labels of VMs differ from the objects";
+    if (fresh.images_ != images_) return "the images on hosts differ from the objects";
     if (fresh.tasks_ != tasks_) return "the open tasks differ from the objects";
     for (const auto& [key, bytes] : by_pool_) {
         if (fresh.claimed_in_pool(key.first, key.second) != bytes) return "the pools' usage differs from the objects";

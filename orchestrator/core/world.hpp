@@ -66,6 +66,17 @@ class World {
     // Hosts that have told of a pool or a network, or may have furniture of it.
     const std::set<Uuid>& hosts_told(const Uuid& object) const;
     const std::set<Uuid>& hosts_in_trouble(const Uuid& network) const;  // with it: not ready, or with conditions
+    // Living VMs of a project with a label, and those that have a rule to be apart from such (by the rule's first
+    // label).
+    struct Label {
+        Uuid project{};
+        std::string key, value;
+        auto operator<=>(const Label&) const = default;
+    };
+    const std::set<Uuid>& vms_labelled(const Label& label) const;
+    const std::set<Uuid>& vms_apart_from(const Label& label) const;
+    // Images that disks on a host are overlays of, each with how many: they are in its cache.
+    const std::map<std::string, std::int64_t>& images_on(const Uuid& host) const;
     // Unfinished tasks about an object, oldest first.
     const std::set<Uuid>& tasks_of(const Uuid& target) const;
 
@@ -78,6 +89,8 @@ class World {
     void count(const Object& object, std::int64_t sign);
     void count_host(const Host& host, std::int64_t sign);
     void count_vm(const Vm& vm, std::int64_t sign);
+    void count_nics(const Vm& vm, std::int64_t sign);
+    void count_labels(const Vm& vm, std::int64_t sign);
     void count_volume(const Volume& volume, std::int64_t sign);
 
     std::array<std::unordered_map<Uuid, ObjectPtr>, kKinds> objects_;
@@ -87,6 +100,8 @@ class World {
     std::map<std::pair<Uuid, Uuid>, std::int64_t> by_pool_;  // (pool, host)
     std::unordered_map<Uuid, AddressBook> addresses_;        // by network
     std::unordered_map<std::string, Uuid> macs_;
+    std::map<Label, std::set<Uuid>> labelled_, apart_from_;
+    std::unordered_map<Uuid, std::map<std::string, std::int64_t>> images_;  // by host
     std::unordered_map<Uuid, std::set<Uuid>> tasks_, told_, troubled_;
 };
 

@@ -17,6 +17,7 @@ inline constexpr std::array kFilters = {
     NamedFilter{"features", reject_features},
     NamedFilter{"guest", reject_guest},
     NamedFilter{"networks", reject_networks},
+    NamedFilter{"affinity", reject_affinity},
     NamedFilter{"cpus", reject_cpus},
     NamedFilter{"memory", reject_memory},
     NamedFilter{"pools", reject_pools},
@@ -25,11 +26,15 @@ struct NamedScore {
     const char* name;
     Score of;
     double weight;
+    const char* packed =
+        nullptr;  // its name where VMs are packed, and little room is what is looked for; null: the same
 };
+// A wish to be near or far outweighs all that room can say.
 inline constexpr std::array kScores = {
-    NamedScore{"free-memory", score_free_memory, 2},
-    NamedScore{"free-cpus", score_free_cpus, 1},
-    NamedScore{"free-space", score_free_space, 1},
+    NamedScore{"affinity", score_affinity, 10},
+    NamedScore{"free-memory", score_free_memory, 2, "full-memory"},
+    NamedScore{"free-cpus", score_free_cpus, 1, "full-cpus"},
+    NamedScore{"free-space", score_free_space, 1, "full-space"},
     NamedScore{"image-at-hand", score_image_at_hand, 0.5},
 };
 

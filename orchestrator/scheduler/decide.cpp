@@ -30,8 +30,12 @@ Candidate look_at(const VmRequest& request, const HostState& host) {
         }
     }
     for (const NamedScore& score : kScores) {
-        candidate.scores[score.name] = score.of(request, host);
-        candidate.total += score.weight * candidate.scores[score.name];
+        const auto value = score.of(request, host);
+        if (!value) continue;
+        const bool packed = score.packed != nullptr && request.strategy == Strategy::pack;
+        const double counted = packed ? 1 - *value : *value;
+        candidate.scores[packed ? score.packed : score.name] = counted;
+        candidate.total += score.weight * counted;
     }
     return candidate;
 }

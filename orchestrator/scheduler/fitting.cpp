@@ -1,6 +1,7 @@
 #include "orchestrator/scheduler/fitting.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "orchestrator/scheduler/chain.hpp"
 
@@ -31,6 +32,42 @@ Fit fit_on(const VmRequest& request, const HostState& host) {
     return {host.name, fits, refused_after(request, host, fits)};
 }
 
+// Those on a host that isn't there any more stand nowhere.
+void forget_neighbours_elsewhere(std::vector<VmRequest>& guests, const std::vector<HostState>& hosts) {
+    std::set<Uuid> known;
+    for (const HostState& host : hosts) known.insert(host.id);
+    for (VmRequest& guest : guests) {
+        for (NeighbourRule& rule : guest.rules) {
+            std::erase_if(rule.neighbours, [&](const Neighbour& n) { return !known.contains(n.host); });
+            rule.count();
+        }
+    }
+}
+
+// A rule of one of the guests, and whom it is about, also while they have no place.
+struct RuleAbout {
+    NeighbourRule* rule;
+    std::set<Uuid> vms;
+};
+std::vector<RuleAbout> rules_of(std::vector<VmRequest>& guests) {
+    std::vector<RuleAbout> out;
+    for (VmRequest& guest : guests) {
+        for (NeighbourRule& rule : guest.rules) {
+            out.push_back({&rule, {}});
+            for (const Neighbour& n : rule.neighbours) out.back().vms.insert(n.vm);
+        }
+    }
+    return out;
+}
+
+void note_place(std::vector<RuleAbout>& rules, const Uuid& vm, const HostState& host) {
+    for (RuleAbout& about : rules) {
+        if (!about.vms.contains(vm)) continue;
+        about.rule->neighbours.push_back({vm, host.id, host.zone});
+        about.rule->count();
+    }
+}
+
 }  // namespace
 
 std::vector<Fit> how_many_fit(const VmRequest& request, const std::vector<HostState>& hosts) {
@@ -43,12 +80,16 @@ std::vector<Fit> how_many_fit(const VmRequest& request, const std::vector<HostSt
 
 std::vector<Refuge> refuges_of(std::vector<VmRequest> guests, std::vector<HostState>& hosts) {
     std::vector<Refuge> out;
+    std::vector<RuleAbout> rules = rules_of(guests);  // before those who lose their place are taken out of them
+    forget_neighbours_elsewhere(guests, hosts);
     for (VmRequest& guest : guests) {
         for (VolumeRequest& volume : guest.volumes) volume.pinned = {};
         const Decision decision = decide(guest, hosts);
         out.push_back({guest.name, decision.host, decision.host.empty() ? decision.summary : ""});
         const auto taken = std::ranges::find(hosts, decision.host, &HostState::name);
-        if (taken != hosts.end()) claim(*taken, guest, 1);
+        if (taken == hosts.end()) continue;
+        claim(*taken, guest, 1);
+        note_place(rules, guest.id, *taken);
     }
     return out;
 }

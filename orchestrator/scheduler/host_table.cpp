@@ -1,11 +1,15 @@
 #include "orchestrator/scheduler/host_table.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "orchestrator/scheduler/chain.hpp"
 
 namespace axle {
 namespace {
+
+// Of the fullest hosts of a class, so many may refuse a VM that is packed; then those with the most room are asked.
+constexpr std::size_t kFullMax = 256;
 
 // All that a static rule looks at. Hosts with the same signature get the same answer to each of them.
 std::string signature_of(const HostState& host) {
@@ -17,6 +21,7 @@ std::string signature_of(const HostState& host) {
     add(host.accelerator == Accelerator::kvm ? "k" : "");
     add(host.guest_machine);
     add(host.guest_cpu_model);
+    add(std::string_view(reinterpret_cast<const char*>(host.zone.bytes.data()), host.zone.bytes.size()));
     for (const auto& [key, value] : host.labels) {
         add(key);
         add(value);
@@ -38,7 +43,7 @@ double room_of(const HostState& host) {
     for (const auto& [id, pool] : host.pools) nothing.volumes.push_back({.pool = id});
     double room = 0;
     for (const NamedScore& score : kScores) {
-        if (score.of != score_image_at_hand) room += score.weight * score.of(nothing, host);
+        if (score.packed != nullptr) room += score.weight * score.of(nothing, host).value_or(0);
     }
     return room;
 }
@@ -93,22 +98,24 @@ class HostTable::Search {
   public:
     explicit Search(const VmRequest& request) : request_(request), any_size_(without_sizes(request)) {}
 
+    // A host that is not like the others of its class: VMs stand there that a rule is about.
+    void look_apart(const Entry* entry) {
+        if (!apart_.insert(entry).second) return;
+        ++apart_in_[entry->in];
+        look_closely(entry);
+    }
+
     void look_into(const Class& hosts) {
-        Candidate first = look_at(any_size_, (*hosts.hosts.begin())->state);
-        if (!first.filter.empty()) return add_group(first, hosts.hosts.size());
-        std::size_t fit = 0, looked_at = 0;
-        for (const Entry* entry : hosts.hosts) {
-            if (fit == kCloseEach) break;
-            ++looked_at;
-            Candidate candidate = look_at(request_, entry->state);
-            if (!candidate.filter.empty()) {
-                add_group(candidate, 1);
-                continue;
-            }
-            ++fit;
-            close_.push_back(std::move(candidate));
-        }
-        fewer_room_ += hosts.hosts.size() - looked_at;
+        const auto apart = apart_in_.find(&hosts);
+        const std::size_t alike = hosts.hosts.size() - (apart == apart_in_.end() ? 0 : apart->second);
+        if (alike == 0) return;
+        const auto one = std::ranges::find_if(hosts.hosts, [&](const Entry* e) { return !apart_.contains(e); });
+        Candidate first = look_at(any_size_, (*one)->state);
+        if (!first.filter.empty()) return add_group(first, alike);
+        Look look{alike};
+        if (request_.strategy == Strategy::pack) look_along(hosts.hosts.rbegin(), hosts.hosts.rend(), look, kFullMax);
+        look_along(hosts.hosts.begin(), hosts.hosts.end(), look, alike);
+        fewer_room_ += look.left;
     }
 
     // A disk that lies on a host leaves nothing to choose.
@@ -127,7 +134,10 @@ class HostTable::Search {
         std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
             return a.total != b.total ? a.total > b.total : a.host < b.host;
         });
-        if (candidates.size() > kCloseMax) candidates.resize(kCloseMax);
+        const std::size_t worse = candidates.size() - std::min(candidates.size(), kCloseMax);
+        candidates.resize(candidates.size() - worse);
+        if (worse > 0)
+            candidates.push_back({.host = fmt::format("{} hosts", worse), .reason = "would do, with lower scores"});
         for (auto& [filter, group] : groups_) {
             if (group.count > 1)
                 group.example.host = fmt::format("{} hosts, such as {}", group.count, group.example.host);
@@ -135,13 +145,36 @@ class HostTable::Search {
         }
         if (fewer_room_ > 0)
             candidates.push_back({.host = fmt::format("{} hosts", fewer_room_),
-                                  .reason = "are like those that fit, with less room; not looked at closely"});
+                                  .reason = request_.strategy == Strategy::pack
+                                                ? "are like those that fit; not looked at closely"
+                                                : "are like those that fit, with less room; not looked at closely"});
         std::map<std::string, Refusals> refusals;
         for (auto& [filter, group] : groups_) refusals[filter] = {group.count, group.name, group.example.reason};
         return conclude(request_, std::move(candidates), refusals, all);
     }
 
   private:
+    struct Look {          // into one class
+        std::size_t left;  // not looked at yet
+        std::size_t fit = 0;
+        std::size_t refused = 0;
+    };
+    // In this order, until enough fit, too many don't, or all were looked at (from the other end, too).
+    template <typename Iterator>
+    void look_along(Iterator at, Iterator end, Look& look, std::size_t refused_max) {
+        for (; at != end && look.fit < kCloseEach && look.refused < refused_max && look.left > 0; ++at) {
+            if (apart_.contains(*at)) continue;
+            --look.left;
+            ++(look_closely(*at) ? look.fit : look.refused);
+        }
+    }
+    bool look_closely(const Entry* entry) {
+        Candidate candidate = look_at(request_, entry->state);
+        if (!candidate.filter.empty()) return add_group(candidate, 1), false;
+        close_.push_back(std::move(candidate));
+        return true;
+    }
+
     struct Group {
         std::size_t count = 0;
         std::string name;  // of the example
@@ -161,6 +194,8 @@ class HostTable::Search {
     std::vector<Candidate> close_;
     std::map<std::string, Group> groups_;  // by filter
     std::size_t fewer_room_ = 0;
+    std::unordered_set<const Entry*> apart_;  // looked at by themselves
+    std::unordered_map<const Class*, std::size_t> apart_in_;
 };
 
 Decision HostTable::decide(const VmRequest& request) const {
@@ -173,6 +208,12 @@ Decision HostTable::decide(const VmRequest& request) const {
     Search search(request);
     const auto pinned = std::ranges::find_if(request.volumes, [](const VolumeRequest& v) { return bool(v.pinned); });
     if (pinned == request.volumes.end()) {
+        for (const NeighbourRule& rule : request.rules) {
+            for (const Neighbour& n : rule.neighbours) {
+                if (const auto entry = hosts_.find(n.host); rule.over == Domain::host && entry != hosts_.end())
+                    search.look_apart(entry->second.get());
+            }
+        }
         for (const auto& [signature, hosts] : classes_) search.look_into(hosts);
     } else if (const HostState* host = find(pinned->pinned)) {
         search.look_only_at(*host, size() - 1);

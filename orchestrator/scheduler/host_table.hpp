@@ -20,7 +20,8 @@ class HostTable {
     const HostState* find(const HostId& id) const;
 
     // Up to kCloseMax hosts: as decide() over all of them. More: the best of those looked at closely, which are the
-    // first of each class that passes, until kCloseEach fit; every host is told of, most of them in groups.
+    // hosts that a rule of affinity is about, and the first of each class that passes, until kCloseEach fit; every host
+    // is told of, most of them in groups.
     Decision decide(const VmRequest& request) const;
 
     static constexpr std::size_t kCloseMax = 64, kCloseEach = 8;

@@ -12,15 +12,15 @@ double share(std::int64_t left, std::int64_t whole) {
 
 }  // namespace
 
-double score_free_memory(const VmRequest& request, const HostState& host) {
+std::optional<double> score_free_memory(const VmRequest& request, const HostState& host) {
     return share(host.memory_allocatable - host.memory_claimed - request.memory, host.memory_allocatable);
 }
 
-double score_free_cpus(const VmRequest& request, const HostState& host) {
+std::optional<double> score_free_cpus(const VmRequest& request, const HostState& host) {
     return share(host.cpus_allocatable - host.cpus_claimed - request.cpus, host.cpus_allocatable);
 }
 
-double score_free_space(const VmRequest& request, const HostState& host) {
+std::optional<double> score_free_space(const VmRequest& request, const HostState& host) {
     double least = 1;
     for (const VolumeRequest& volume : request.volumes) {
         const auto pool = host.pools.find(volume.pool);
@@ -29,14 +29,15 @@ double score_free_space(const VmRequest& request, const HostState& host) {
     return least;
 }
 
-double score_image_at_hand(const VmRequest& request, const HostState& host) {
+std::optional<double> score_image_at_hand(const VmRequest& request, const HostState& host) {
     std::size_t wanted = 0, there = 0;
     for (const VolumeRequest& volume : request.volumes) {
         if (volume.image_digest.empty()) continue;
         ++wanted;
         if (std::ranges::find(host.images, volume.image_digest) != host.images.end()) ++there;
     }
-    return wanted == 0 ? 1 : static_cast<double>(there) / static_cast<double>(wanted);
+    if (wanted == 0) return std::nullopt;
+    return static_cast<double>(there) / static_cast<double>(wanted);
 }
 
 }  // namespace axle

@@ -503,3 +503,52 @@ TEST_CASE("a pool shows what its hosts tell of it, all together and each") {
     CHECK(host["status"]["pools"][0]["pool"] == "main");
     CHECK_FALSE(host["status"].contains("networks"));
 }
+
+TEST_CASE(
+    "VMs of a group are kept apart, the one too many says which rule stops it, and what is wrong is named by field") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/placementgroups", R"({"name":"web"})").status == 201);
+    const auto document = [](const char* name) {
+        return fmt::format(
+            R"({{"name":"{}","spec":{{"disks":{{"root":{{"image":"tiny"}}}},"nics":{{"eth0":{{"network":"blue"}}}},)"
+            R"("placementGroup":"web"}}}})",
+            name);
+    };
+    CHECK(ask(client, "POST", "/v1/projects/default/vms?wait=20s", document("web1")).status == 201);
+    const auto foreseen = ask(client, "POST", "/v1/projects/default/vms?dryRun=true", document("web2"));
+    CHECK(foreseen.body["placement"]["candidates"][0]["filter"] == "affinity");
+    CHECK(ask(client, "POST", "/v1/projects/default/vms", document("web2")).status == 202);
+    const auto why = ask(client, "GET", "/v1/projects/default/vms/web2/explain");
+    CHECK(why.body["summary"].get<std::string>().find("host h1 has 1 VM that placement group web keeps apart") !=
+          std::string::npos);
+    const auto in_use = ask(client, "DELETE", "/v1/projects/default/placementgroups/web");
+    CHECK(in_use.status == 409);
+    CHECK(in_use.body["detail"].get<std::string>().find("is used by vm web1, vm web2") != std::string::npos);
+    const auto wrong = ask(
+        client, "POST", "/v1/projects/default/vms",
+        R"({"name":"x","spec":{"disks":{"root":{"image":"tiny"}},"affinity":{"a":{"policy":"near","selector":{}}}}})");
+    CHECK(wrong.status == 422);
+    CAPTURE(wrong.body.dump());
+    std::string pointers;
+    for (const auto& e : wrong.body["errors"]) pointers += e["pointer"].get<std::string>() + " ";
+    CHECK(pointers.find("/spec/affinity/a/policy") != std::string::npos);
+    CHECK(pointers.find("/spec/affinity/a/selector") != std::string::npos);
+    const auto no_group = ask(client, "POST", "/v1/projects/default/vms",
+                              R"({"name":"x","spec":{"disks":{"root":{"image":"tiny"}},"placementGroup":"nope"}})");
+    CHECK(no_group.status == 422);
+    CHECK(no_group.body.dump().find("there is web") != std::string::npos);
+}
+
+TEST_CASE("a zone with hosts isn't deleted, one without is, and hosts tell their zone") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    REQUIRE(ask(client, "POST", "/v1/zones", R"({"name":"east"})").status == 201);
+    CHECK(ask(client, "PATCH", "/v1/hosts/h1", R"({"spec":{"zone":"west"}})").status == 422);
+    CHECK(ask(client, "PATCH", "/v1/hosts/h1", R"({"spec":{"zone":"east"}})").body["spec"]["zone"] == "east");
+    CHECK(ask(client, "DELETE", "/v1/zones/east").status == 409);
+    CHECK(ask(client, "PATCH", "/v1/hosts/h1", R"({"spec":{"zone":null}})").status == 200);
+    CHECK(ask(client, "DELETE", "/v1/zones/east").status < 300);
+}

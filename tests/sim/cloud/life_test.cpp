@@ -58,6 +58,27 @@ TEST_CASE("a guest that shuts itself down stays off, over a power cut too, until
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a pause that comes when the guest has shut itself down fails and says so, and a start brings it back") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    cloud.partition(0, true);
+    cloud.machine().guest_shuts_down(VmId{cloud.vm("web")->meta.id});
+    REQUIRE(cloud.acts("web", "pause") == "ok");
+    const Uuid task = cloud.last.result->task;
+    cloud.partition(0, false);
+    const auto ended = cloud.ended(task);
+    REQUIRE(ended != nullptr);
+    CHECK(ended->status.phase == TaskPhase::failed);
+    CHECK(ended->status.error->code == "guest-is-off");
+    CHECK(ended->status.error->message.find("guest-shutdown") != std::string::npos);
+    CHECK(cloud.vm("web")->status.phase == VmPhase::stopped);
+    CHECK(cloud.acts("web", "start") == "ok");
+    CHECK(cloud.settles());
+    CHECK(cloud.is_running("web"));
+    CHECK(cloud.violation() == "");
+}
+
 TEST_CASE("a guest that crashes, or that virsh destroys, is started again") {
     Furnished cloud({.hosts = 1});
     REQUIRE(cloud.makes_vm("web") == "ok");

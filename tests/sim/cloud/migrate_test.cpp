@@ -460,3 +460,22 @@ TEST_CASE("a disk on a pool that both hosts share stays where it is, and nobody 
     CHECK(cloud.shared->volumes.contains(disk));
     CHECK(cloud.violation() == "");
 }
+
+TEST_CASE("a VM that is deleted while the host it was to move to is away leaves nothing there") {
+    Furnished cloud({.seed = 7, .hosts = 2});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    const std::size_t target = cloud.vm("web")->status.placement->host.name == "h0" ? 1 : 0;
+    REQUIRE(cloud.acts("web", "migrate") == "ok");
+    const VmId id{cloud.vm("web")->meta.id};
+    REQUIRE(cloud.run_until([&] { return cloud.machine(target).domains[id].defined; }));
+    cloud.partition(target, true);
+    REQUIRE(cloud.deletes("web", true) == "ok");
+    cloud.run_for(minutes{30});
+    CHECK(cloud.machine(target).domains[id].defined);
+    cloud.partition(target, false);
+    CHECK(cloud.expunges());
+    CHECK_FALSE(cloud.machine(target).domains[id].defined);
+    CHECK(cloud.machine(target).volumes.empty());
+    CHECK(cloud.violation() == "");
+}

@@ -36,6 +36,9 @@ TEST_CASE("an address given to two is found") {
 TEST_CASE("a host that is overbooked is found") {
     planted_found("a host is overbooked", found_with(&PlantedCoreBugs::forget_claims));
 }
+TEST_CASE("VMs put on one host that are to be kept apart are found") {
+    planted_found("VMs that are kept apart are put on one host", found_with(&PlantedCoreBugs::forget_neighbours));
+}
 TEST_CASE("an epoch given twice is found") {
     planted_found("an epoch is given twice", found_with(&PlantedCoreBugs::reuse_epochs));
 }

@@ -27,9 +27,10 @@ std::string vm_document(const Act& act) {
     if (act.object % 3 == 2) disks += R"(,"data":{"size":"1GiB"})";
     return fmt::format(
         R"({{"name":"{}","spec":{{"cpus":{},"memory":"{}GiB","disks":{{{}}},"nics":{{"eth0":{{"network":"{}"}}}},)"
-        R"("power":"{}","stopTimeout":"20s","retention":"{}m","onGuestShutdown":"{}"}}}})",
+        R"("power":"{}","stopTimeout":"20s","retention":"{}m","onGuestShutdown":"{}"{}}}}})",
         vm_name(act.subject), cpus, cpus, disks, act.object % 4 == 3 ? network_name(1) : "blue",
-        act.number % 5 == 4 ? "stopped" : "running", 5 + act.number % 60, act.number % 7 == 6 ? "restart" : "stay-off");
+        act.number % 5 == 4 ? "stopped" : "running", 5 + act.number % 60, act.number % 7 == 6 ? "restart" : "stay-off",
+        act.number % 6 == 5 ? R"(,"placementGroup":"apart")" : "");
 }
 
 using Make = std::optional<Mutation> (*)(Cloud&, const Act&);

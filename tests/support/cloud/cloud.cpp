@@ -411,13 +411,15 @@ void Cloud::furnish() {
     must(create(Kind::pool, "", R"({"name":"main","spec":{"path":"/pools/main","default":true}})"));
     must(create(Kind::image, "default", R"({"name":"debian","spec":{"url":"http://images/debian"}})"));
     must(create(Kind::network, "default", R"({"name":"blue","spec":{"cidr":"10.90.1.0/24"}})"));
+    must(create(Kind::placementgroup, "default", R"({"name":"apart"})"));
     run_until(
         [&] {
             const auto& pools = world().all(Kind::pool);
             const auto& images = world().all(Kind::image);
             return pools.size() == 1 && images.size() == 1 &&
                    static_cast<const Image&>(*images.begin()->second).status.phase == ImagePhase::ready &&
-                   world().hosts_told(pools.begin()->first).size() == hosts.size();
+                   world().hosts_told(pools.begin()->first).size() == hosts.size() &&
+                   store().durable() >= orchestrator().pipeline().head();
         },
         std::chrono::minutes{5});
 }

@@ -103,11 +103,15 @@ void Eyes::changed(const ChangeEvent& event) {
     if (vm.status.migration && (old == nullptr || !old->status.migration)) {
         if (!epochs_.insert(vm.status.migration->epoch).second) cloud_.violate("an epoch was given twice");
         check_capacity(vm.status.migration->host.id);
+        check_apart(vm, vm.status.migration->host);
     }
     if (!vm.status.placement) return;
     const bool bound = old == nullptr || !old->status.placement;
     if (bound && !epochs_.insert(vm.status.placement->epoch).second) cloud_.violate("an epoch was given twice");
-    if (bound || (old->is_deleted() && !vm.is_deleted())) check_capacity(vm.status.placement->host.id);
+    const bool restored = old != nullptr && old->is_deleted() && !vm.is_deleted();
+    if (restored) restored_.insert(key.id);
+    if (bound || restored) check_capacity(vm.status.placement->host.id);
+    if (bound) check_apart(vm, vm.status.placement->host);
 }
 
 void Eyes::changed_task(const ChangeEvent& event) {
@@ -149,6 +153,30 @@ void Eyes::check_capacity(const Uuid& at) {
     if (cpus > cpus_max || memory > memory_max)
         cloud_.violate(fmt::format("host {} was overbooked: {} of {} CPUs, {} of {} bytes", host->meta.name, cpus,
                                    cpus_max, memory, memory_max));
+}
+
+// Another VM of a group that is kept apart, which is on that host or moves there. A restored one is where its disk is.
+const Vm* Eyes::too_near(const Vm& vm, const Uuid& host) const {
+    const auto* group = cloud_.world().find<PlacementGroup>(vm.spec.placement_group.id);
+    if (group == nullptr || group->spec.policy != Affinity::apart || group->spec.over != Domain::host ||
+        !group->spec.required)
+        return nullptr;
+    for (const auto& [id, object] : cloud_.world().all(Kind::vm)) {
+        const Vm& other = static_cast<const Vm&>(*object);
+        if (id == vm.meta.id || other.is_deleted() || other.spec.placement_group.id != group->meta.id) continue;
+        const VmStatus& at = other.status;
+        if ((at.placement && at.placement->host.id == host) || (at.migration && at.migration->host.id == host))
+            return &other;
+    }
+    return nullptr;
+}
+
+void Eyes::check_apart(const Vm& vm, const Ref& host) {
+    if (restored_.contains(vm.meta.id) || vm.is_deleted()) return;
+    const Vm* other = too_near(vm, host.id);
+    if (other != nullptr && !restored_.contains(other->meta.id))
+        cloud_.violate(fmt::format("{} was put beside {} on {}, their group keeps them apart", vm.meta.name,
+                                   other->meta.name, host.name));
 }
 
 void Eyes::look() {
@@ -238,7 +266,7 @@ bool Eyes::waits_rightly(const Vm& vm) {
     }
     for (const auto& [id, object] : cloud_.world().all(Kind::host)) {
         const Host& host = static_cast<const Host&>(*object);
-        if (host.spec.unschedulable) continue;
+        if (host.spec.unschedulable || too_near(vm, id) != nullptr) continue;
         bool elsewhere = false;
         for (const auto& [name, disk] : vm.spec.disks) {
             const auto& at = cloud_.world().find<Volume>(disk.volume.id)->status.placement;
@@ -263,6 +291,8 @@ std::string Eyes::unsettled_vm(const Vm& vm) {
         const SimulatedMachine* machine = cloud_.machine_of(vm);
         return machine != nullptr && machine->is_running(VmId{vm.meta.id}) ? name + " is deleted and runs" : "";
     }
+    if (!vm.status.leftovers.empty())
+        return name + " has its document left on host " + vm.status.leftovers.front().host.name;
     if (vm.status.migration) return name + " is still being moved (" + text_of(vm.status.migration->phase) + ")";
     if (!vm.status.placement) return waits_rightly(vm) ? "" : name + " has no place though there is room";
     if (report.generation < vm.meta.generation || vm.status.observed_generation < vm.meta.generation)

@@ -42,6 +42,8 @@ class Eyes {
     void changed(const ChangeEvent& event);
     void changed_task(const ChangeEvent& event);
     void check_capacity(const Uuid& at);
+    void check_apart(const Vm& vm, const Ref& host);
+    const Vm* too_near(const Vm& vm, const Uuid& host) const;
     void read_change_log(Revision until);
     void compare_with_world();
     void check_unique_addresses();
@@ -57,8 +59,9 @@ class Eyes {
     Revision told_ = 0, acked_ = 0;
     std::shared_ptr<Watcher> watcher_;
     std::uint64_t looks_ = 0, events_seen_ = 0;
-    std::set<Epoch> epochs_;  // that placements of VMs were given
-    std::set<Uuid> grown_;    // VMs whose spec was raised by hand: they may overcommit their host
+    std::set<Epoch> epochs_;   // that placements of VMs were given
+    std::set<Uuid> restored_;  // VMs that are where their disks were
+    std::set<Uuid> grown_;     // VMs whose spec was raised by hand: they may overcommit their host
 };
 
 }  // namespace axle::test

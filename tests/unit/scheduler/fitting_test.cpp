@@ -75,3 +75,29 @@ TEST_CASE("guests of a lost host take the room of the others in their order, and
     CHECK(refuges[2].host.empty());
     CHECK(refuges[2].reason.find("needs 2 CPUs, 0 of 8") != std::string::npos);
 }
+
+TEST_CASE("guests of a lost host keep apart from each other where they go") {
+    std::vector<HostState> hosts = {host("h2", 8, 16), host("h3", 8, 16)};
+    hosts[0].id = HostId{*Uuid::parse("0190aaaa-0000-7000-8000-0000000000a2")};
+    hosts[1].id = HostId{*Uuid::parse("0190aaaa-0000-7000-8000-0000000000a3")};
+    const HostId lost{*Uuid::parse("0190aaaa-0000-7000-8000-0000000000a1")};
+    std::vector<VmRequest> guests;
+    for (int i = 1; i <= 3; ++i) {
+        guests.push_back(request("web", 1, 1, 1));
+        guests.back().id.bytes[15] = static_cast<std::uint8_t>(i);
+    }
+    for (VmRequest& guest : guests) {
+        NeighbourRule rule{.name = "placement group web"};
+        for (const VmRequest& other : guests) {
+            if (other.id != guest.id) rule.neighbours.push_back({other.id, lost, {}});
+        }
+        rule.count();
+        guest.rules = {rule};
+    }
+    const std::vector<Refuge> refuges = refuges_of(guests, hosts);
+    REQUIRE(refuges.size() == 3);
+    CHECK(refuges[0].host == "h2");
+    CHECK(refuges[1].host == "h3");
+    CHECK(refuges[2].host.empty());
+    CHECK(refuges[2].reason.find("2 refused by affinity") != std::string::npos);
+}

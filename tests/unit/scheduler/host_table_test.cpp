@@ -44,6 +44,26 @@ VmRequest request(std::int64_t cpus, std::int64_t memory) {
     return r;
 }
 
+const Uuid kZones[] = {*Uuid::parse("0190aaaa-0000-7000-8000-0000000000c1"),
+                       *Uuid::parse("0190aaaa-0000-7000-8000-0000000000c2"),
+                       *Uuid::parse("0190aaaa-0000-7000-8000-0000000000c3")};
+
+// About VMs on some of the hosts, as they stand now.
+NeighbourRule drawn_rule(const std::vector<HostState>& hosts, test::SeededRandom& random) {
+    NeighbourRule rule{.name = "affinity.drawn",
+                       .policy = random.between(0, 1) == 0 ? Affinity::apart : Affinity::together,
+                       .over = random.between(0, 1) == 0 ? Domain::host : Domain::zone,
+                       .required = random.between(0, 1) == 0,
+                       .may_be_first = random.between(0, 1) == 0};
+    for (std::int64_t i = random.between(0, 30); i > 0; --i) {
+        const auto last = static_cast<std::int64_t>(hosts.size()) - 1;
+        const HostState& at = hosts[static_cast<std::size_t>(random.between(0, last))];
+        rule.neighbours.push_back({{}, at.id, at.zone});
+    }
+    rule.count();
+    return rule;
+}
+
 // How many hosts the candidates speak of.
 std::size_t told_of(const Decision& decision) {
     std::size_t count = 0;
@@ -85,6 +105,57 @@ TEST_CASE("the table takes the host that a look at every one of them takes, and 
             }
         }
     }
+}
+
+TEST_CASE("the table keeps to rules of affinity, and spreads or packs, as a look at every host does") {
+    int with_a_host = 0;
+    for (const int hosts : {65, 400}) {
+        for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+            CAPTURE(hosts);
+            CAPTURE(seed);
+            test::SeededRandom random(seed);
+            HostTable table;
+            std::vector<HostState> all;
+            for (int i = 0; i < hosts; ++i) {
+                all.push_back(drawn(i, random));
+                if (const auto zone = random.between(0, 3); zone < 3) {
+                    all.back().zone = kZones[zone];
+                    all.back().zone_name = fmt::format("z{}", zone);
+                }
+                table.put(all.back());
+            }
+            VmRequest wanted = request(random.between(1, 16), random.between(1, 64) * kGiB);
+            for (std::int64_t i = random.between(0, 2); i > 0; --i) wanted.rules.push_back(drawn_rule(all, random));
+            if (random.between(0, 1) == 0) wanted.strategy = Strategy::pack;
+            const Decision exact = decide(wanted, all), taken = table.decide(wanted);
+            CAPTURE(exact.summary);
+            CAPTURE(taken.summary);
+            CHECK(taken.host == exact.host);
+            CHECK(told_of(taken) == all.size());
+            if (!exact.host.empty()) ++with_a_host;
+        }
+    }
+    CHECK(with_a_host > 60);
+}
+
+TEST_CASE("packing finds a place where all but the emptiest host are too full") {
+    HostTable table;
+    test::SeededRandom random(1);
+    for (int i = 0; i < 2000; ++i) {
+        HostState host = drawn(i, random);
+        host.connected = true;
+        host.unschedulable = false;
+        host.labels.clear();
+        host.memory_claimed = i == 1234 ? 0 : host.memory_allocatable;
+        host.cpus_claimed = 0;
+        table.put(host);
+    }
+    VmRequest wanted = request(1, kGiB);
+    wanted.volumes.clear();
+    wanted.strategy = Strategy::pack;
+    const Decision decision = table.decide(wanted);
+    CHECK(decision.host == "h01234");
+    CHECK(told_of(decision) == 2000);
 }
 
 TEST_CASE("a VM with a disk on a host goes there or nowhere") {

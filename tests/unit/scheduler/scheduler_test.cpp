@@ -10,6 +10,7 @@ using namespace axle;
 namespace {
 
 const PoolId kPool{*Uuid::parse("0190aaaa-0000-7000-8000-000000000001")};
+const Uuid kZone = *Uuid::parse("0190aaaa-0000-7000-8000-0000000000c1");
 
 HostState host(const char* name) {
     HostState h{.name = name, .connected = true, .cpus_allocatable = 8, .memory_allocatable = 8 * kGiB};
@@ -17,6 +18,16 @@ HostState host(const char* name) {
                                                          : "0190aaaa-0000-7000-8000-0000000000a2")};
     h.pools[kPool] = {.name = "main", .ready = true, .size = 100 * kGiB, .free = 50 * kGiB};
     return h;
+}
+// VMs on h1 and h2: so many each.
+NeighbourRule rule(Affinity policy, Domain over, int on_h1, int on_h2) {
+    NeighbourRule out{.name = "affinity.db", .policy = policy, .over = over};
+    for (int i = 0; i < on_h1 + on_h2; ++i) {
+        const HostState at = host(i < on_h1 ? "h1" : "h2");
+        out.neighbours.push_back({{}, at.id, kZone});
+    }
+    out.count();
+    return out;
 }
 VmRequest request() {
     VmRequest r{.name = "web1", .cpus = 2, .memory = 2 * kGiB};
@@ -118,6 +129,41 @@ TEST_CASE("each filter lets through what fits and refuses with numbers what does
              Row{"bridge missing", [](VmRequest& r, HostState&) { r.bridges = {"br0"}; }, "networks",
                  "no bridge br0; it has none"},
              Row{"feature missing", [](VmRequest& r, HostState&) { r.features = {"tpm"}; }, "features", "upgrade"},
+             Row{"apart from nobody here",
+                 [](VmRequest& r, HostState&) { r.rules = {rule(Affinity::apart, Domain::host, 0, 3)}; }, "", ""},
+             Row{"apart from two that are here",
+                 [](VmRequest& r, HostState&) { r.rules = {rule(Affinity::apart, Domain::host, 2, 0)}; }, "affinity",
+                 "host h1 has 2 VMs that affinity.db keeps apart"},
+             Row{"apart by zones, with no zone",
+                 [](VmRequest& r, HostState&) { r.rules = {rule(Affinity::apart, Domain::zone, 0, 1)}; }, "affinity",
+                 "is in no zone, affinity.db goes by zones: axle host set h1 zone=NAME"},
+             Row{"apart by zones, in the same zone",
+                 [](VmRequest& r, HostState& h) {
+                     r.rules = {rule(Affinity::apart, Domain::zone, 0, 1)};
+                     h.zone = kZone;
+                     h.zone_name = "a";
+                 },
+                 "affinity", "zone a has 1 VM that affinity.db keeps apart"},
+             Row{"together with one that is here",
+                 [](VmRequest& r, HostState&) { r.rules = {rule(Affinity::together, Domain::host, 1, 1)}; }, "", ""},
+             Row{"together with those that are elsewhere",
+                 [](VmRequest& r, HostState&) { r.rules = {rule(Affinity::together, Domain::host, 0, 2)}; }, "affinity",
+                 "host h1 has none of the 2 VMs that affinity.db wants to be with"},
+             Row{"together with whom nobody has seen",
+                 [](VmRequest& r, HostState&) { r.rules = {rule(Affinity::together, Domain::host, 0, 0)}; }, "affinity",
+                 "affinity.db wants to be where no VM is yet"},
+             Row{"the first of those that are together",
+                 [](VmRequest& r, HostState&) {
+                     r.rules = {rule(Affinity::together, Domain::host, 0, 0)};
+                     r.rules[0].may_be_first = true;
+                 },
+                 "", ""},
+             Row{"a wish refuses nothing",
+                 [](VmRequest& r, HostState&) {
+                     r.rules = {rule(Affinity::apart, Domain::host, 2, 0)};
+                     r.rules[0].required = false;
+                 },
+                 "", ""},
          }) {
         CAPTURE(row.name);
         VmRequest r = request();
@@ -144,6 +190,39 @@ TEST_CASE("the emptier host wins, equals go by name, and the order of hosts does
     CHECK(decide(r, {a, b}).host == "h2");
 }
 
+TEST_CASE("a wish to be apart or together outweighs all room, and without one no score speaks of it") {
+    HostState a = host("h1"), b = host("h2");
+    b.memory_claimed = 6 * kGiB;
+    b.cpus_claimed = 6;
+    b.pools[kPool].free = 20 * kGiB;
+    VmRequest r = request();
+    CHECK(decide(r, {a, b}).host == "h1");
+    CHECK_FALSE(decide(r, {a, b}).candidates[0].scores.contains("affinity"));
+    for (const Affinity policy : {Affinity::apart, Affinity::together}) {
+        const bool apart = policy == Affinity::apart;
+        r.rules = {rule(policy, Domain::host, apart ? 1 : 0, apart ? 0 : 1)};
+        r.rules[0].required = false;
+        CHECK(decide(r, {a, b}).host == "h2");
+        CHECK(decide(r, {a, b}).candidates[1].scores.at("affinity") == 1);
+    }
+    r.rules = {rule(Affinity::apart, Domain::host, 1, 2)};
+    r.rules[0].required = false;
+    CHECK(decide(r, {a, b}).host == "h1");
+}
+
+TEST_CASE("packed, the fullest host that it fits on wins, and the scores are named so") {
+    HostState a = host("h1"), b = host("h2");
+    a.memory_claimed = 2 * kGiB;
+    VmRequest r = request();
+    CHECK(decide(r, {a, b}).host == "h2");
+    r.strategy = Strategy::pack;
+    const Decision packed = decide(r, {a, b});
+    CHECK(packed.host == "h1");
+    CHECK(packed.candidates[0].scores.at("full-memory") == doctest::Approx(0.5));
+    a.memory_claimed = 7 * kGiB;
+    CHECK(decide(r, {a, b}).host == "h2");
+}
+
 TEST_CASE("no capacity is told with the count of each filter and an example") {
     HostState a = host("h1"), b = host("h2");
     a.memory_claimed = 8 * kGiB;
@@ -153,4 +232,41 @@ TEST_CASE("no capacity is told with the count of each filter and an example") {
     CHECK(d.summary.find("1 refused by memory (e.g. h1: needs 2 GiB of memory, 0 B of 8 GiB") != std::string::npos);
     CHECK(d.summary.find("1 refused by state") != std::string::npos);
     CHECK(decide(request(), {}).summary.find("no hosts yet") != std::string::npos);
+}
+
+TEST_CASE("a host that has only become fuller takes nobody who waits, any other change may") {
+    struct Row {
+        const char* name;
+        void (*change)(HostState&);
+        bool may;
+    };
+    for (const Row& row : {Row{"nothing", [](HostState&) {}, false},
+                           Row{"more is claimed",
+                               [](HostState& h) {
+                                   h.cpus_claimed = 5;
+                                   h.memory_claimed = 2 * kGiB;
+                                   h.pools[kPool].claimed = 3 * kGiB;
+                                   h.pools[kPool].free -= kGiB;
+                                   h.images = {"d"};
+                               },
+                               false},
+                           Row{"CPUs are given back", [](HostState& h) { h.cpus_claimed = 3; }, true},
+                           Row{"memory is given back", [](HostState& h) { h.memory_claimed = 0; }, true},
+                           Row{"a disk is gone", [](HostState& h) { h.pools[kPool].claimed = 0; }, true},
+                           Row{"space became free", [](HostState& h) { h.pools[kPool].free += 1; }, true},
+                           Row{"another pool", [](HostState& h) { h.pools[PoolId{kZone}] = {}; }, true},
+                           Row{"no pool", [](HostState& h) { h.pools.clear(); }, true},
+                           Row{"a label", [](HostState& h) { h.labels["a"] = "b"; }, true},
+                           Row{"a zone", [](HostState& h) { h.zone = kZone; }, true},
+                           Row{"uncordoned", [](HostState& h) { h.unschedulable = false; }, true}}) {
+        CAPTURE(row.name);
+        HostState before = host("h1");
+        before.unschedulable = true;
+        before.cpus_claimed = 4;
+        before.memory_claimed = kGiB;
+        before.pools[kPool].claimed = kGiB;
+        HostState now = before;
+        row.change(now);
+        CHECK(may_take_more(before, now) == row.may);
+    }
 }
