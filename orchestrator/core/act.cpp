@@ -150,6 +150,7 @@ Result<Mutated> detach(Transaction& tx, const Mutation& m, const ObjectPtr& obje
     ++changed->meta.generation;
     Admission admission{.tx = tx};
     TRY_VOID(admit(admission, *changed, object.get()));
+    if (!admission.mistakes.empty()) return fail(fields_error(std::move(admission.mistakes)));
     tx.replace(std::move(changed), true);
     const ObjectPtr now = tx.world().get(Kind::vm, object->meta.id);
     return after(tx, *now, make_task(tx, TaskGoal::vm_changed, *now, m.who.name));

@@ -183,9 +183,10 @@ void Controllers::give_up_late_stop(Transaction& tx, const Vm& vm) {
     if (late == nullptr || !late->status || !seen || vm.spec.power != Power::stopped || vm.spec.force_stop ||
         vm.is_deleted())
         return;
-    if (vm.status.report.state != DomainState::running) return;
-    tx.update_spec<Vm>(vm.meta.id, [](Vm& v) {
-        v.spec.power = Power::running;
+    const DomainState state = vm.status.report.state;
+    if (state != DomainState::running && state != DomainState::paused) return;  // paused: it could not be resumed
+    tx.update_spec<Vm>(vm.meta.id, [&](Vm& v) {
+        v.spec.power = state == DomainState::paused ? Power::paused : Power::running;
         ++v.meta.generation;
     });
 }

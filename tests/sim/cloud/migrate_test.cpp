@@ -479,3 +479,21 @@ TEST_CASE("a VM that is deleted while the host it was to move to is away leaves 
     CHECK(cloud.machine(target).volumes.empty());
     CHECK(cloud.violation() == "");
 }
+
+TEST_CASE("a disk can't be detached while its VM moves, and a refused detach leaves everything as it was") {
+    Furnished cloud({.seed = 7, .hosts = 2});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.acts("web", "attach", R"({"disk":"data","size":"1GiB"})") == "ok");
+    REQUIRE(cloud.settles());
+    const Uuid vm = cloud.vm("web")->meta.id;
+    REQUIRE(cloud.acts("web", "migrate") == "ok");
+    CHECK(cloud.acts("web", "detach", R"({"disk":"data"})").find("can't change while the VM is moved") !=
+          std::string::npos);
+    CHECK(cloud.vm("web")->spec.disks.contains("data"));
+    CHECK(cloud.settles());
+    CHECK(cloud.volume("web-data")->status.attached_to.id == vm);
+    CHECK(cloud.acts("web", "detach", R"({"disk":"data"})") == "ok");
+    CHECK_FALSE(cloud.volume("web-data")->status.attached_to);
+    CHECK(cloud.settles());
+    CHECK(cloud.violation() == "");
+}

@@ -342,7 +342,9 @@ std::string Eyes::unsettled() {
         const bool late = volume.is_deleted() &&
                           volume.meta.deletion->expunge_at < cloud_.orchestrator().pipeline().cluster_time() - 60'000;
         const Vm* user = world.find<Vm>(volume.status.attached_to.id);
-        if (late && user == nullptr) return "volume " + volume.meta.name + " should be gone for good";
+        // A deleted VM that can still be restored keeps its disks on its host.
+        const bool kept = std::ranges::any_of(world.referrers(id), [](const Key& k) { return k.kind == Kind::vm; });
+        if (late && user == nullptr && !kept) return "volume " + volume.meta.name + " should be gone for good";
         if (volume.status.attached_to && user == nullptr)
             return "volume " + volume.meta.name + " is attached to a VM that is gone";
     }
