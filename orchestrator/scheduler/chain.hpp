@@ -38,7 +38,13 @@ inline constexpr std::array kScores = {
     NamedScore{"image-at-hand", score_image_at_hand, 0.5},
 };
 
-Candidate look_at(const VmRequest& request, const HostState& host);
+struct Refusal {
+    const char* filter;
+    std::string reason;
+};
+std::optional<Refusal> refusal_of(const VmRequest& request, const HostState& host);  // by the first filter that does
+double total_of(const VmRequest& request, const HostState& host);                    // of all scores, weighted
+Candidate look_at(const VmRequest& request, const HostState& host);                  // both, as it is told
 Decision decide_among(const VmRequest& request, const std::vector<const HostState*>& hosts);
 
 struct Refusals {  // of one filter

@@ -18,25 +18,43 @@ std::string refusal(const VmRequest& request, const std::map<std::string, Refusa
     return text;
 }
 
-}  // namespace
-
-Candidate look_at(const VmRequest& request, const HostState& host) {
-    Candidate candidate{.host = host.name};
-    for (const NamedFilter& filter : kFilters) {
-        if (auto why = filter.rejects(request, host)) {
-            candidate.filter = filter.name;
-            candidate.reason = std::move(*why);
-            return candidate;
-        }
-    }
+// Those that have something to say, turned round where VMs are packed.
+template <typename Call>
+void each_score(const VmRequest& request, const HostState& host, Call&& call) {
     for (const NamedScore& score : kScores) {
         const auto value = score.of(request, host);
         if (!value) continue;
         const bool packed = score.packed != nullptr && request.strategy == Strategy::pack;
-        const double counted = packed ? 1 - *value : *value;
-        candidate.scores[packed ? score.packed : score.name] = counted;
-        candidate.total += score.weight * counted;
+        call(packed ? score.packed : score.name, packed ? 1 - *value : *value, score.weight);
     }
+}
+
+}  // namespace
+
+std::optional<Refusal> refusal_of(const VmRequest& request, const HostState& host) {
+    for (const NamedFilter& filter : kFilters) {
+        if (auto why = filter.rejects(request, host)) return Refusal{filter.name, std::move(*why)};
+    }
+    return std::nullopt;
+}
+
+double total_of(const VmRequest& request, const HostState& host) {
+    double total = 0;
+    each_score(request, host, [&](const char*, double value, double weight) { total += weight * value; });
+    return total;
+}
+
+Candidate look_at(const VmRequest& request, const HostState& host) {
+    Candidate candidate{.host = host.name};
+    if (auto refusal = refusal_of(request, host)) {
+        candidate.filter = refusal->filter;
+        candidate.reason = std::move(refusal->reason);
+        return candidate;
+    }
+    each_score(request, host, [&](const char* name, double value, double weight) {
+        candidate.scores[name] = value;
+        candidate.total += weight * value;
+    });
     return candidate;
 }
 

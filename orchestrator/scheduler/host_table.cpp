@@ -10,6 +10,8 @@ namespace {
 
 // Of the fullest hosts of a class, so many may refuse a VM that is packed; then those with the most room are asked.
 constexpr std::size_t kFullMax = 256;
+// So many of those that would do are told with their scores.
+constexpr std::size_t kTold = 16;
 
 // All that a static rule looks at. Hosts with the same signature get the same answer to each of them.
 std::string signature_of(const HostState& host) {
@@ -96,13 +98,16 @@ const HostState* HostTable::find(const HostId& id) const {
 // One decision over classes.
 class HostTable::Search {
   public:
-    explicit Search(const VmRequest& request) : request_(request), any_size_(without_sizes(request)) {}
+    Search(const VmRequest& request, std::size_t classes)
+        : request_(request),
+          any_size_(without_sizes(request)),
+          each_(std::clamp<std::size_t>(kCloseMax / std::max<std::size_t>(classes, 1), 1, kCloseEach)) {}
 
     // A host that is not like the others of its class: VMs stand there that a rule is about.
     void look_apart(const Entry* entry) {
         if (!apart_.insert(entry).second) return;
         ++apart_in_[entry->in];
-        look_closely(entry);
+        look_closely(entry->state);
     }
 
     void look_into(const Class& hosts) {
@@ -110,8 +115,7 @@ class HostTable::Search {
         const std::size_t alike = hosts.hosts.size() - (apart == apart_in_.end() ? 0 : apart->second);
         if (alike == 0) return;
         const auto one = std::ranges::find_if(hosts.hosts, [&](const Entry* e) { return !apart_.contains(e); });
-        Candidate first = look_at(any_size_, (*one)->state);
-        if (!first.filter.empty()) return add_group(first, alike);
+        if (const auto refusal = refusal_of(any_size_, (*one)->state)) return add_group(*refusal, (*one)->state, alike);
         Look look{alike};
         if (request_.strategy == Strategy::pack) look_along(hosts.hosts.rbegin(), hosts.hosts.rend(), look, kFullMax);
         look_along(hosts.hosts.begin(), hosts.hosts.end(), look, alike);
@@ -120,24 +124,24 @@ class HostTable::Search {
 
     // A disk that lies on a host leaves nothing to choose.
     void look_only_at(const HostState& host, std::size_t others) {
-        Candidate candidate = look_at(request_, host);
-        if (!candidate.filter.empty()) return add_group(candidate, 1);
-        close_.push_back(std::move(candidate));
-        if (others == 0) return;
-        close_.push_back({.host = fmt::format("{} others", others),
-                          .filter = "pools",
-                          .reason = fmt::format("a disk of the VM lies on host {}", host.name)});
+        if (!look_closely(host) || others == 0) return;
+        elsewhere_ = Candidate{.host = fmt::format("{} others", others),
+                               .filter = "pools",
+                               .reason = fmt::format("a disk of the VM lies on host {}", host.name)};
     }
 
     Decision end(std::size_t all) && {
-        std::vector<Candidate> candidates = std::move(close_);
-        std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
-            return a.total != b.total ? a.total > b.total : a.host < b.host;
-        });
-        const std::size_t worse = candidates.size() - std::min(candidates.size(), kCloseMax);
-        candidates.resize(candidates.size() - worse);
-        if (worse > 0)
-            candidates.push_back({.host = fmt::format("{} hosts", worse), .reason = "would do, with lower scores"});
+        const std::size_t told = std::min(close_.size(), kTold);
+        std::ranges::partial_sort(close_, close_.begin() + static_cast<std::ptrdiff_t>(told),
+                                  [](const Close& a, const Close& b) {
+                                      return a.total != b.total ? a.total > b.total : a.host->name < b.host->name;
+                                  });
+        std::vector<Candidate> candidates;
+        for (std::size_t i = 0; i < told; ++i) candidates.push_back(look_at(request_, *close_[i].host));
+        if (close_.size() > told)
+            candidates.push_back(
+                {.host = fmt::format("{} hosts", close_.size() - told), .reason = "would do, with lower scores"});
+        if (elsewhere_) candidates.push_back(std::move(*elsewhere_));
         for (auto& [filter, group] : groups_) {
             if (group.count > 1)
                 group.example.host = fmt::format("{} hosts, such as {}", group.count, group.example.host);
@@ -162,36 +166,41 @@ class HostTable::Search {
     // In this order, until enough fit, too many don't, or all were looked at (from the other end, too).
     template <typename Iterator>
     void look_along(Iterator at, Iterator end, Look& look, std::size_t refused_max) {
-        for (; at != end && look.fit < kCloseEach && look.refused < refused_max && look.left > 0; ++at) {
+        for (; at != end && look.fit < each_ && look.refused < refused_max && look.left > 0; ++at) {
             if (apart_.contains(*at)) continue;
             --look.left;
-            ++(look_closely(*at) ? look.fit : look.refused);
+            ++(look_closely((*at)->state) ? look.fit : look.refused);
         }
     }
-    bool look_closely(const Entry* entry) {
-        Candidate candidate = look_at(request_, entry->state);
-        if (!candidate.filter.empty()) return add_group(candidate, 1), false;
-        close_.push_back(std::move(candidate));
+    bool look_closely(const HostState& host) {
+        if (const auto refusal = refusal_of(request_, host)) return add_group(*refusal, host, 1), false;
+        close_.push_back({&host, total_of(request_, host)});
         return true;
     }
 
+    struct Close {
+        const HostState* host;
+        double total;
+    };
     struct Group {
         std::size_t count = 0;
         std::string name;  // of the example
         Candidate example;
     };
-    void add_group(const Candidate& candidate, std::size_t count) {
-        Group& group = groups_[candidate.filter];
+    void add_group(const Refusal& refusal, const HostState& host, std::size_t count) {
+        Group& group = groups_[refusal.filter];
         if (group.count == 0) {
-            group.example = candidate;
-            group.name = candidate.host;
+            group.name = host.name;
+            group.example = {.host = host.name, .filter = refusal.filter, .reason = refusal.reason};
         }
         group.count += count;
     }
 
     const VmRequest& request_;
     const VmRequest any_size_;
-    std::vector<Candidate> close_;
+    const std::size_t each_;  // of a class, as many are looked for that fit
+    std::vector<Close> close_;
+    std::optional<Candidate> elsewhere_;
     std::map<std::string, Group> groups_;  // by filter
     std::size_t fewer_room_ = 0;
     std::unordered_set<const Entry*> apart_;  // looked at by themselves
@@ -205,7 +214,7 @@ Decision HostTable::decide(const VmRequest& request) const {
         std::ranges::sort(all, {}, &HostState::name);
         return decide_among(request, all);
     }
-    Search search(request);
+    Search search(request, classes_.size());
     const auto pinned = std::ranges::find_if(request.volumes, [](const VolumeRequest& v) { return bool(v.pinned); });
     if (pinned == request.volumes.end()) {
         for (const NeighbourRule& rule : request.rules) {

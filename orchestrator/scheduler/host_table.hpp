@@ -24,6 +24,7 @@ class HostTable {
     // is told of, most of them in groups.
     Decision decide(const VmRequest& request) const;
 
+    // Where there are many classes fewer of each are looked at closely, down to one.
     static constexpr std::size_t kCloseMax = 64, kCloseEach = 8;
 
   private:

@@ -118,6 +118,7 @@ TEST_CASE("the table keeps to rules of affinity, and spreads or packs, as a look
             std::vector<HostState> all;
             for (int i = 0; i < hosts; ++i) {
                 all.push_back(drawn(i, random));
+                if (seed % 3 == 0) all.back().labels["rack"] = fmt::format("r{}", i % 50);  // many classes
                 if (const auto zone = random.between(0, 3); zone < 3) {
                     all.back().zone = kZones[zone];
                     all.back().zone_name = fmt::format("z{}", zone);
