@@ -1,4 +1,4 @@
-// What a host is made of, and what lies on it that nobody claims. Parts of HostFacts.
+// What a host is made of. Parts of HostFacts.
 #pragma once
 #include <string>
 #include <vector>
@@ -54,41 +54,6 @@ void describe(HostInterface& v, V&& field) {
     field("state", v.state, {.doc = "up, down or unknown."});
     field("mtu", v.mtu, {.doc = "Largest packet."});
     field("speed", v.speed, {.doc = "Mbit/s; 0: it doesn't tell."});
-}
-
-// Something with our mark that no record of the cloud knows. It is told of and left alone.
-enum class UnclaimedKind { vm, volume, file, domain };
-constexpr EnumNames<UnclaimedKind, 4> names(UnclaimedKind) {
-    return {{{UnclaimedKind::vm, "vm"},
-             {UnclaimedKind::volume, "volume"},
-             {UnclaimedKind::file, "file"},
-             {UnclaimedKind::domain, "domain"}}};
-}
-struct Unclaimed {
-    UnclaimedKind kind = UnclaimedKind::file;
-    Uuid id{};
-    std::string name;
-    Uuid pool{};
-    std::string path;
-    std::int64_t size = 0;
-    std::int64_t allocated = 0;
-    std::string image_digest;
-    std::vector<Uuid> volumes;
-    bool operator==(const Unclaimed&) const = default;
-};
-template <class V>
-void describe(Unclaimed& v, V&& field) {
-    field("kind", v.kind,
-          {.doc = "vm and volume: the agent holds its document; file: of a volume that none tells of; domain: in "
-                  "libvirt, with our mark."});
-    field("id", v.id, {.doc = "Id of the VM or the volume."});
-    field("name", v.name, {.doc = "project/name, as its document or domain tells."});
-    field("pool", v.pool, {.doc = "Pool that it lies in: volume and file."});
-    field("path", v.path, {.doc = "Where it lies: volume and file."});
-    field("size", v.size, {.doc = "Size that a guest sees: volume and file.", .unit = Unit::bytes});
-    field("allocated", v.allocated, {.doc = "Bytes that it takes: volume and file.", .unit = Unit::bytes});
-    field("imageDigest", v.image_digest, {.doc = "Image that it is an overlay of."});
-    field("volumes", v.volumes, {.doc = "Disks of a vm or a domain."});
 }
 
 }  // namespace axle

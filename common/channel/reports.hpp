@@ -171,8 +171,6 @@ void describe(SimpleReport& v, V&& field) {
     field("conditions", v.conditions, {});
 }
 
-constexpr std::size_t kUnclaimedMax = 100;
-
 // What a host is. Changes seldom.
 struct HostFacts {
     std::string hostname;
@@ -204,8 +202,6 @@ struct HostFacts {
     std::vector<HugePages> hugepages;
     std::vector<BlockDevice> disks;
     std::vector<HostInterface> interfaces;  // not ours
-    std::vector<Unclaimed> unclaimed;       // at most kUnclaimedMax of them
-    std::int64_t unclaimed_total = 0;
 };
 template <class V>
 void describe(HostFacts& v, V&& field) {
@@ -239,8 +235,6 @@ void describe(HostFacts& v, V&& field) {
     field("hugepages", v.hugepages, {.doc = "Huge pages by size."});
     field("disks", v.disks, {.doc = "Its disks."});
     field("interfaces", v.interfaces, {.doc = "Its network interfaces, without those of guests."});
-    field("unclaimed", v.unclaimed, {.doc = "What lies there that no record of the cloud knows; the first hundred."});
-    field("unclaimedTotal", v.unclaimed_total, {.doc = "How many of these there are."});
 }
 struct HostLoad {    // soft: in memory only
     double cpu = 0;  // 0..1 of all processors, last interval

@@ -215,10 +215,9 @@ enum class TaskGoal {
     volume_ready,
     volume_deleted,
     image_import,
-    image_deleted,
-    unclaimed_remove
+    image_deleted
 };
-constexpr EnumNames<TaskGoal, 15> names(TaskGoal) {
+constexpr EnumNames<TaskGoal, 14> names(TaskGoal) {
     return {{{TaskGoal::vm_running, "vm-running"},
              {TaskGoal::vm_stopped, "vm-stopped"},
              {TaskGoal::vm_paused, "vm-paused"},
@@ -232,8 +231,7 @@ constexpr EnumNames<TaskGoal, 15> names(TaskGoal) {
              {TaskGoal::volume_ready, "volume-ready"},
              {TaskGoal::volume_deleted, "volume-deleted"},
              {TaskGoal::image_import, "image-import"},
-             {TaskGoal::image_deleted, "image-deleted"},
-             {TaskGoal::unclaimed_remove, "unclaimed-remove"}}};
+             {TaskGoal::image_deleted, "image-deleted"}}};
 }
 struct TaskTarget {
     std::string kind;

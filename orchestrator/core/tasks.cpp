@@ -21,7 +21,6 @@ Wish wish_of(TaskGoal goal) {
         case TaskGoal::vm_migrate:
         case TaskGoal::host_drain:
         case TaskGoal::host_return:
-        case TaskGoal::unclaimed_remove:
             return Wish::action;
         case TaskGoal::volume_ready:
         case TaskGoal::image_import:
