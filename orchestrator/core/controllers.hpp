@@ -70,7 +70,8 @@ class Controllers {
     void complete_move(Transaction& tx, const Uuid& vm, VmReport report);
     void source_says(Transaction& tx, const Uuid& vm, const MoveReport& move);
     void target_status(const Vm& vm, const Status& status);
-    bool left_document_status(const Vm& vm, const Uuid& host, const Status& status);
+    template <typename T>
+    bool leftover_status(const T& object, const Uuid& host, const Status& status);
     bool copy_status(const Volume& volume, const Uuid& host, const Status& status);
 
     void forget_lost_host(const Uuid& host);  // lost_host.cpp

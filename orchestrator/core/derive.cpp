@@ -8,6 +8,7 @@
 #include "common/model/format.hpp"
 #include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/peers.hpp"
+#include "orchestrator/core/selector.hpp"
 
 namespace axle {
 namespace {
@@ -165,11 +166,7 @@ bool image_is_on(const World& world, const std::string& digest, const Uuid& host
 }
 
 bool pool_is_on(const Pool& pool, const Host& host) {
-    if (is_final(pool)) return false;
-    return std::ranges::all_of(pool.spec.host_selector, [&](const auto& wanted) {
-        const auto label = host.meta.labels.find(wanted.first);
-        return label != host.meta.labels.end() && label->second == wanted.second;
-    });
+    return !is_final(pool) && selects(pool.spec.host_selector, host.meta.labels);
 }
 
 std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRef& key, const DeriveContext& context) {

@@ -125,7 +125,7 @@ void Controllers::vm_status(const Uuid& host, const Status& status) {
     const Vm* vm = pipeline_.world().find<Vm>(status.id);
     if (const VmMigration* move = vm == nullptr ? nullptr : move_to(*vm, host))
         return move->epoch == status.epoch ? target_status(*vm, status) : void();
-    if (vm != nullptr && left_document_status(*vm, host, status)) return;
+    if (vm != nullptr && leftover_status(*vm, host, status)) return;
     if (vm == nullptr || !vm->status.placement || vm->status.placement->host.id != host ||
         vm->status.placement->epoch != status.epoch)
         return;
@@ -169,7 +169,7 @@ void Controllers::vm_status(const Uuid& host, const Status& status) {
 
 void Controllers::volume_status(const Uuid& host, const Status& status) {
     const Volume* volume = pipeline_.world().find<Volume>(status.id);
-    if (volume != nullptr && copy_status(*volume, host, status)) return;
+    if (volume != nullptr && (leftover_status(*volume, host, status) || copy_status(*volume, host, status))) return;
     if (volume == nullptr || !volume->status.placement || volume->status.placement->host.id != host ||
         volume->status.placement->epoch != status.epoch)
         return;

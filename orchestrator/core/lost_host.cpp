@@ -178,7 +178,7 @@ void Controllers::lose_volume(Transaction& tx, const Uuid& id, const Uuid& host)
     const bool there = volume.status.placement && volume.status.placement->host.id == host;
     const std::string name = there ? volume.status.placement->host.name : "";
     tx.update_status<Volume>(id, [&](Volume& v) {
-        std::erase_if(v.status.leftovers, [&](const VmPlacement& left) { return left.host.id == host; });
+        forget_leftover(v, host);
         if (!there) return;
         v.status.placement.reset();
         if (!alone || v.is_deleted()) return;

@@ -26,13 +26,6 @@ void show_step(Transaction& tx, const Uuid& task, const char* step) {
     tx.update_status<Task>(task, [&](Task& t) { t.status.step = step; });
 }
 
-// The host may hold the VM's document: it is told to let it go until it has said that it did, also when the VM itself
-// is deleted meanwhile.
-void leave_document(Vm& vm, const Ref& host, const Epoch& epoch) {
-    forget_leftover(vm, host.id);
-    vm.status.leftovers.push_back({host, epoch});
-}
-
 // Whatever the copies there have become, they are no disks of anybody: they go by their epoch, and are remembered until
 // the host has said so.
 void leave_copies(Transaction& tx, const VmMigration& move, const Ref& host, std::optional<Epoch> epoch) {
@@ -95,7 +88,7 @@ void Controllers::end_move(Transaction& tx, const Uuid& id, TaskError why) {
     leave_copies(tx, move, move.host, move.epoch);
     tx.update_status<Vm>(id, [&](Vm& v) {
         v.status.migration.reset();
-        leave_document(v, move.host, move.epoch);
+        v.status.leftovers.push_back({move.host, move.epoch});  // it may hold the document
     });
     moving_.erase(id);
     const Task* task = tx.world().find<Task>(move.task);
@@ -116,7 +109,7 @@ void Controllers::complete_move(Transaction& tx, const Uuid& id, VmReport report
         });
     }
     tx.update_status<Vm>(id, [&](Vm& v) {
-        leave_document(v, source, v.status.placement->epoch);
+        v.status.leftovers.push_back({source, v.status.placement->epoch});
         v.status.placement = VmPlacement{move.host, move.epoch};
         v.status.decision = move.decision;
         v.status.migration.reset();
@@ -187,31 +180,23 @@ void Controllers::target_status(const Vm& vm, const Status& status) {
     pipeline_.commit(tx);
 }
 
-// Of a VM's document that a move left behind. false: it is not about such a one.
-bool Controllers::left_document_status(const Vm& vm, const Uuid& host, const Status& status) {
-    const VmPlacement* left = leftover_on(vm, host);
+// Of what a move left there. false: it is not about that.
+template <typename T>
+bool Controllers::leftover_status(const T& object, const Uuid& host, const Status& status) {
+    const VmPlacement* left = leftover_on(object, host);
     if (left == nullptr || status.epoch > left->epoch) return false;
     if (!status.gone || status.epoch != left->epoch) return true;
     Transaction tx = pipeline_.begin();
-    tx.update_status<Vm>(vm.meta.id, [&](Vm& v) { forget_leftover(v, host); });
+    tx.update_status<T>(object.meta.id, [&](T& o) { forget_leftover(o, host); });
     pipeline_.commit(tx);
     return true;
 }
+template bool Controllers::leftover_status(const Vm&, const Uuid&, const Status&);
+template bool Controllers::leftover_status(const Volume&, const Uuid&, const Status&);
 
-// Of a copy: one that goes, or one that is being made for a move. false: it is neither.
+// Of a copy that is being made for a move. false: it is none.
 bool Controllers::copy_status(const Volume& volume, const Uuid& host, const Status& status) {
-    const VmPlacement* left = leftover_on(volume, host);
-    const Uuid id = volume.meta.id;
-    if (left != nullptr && status.epoch <= left->epoch) {
-        if (!status.gone || status.epoch != left->epoch) return true;
-        Transaction tx = pipeline_.begin();
-        tx.update_status<Volume>(id, [&](Volume& v) {
-            std::erase_if(v.status.leftovers, [&](const auto& l) { return l.host.id == host; });
-        });
-        pipeline_.commit(tx);
-        return true;
-    }
-    const ComingDisk coming = coming_disk(pipeline_.world(), id, host);
+    const ComingDisk coming = coming_disk(pipeline_.world(), volume.meta.id, host);
     if (coming.vm == nullptr || coming.vm->status.migration->epoch != status.epoch) return false;
     if (status.gone) return true;
     const auto report = from_json_text<VolumeReport>(status.content);

@@ -65,23 +65,4 @@ Result<VmDocument> moving_document(const World& world, const Vm& vm, const Uuid&
     return document;
 }
 
-namespace {
-
-const VmPlacement* on_host(const std::vector<VmPlacement>& leftovers, const Uuid& host) {
-    const auto left = std::ranges::find_if(leftovers, [&](const auto& l) { return l.host.id == host; });
-    return left == leftovers.end() ? nullptr : &*left;
-}
-
-}  // namespace
-
-const VmPlacement* leftover_on(const Volume& volume, const Uuid& host) {
-    return on_host(volume.status.leftovers, host);
-}
-const VmPlacement* leftover_on(const Vm& vm, const Uuid& host) {
-    return on_host(vm.status.leftovers, host);
-}
-void forget_leftover(Vm& vm, const Uuid& host) {
-    std::erase_if(vm.status.leftovers, [&](const VmPlacement& left) { return left.host.id == host; });
-}
-
 }  // namespace axle

@@ -1,7 +1,9 @@
-// Moves of VMs between hosts (RELIABILITY 5.4), seen from the world: what each of the two hosts is to have meanwhile.
-// Pure.
+// Moves of VMs between hosts (RELIABILITY 5.4), seen from the world: what each of the two hosts is to have meanwhile,
+// and what a move leaves behind. Core thread.
 #pragma once
-#include "orchestrator/core/world.hpp"
+#include <algorithm>
+
+#include "orchestrator/core/transaction.hpp"
 
 namespace axle {
 
@@ -19,10 +21,24 @@ ComingDisk coming_disk(const World& world, const Uuid& volume, const Uuid& host)
 // The VM's document for that host, one of the two: as it was when the move began, with the host's part in it.
 Result<VmDocument> moving_document(const World& world, const Vm& vm, const Uuid& host);
 
-// Where a copy of the volume is left behind; null: not there.
-const VmPlacement* leftover_on(const Volume& volume, const Uuid& host);
-// Of a VM: its document, which a move left there or may have brought there. Null: nothing.
-const VmPlacement* leftover_on(const Vm& vm, const Uuid& host);
-void forget_leftover(Vm& vm, const Uuid& host);
+// What a move left on a host, or may have brought there, until that host has said that it is gone: a copy of a volume,
+// the document of a VM. leftover_on: null: nothing.
+template <typename T>
+const VmPlacement* leftover_on(const T& object, const Uuid& host) {
+    const auto& all = object.status.leftovers;
+    const auto left = std::ranges::find_if(all, [&](const VmPlacement& l) { return l.host.id == host; });
+    return left == all.end() ? nullptr : &*left;
+}
+template <typename T>
+void forget_leftover(T& object, const Uuid& host) {
+    std::erase_if(object.status.leftovers, [&](const VmPlacement& left) { return left.host.id == host; });
+}
+// Nobody lets go of what is on a host that was taken out of the cloud.
+template <typename T>
+void forget_lost_leftovers(Transaction& tx, const T& object) {
+    const auto lost = [&](const VmPlacement& left) { return tx.world().find<Host>(left.host.id) == nullptr; };
+    if (std::ranges::none_of(object.status.leftovers, lost)) return;
+    tx.update_status<T>(object.meta.id, [&](T& o) { std::erase_if(o.status.leftovers, lost); });
+}
 
 }  // namespace axle

@@ -2,19 +2,14 @@
 
 #include <algorithm>
 
+#include "orchestrator/core/selector.hpp"
+
 namespace axle {
 namespace {
 
-bool matches(const std::map<std::string, std::string>& selector, const Vm& vm) {
-    return std::ranges::all_of(selector, [&](const auto& wanted) {
-        const auto label = vm.meta.labels.find(wanted.first);
-        return label != vm.meta.labels.end() && label->second == wanted.second;
-    });
-}
-
 bool wants_apart(const Vm& vm, const Vm& from) {
     return std::ranges::any_of(vm.spec.affinity, [&](const auto& entry) {
-        return entry.second.policy == Affinity::apart && matches(entry.second.selector, from);
+        return entry.second.policy == Affinity::apart && selects(entry.second.selector, from.meta.labels);
     });
 }
 
@@ -50,7 +45,7 @@ NeighbourRule rule_of_term(const World& world, const Vm& vm, const std::string& 
                        .policy = term.policy,
                        .over = term.over,
                        .required = term.required,
-                       .may_be_first = matches(term.selector, vm)};
+                       .may_be_first = selects(term.selector, vm.meta.labels)};
     const std::set<Uuid>* fewest = nullptr;
     for (const auto& [key, value] : term.selector) {
         const std::set<Uuid>& labelled = world.vms_labelled({vm.meta.project.id, key, value});
@@ -59,7 +54,7 @@ NeighbourRule rule_of_term(const World& world, const Vm& vm, const std::string& 
     if (fewest == nullptr) return rule;
     for (const Uuid& id : *fewest) {
         const Vm* other = id != vm.meta.id ? world.find<Vm>(id) : nullptr;
-        if (other != nullptr && matches(term.selector, *other)) add(world, rule, *other);
+        if (other != nullptr && selects(term.selector, other->meta.labels)) add(world, rule, *other);
     }
     return rule;
 }
@@ -76,7 +71,7 @@ std::vector<NeighbourRule> rules_of_others(const World& world, const Vm& vm) {
         const Vm* other = id != vm.meta.id ? world.find<Vm>(id) : nullptr;
         if (other == nullptr) continue;
         for (const auto& [name, term] : other->spec.affinity) {
-            if (term.policy != Affinity::apart || !matches(term.selector, vm)) continue;
+            if (term.policy != Affinity::apart || !selects(term.selector, vm.meta.labels)) continue;
             NeighbourRule& rule = rules[{term.over, term.required}];
             if (rule.name.empty())
                 rule = {.name = fmt::format("affinity.{} of VM {}", name, other->meta.name),
@@ -104,7 +99,7 @@ bool may_concern(const Vm& one, const Vm& other) {
     if (one.meta.project.id != other.meta.project.id) return false;
     if (one.spec.placement_group && one.spec.placement_group.id == other.spec.placement_group.id) return true;
     return wants_apart(other, one) || std::ranges::any_of(one.spec.affinity, [&](const auto& entry) {
-               return matches(entry.second.selector, other);
+               return selects(entry.second.selector, other.meta.labels);
            });
 }
 

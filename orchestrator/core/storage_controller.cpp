@@ -4,6 +4,7 @@
 #include "common/base/log.hpp"
 #include "orchestrator/core/admit.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -19,13 +20,6 @@ Result<> limits_with(Transaction& tx, const Volume& volume, std::int64_t size) {
     const Usage before = grown;
     grown.disk += size - volume.spec.size;
     return check_usage(tx.world(), volume.meta.project.id, grown, before);
-}
-
-// Nobody removes a copy on a host that was taken out of the cloud.
-void forget_lost_leftovers(Transaction& tx, const Volume& volume) {
-    const auto lost = [&](const VmPlacement& left) { return tx.world().find<Host>(left.host.id) == nullptr; };
-    if (std::ranges::none_of(volume.status.leftovers, lost)) return;
-    tx.update_status<Volume>(volume.meta.id, [&](Volume& v) { std::erase_if(v.status.leftovers, lost); });
 }
 
 }  // namespace

@@ -10,16 +10,6 @@
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
-namespace {
-
-// Nobody lets go of what is on a host that was taken out of the cloud.
-void forget_lost_leftovers(Transaction& tx, const Vm& vm) {
-    const auto lost = [&](const VmPlacement& left) { return tx.world().find<Host>(left.host.id) == nullptr; };
-    if (std::ranges::none_of(vm.status.leftovers, lost)) return;
-    tx.update_status<Vm>(vm.meta.id, [&](Vm& v) { std::erase_if(v.status.leftovers, lost); });
-}
-
-}  // namespace
 
 void Controllers::reconcile_vm(const Uuid& id) {
     Transaction tx = pipeline_.begin();
