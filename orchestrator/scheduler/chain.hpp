@@ -26,8 +26,7 @@ struct NamedScore {
     const char* name;
     Score of;
     double weight;
-    const char* packed =
-        nullptr;  // its name where VMs are packed, and little room is what is looked for; null: the same
+    const char* packed = nullptr;  // of room: its name where VMs are packed, and little room is what is looked for
 };
 // A wish to be near or far outweighs all that room can say.
 inline constexpr std::array kScores = {
@@ -43,16 +42,19 @@ struct Refusal {
     std::string reason;
 };
 std::optional<Refusal> refusal_of(const VmRequest& request, const HostState& host);  // by the first filter that does
-double total_of(const VmRequest& request, const HostState& host);                    // of all scores, weighted
-Candidate look_at(const VmRequest& request, const HostState& host);                  // both, as it is told
+// Of a host that no filter refuses: the weighted sum of its scores, and the same as it is told.
+double total_of(const VmRequest& request, const HostState& host);
+Candidate scored(const VmRequest& request, const HostState& host);
 Decision decide_among(const VmRequest& request, const std::vector<const HostState*>& hosts);
 
-struct Refusals {  // of one filter
+struct Refused {  // by one filter
     std::size_t count = 0;
-    std::string host, reason;  // of one of them
+    std::string host, reason;  // of the first of them
 };
+using Refusals = std::map<std::string, Refused>;  // by filter
+void note(Refusals& refusals, const Refusal& refusal, const HostState& host, std::size_t count = 1);
 // Takes the best that fits, or says why there is none. hosts: how many there are.
-Decision conclude(const VmRequest& request, std::vector<Candidate> candidates,
-                  const std::map<std::string, Refusals>& refusals, std::size_t hosts);
+Decision conclude(const VmRequest& request, std::vector<Candidate> candidates, const Refusals& refusals,
+                  std::size_t hosts);
 
 }  // namespace axle

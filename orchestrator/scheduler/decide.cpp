@@ -4,11 +4,11 @@
 namespace axle {
 namespace {
 
-std::string refusal(const VmRequest& request, const std::map<std::string, Refusals>& refusals, std::size_t hosts) {
+std::string refusal(const VmRequest& request, const Refusals& refusals, std::size_t hosts) {
     if (hosts == 0) return fmt::format("no host for {}: there are no hosts yet", request.name);
     if (refusals.empty()) return fmt::format("no host for {}: the host that its disks lie on is gone", request.name);
     if (hosts == 1) {
-        const Refusals& only = refusals.begin()->second;
+        const Refused& only = refusals.begin()->second;
         return fmt::format("no host for {}: {}: {}", request.name, only.host, only.reason);
     }
     std::string text = fmt::format("no host of {} for {}:", hosts, request.name);
@@ -44,13 +44,8 @@ double total_of(const VmRequest& request, const HostState& host) {
     return total;
 }
 
-Candidate look_at(const VmRequest& request, const HostState& host) {
+Candidate scored(const VmRequest& request, const HostState& host) {
     Candidate candidate{.host = host.name};
-    if (auto refusal = refusal_of(request, host)) {
-        candidate.filter = refusal->filter;
-        candidate.reason = std::move(refusal->reason);
-        return candidate;
-    }
     each_score(request, host, [&](const char* name, double value, double weight) {
         candidate.scores[name] = value;
         candidate.total += weight * value;
@@ -58,8 +53,14 @@ Candidate look_at(const VmRequest& request, const HostState& host) {
     return candidate;
 }
 
-Decision conclude(const VmRequest& request, std::vector<Candidate> candidates,
-                  const std::map<std::string, Refusals>& refusals, std::size_t hosts) {
+void note(Refusals& refusals, const Refusal& refusal, const HostState& host, std::size_t count) {
+    Refused& seen = refusals[refusal.filter];
+    if (seen.count == 0) seen = {0, host.name, refusal.reason};
+    seen.count += count;
+}
+
+Decision conclude(const VmRequest& request, std::vector<Candidate> candidates, const Refusals& refusals,
+                  std::size_t hosts) {
     Decision decision{.candidates = std::move(candidates)};
     const Candidate* best = nullptr;
     for (const Candidate& c : decision.candidates) {
@@ -79,13 +80,15 @@ Decision conclude(const VmRequest& request, std::vector<Candidate> candidates,
 Decision decide_among(const VmRequest& request, const std::vector<const HostState*>& hosts) {
     std::vector<Candidate> candidates;
     candidates.reserve(hosts.size());
-    std::map<std::string, Refusals> refusals;
+    Refusals refusals;
     for (const HostState* host : hosts) {
-        candidates.push_back(look_at(request, *host));
-        const Candidate& c = candidates.back();
-        if (c.filter.empty()) continue;
-        Refusals& seen = refusals[c.filter];
-        if (seen.count++ == 0) seen = {1, c.host, c.reason};
+        auto refusal = refusal_of(request, *host);
+        if (!refusal) {
+            candidates.push_back(scored(request, *host));
+            continue;
+        }
+        note(refusals, *refusal, *host);
+        candidates.push_back({.host = host->name, .filter = refusal->filter, .reason = std::move(refusal->reason)});
     }
     return conclude(request, std::move(candidates), refusals, hosts.size());
 }

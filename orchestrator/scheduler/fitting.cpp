@@ -20,7 +20,8 @@ void claim(HostState& host, const VmRequest& request, std::int64_t count) {
 // Why one more would not fit beside `count` of them; empty: it would.
 std::string refused_after(const VmRequest& request, HostState host, std::int64_t count) {
     claim(host, request, count);
-    return look_at(request, host).reason;
+    auto refusal = refusal_of(request, host);
+    return refusal ? std::move(refusal->reason) : "";
 }
 
 Fit fit_on(const VmRequest& request, const HostState& host) {

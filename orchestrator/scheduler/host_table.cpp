@@ -115,7 +115,8 @@ class HostTable::Search {
         const std::size_t alike = hosts.hosts.size() - (apart == apart_in_.end() ? 0 : apart->second);
         if (alike == 0) return;
         const auto one = std::ranges::find_if(hosts.hosts, [&](const Entry* e) { return !apart_.contains(e); });
-        if (const auto refusal = refusal_of(any_size_, (*one)->state)) return add_group(*refusal, (*one)->state, alike);
+        if (const auto refusal = refusal_of(any_size_, (*one)->state))
+            return note(refusals_, *refusal, (*one)->state, alike);
         Look look{alike};
         if (request_.strategy == Strategy::pack) look_along(hosts.hosts.rbegin(), hosts.hosts.rend(), look, kFullMax);
         look_along(hosts.hosts.begin(), hosts.hosts.end(), look, alike);
@@ -137,24 +138,21 @@ class HostTable::Search {
                                       return a.total != b.total ? a.total > b.total : a.host->name < b.host->name;
                                   });
         std::vector<Candidate> candidates;
-        for (std::size_t i = 0; i < told; ++i) candidates.push_back(look_at(request_, *close_[i].host));
+        for (std::size_t i = 0; i < told; ++i) candidates.push_back(scored(request_, *close_[i].host));
         if (close_.size() > told)
             candidates.push_back(
                 {.host = fmt::format("{} hosts", close_.size() - told), .reason = "would do, with lower scores"});
         if (elsewhere_) candidates.push_back(std::move(*elsewhere_));
-        for (auto& [filter, group] : groups_) {
-            if (group.count > 1)
-                group.example.host = fmt::format("{} hosts, such as {}", group.count, group.example.host);
-            candidates.push_back(group.example);
+        for (const auto& [filter, seen] : refusals_) {
+            std::string host = seen.count > 1 ? fmt::format("{} hosts, such as {}", seen.count, seen.host) : seen.host;
+            candidates.push_back({.host = std::move(host), .filter = filter, .reason = seen.reason});
         }
         if (fewer_room_ > 0)
             candidates.push_back({.host = fmt::format("{} hosts", fewer_room_),
                                   .reason = request_.strategy == Strategy::pack
                                                 ? "are like those that fit; not looked at closely"
                                                 : "are like those that fit, with less room; not looked at closely"});
-        std::map<std::string, Refusals> refusals;
-        for (auto& [filter, group] : groups_) refusals[filter] = {group.count, group.name, group.example.reason};
-        return conclude(request_, std::move(candidates), refusals, all);
+        return conclude(request_, std::move(candidates), refusals_, all);
     }
 
   private:
@@ -173,7 +171,7 @@ class HostTable::Search {
         }
     }
     bool look_closely(const HostState& host) {
-        if (const auto refusal = refusal_of(request_, host)) return add_group(*refusal, host, 1), false;
+        if (const auto refusal = refusal_of(request_, host)) return note(refusals_, *refusal, host), false;
         close_.push_back({&host, total_of(request_, host)});
         return true;
     }
@@ -182,26 +180,12 @@ class HostTable::Search {
         const HostState* host;
         double total;
     };
-    struct Group {
-        std::size_t count = 0;
-        std::string name;  // of the example
-        Candidate example;
-    };
-    void add_group(const Refusal& refusal, const HostState& host, std::size_t count) {
-        Group& group = groups_[refusal.filter];
-        if (group.count == 0) {
-            group.name = host.name;
-            group.example = {.host = host.name, .filter = refusal.filter, .reason = refusal.reason};
-        }
-        group.count += count;
-    }
-
     const VmRequest& request_;
     const VmRequest any_size_;
     const std::size_t each_;  // of a class, as many are looked for that fit
     std::vector<Close> close_;
     std::optional<Candidate> elsewhere_;
-    std::map<std::string, Group> groups_;  // by filter
+    Refusals refusals_;
     std::size_t fewer_room_ = 0;
     std::unordered_set<const Entry*> apart_;  // looked at by themselves
     std::unordered_map<const Class*, std::size_t> apart_in_;
