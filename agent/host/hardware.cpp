@@ -4,18 +4,13 @@
 #include <charconv>
 #include <optional>
 
+#include "agent/host/kernel_text.hpp"
 #include "common/base/file.hpp"
 
 namespace axle {
 namespace {
 
 constexpr std::int64_t kSector = 512;  // that sysfs counts in, whatever the disk's own is
-
-std::string line_of(const std::string& path) {
-    std::string text = read_file(path, 1 << 16).value_or("");
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-    return text;
-}
 
 std::optional<std::int64_t> number_in(std::string_view text) {
     std::int64_t value = 0;
@@ -24,7 +19,7 @@ std::optional<std::int64_t> number_in(std::string_view text) {
     return value;
 }
 std::int64_t number_at(const std::string& path) {
-    return number_in(line_of(path)).value_or(0);
+    return number_in(kernel_text(path)).value_or(0);
 }
 
 // The entries "<prefix><number>" of a folder, by number.
@@ -59,8 +54,8 @@ std::vector<NumaNode> read_numa_nodes(const std::string& sys) {
     std::vector<NumaNode> out;
     for (const auto& [id, name] : numbered(folder, "node"))
         out.push_back({.id = id,
-                       .cpus = line_of(folder + "/" + name + "/cpulist"),
-                       .memory = memory_of_node(read_file(folder + "/" + name + "/meminfo", 1 << 16).value_or(""))});
+                       .cpus = kernel_text(folder + "/" + name + "/cpulist"),
+                       .memory = memory_of_node(kernel_text(folder + "/" + name + "/meminfo"))});
     return out;
 }
 
@@ -73,23 +68,21 @@ std::vector<HugePages> read_hugepages(const std::string& sys) {
 }
 
 std::vector<BlockDevice> read_block_devices(const std::string& sys) {
-    std::vector<std::string> names = list_directory(sys + "/block").value_or(std::vector<std::string>{});
-    std::ranges::sort(names);
     std::vector<BlockDevice> out;
-    for (const std::string& name : names) {
+    for (const std::string& name : list_directory(sys + "/block").value_or(std::vector<std::string>{})) {
         const std::string folder = sys + "/block/" + name;
         const std::int64_t size = number_at(folder + "/size") * kSector;
         if (is_built_of_others(name) || size <= 0) continue;
         out.push_back({.name = name,
-                       .model = line_of(folder + "/device/model"),
+                       .model = kernel_text(folder + "/device/model"),
                        .size = size,
-                       .rotational = line_of(folder + "/queue/rotational") == "1"});
+                       .rotational = kernel_text(folder + "/queue/rotational") == "1"});
     }
     return out;
 }
 
 std::string read_link_state(const std::string& sys, const std::string& interface) {
-    std::string state = line_of(sys + "/class/net/" + interface + "/operstate");
+    std::string state = kernel_text(sys + "/class/net/" + interface + "/operstate");
     return state == "up" || state == "unknown" ? state : "down";
 }
 

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "agent/host/hardware.hpp"
+#include "agent/host/kernel_text.hpp"
 #include "agent/hypervisor/accelerator.hpp"
+#include "agent/network/network.hpp"
 #include "agent/network/rtnetlink.hpp"
 #include "common/base/file.hpp"
 #include "common/base/mount.hpp"
@@ -19,14 +21,6 @@ namespace axle {
 namespace {
 
 constexpr const char* kSys = "/sys";
-
-std::string trimmed(std::string text) {
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-    return text;
-}
-std::string file_text(const char* path) {
-    return trimmed(read_file(path, 1 << 20).value_or(""));
-}
 
 // The value behind `key` at a line's start: "NAME=value" or "name : value".
 std::string value_in(const std::string& text, std::string_view key, char separator) {
@@ -53,8 +47,7 @@ std::int64_t kibibytes_in(const std::string& meminfo, std::string_view key) {
 
 // What a person would look for in `ip link`: neither ours nor what comes and goes with containers.
 bool is_worth_telling(const Link& link) {
-    return link.name != "lo" && link.kind != "veth" && link.kind != "tun" && !link.name.starts_with("axb") &&
-           !link.name.starts_with("axt") && !link.name.starts_with("axv");
+    return link.name != "lo" && link.kind != "veth" && link.kind != "tun" && !is_our_name(link.name);
 }
 
 HostInterface interface_of(const Link& link) {
@@ -66,7 +59,9 @@ HostInterface interface_of(const Link& link) {
 }
 
 void add_hardware_facts(HostFacts& facts) {
-    facts.cpu_flags = value_in(file_text("/proc/cpuinfo"), "flags", ':');
+    const std::string processors = kernel_text("/proc/cpuinfo");
+    facts.cpu_model = value_in(processors, "model name", ':');
+    facts.cpu_flags = value_in(processors, "flags", ':');
     facts.numa = read_numa_nodes(kSys);
     facts.hugepages = read_hugepages(kSys);
     facts.disks = read_block_devices(kSys);
@@ -116,7 +111,7 @@ std::string own_address(const std::vector<std::string>& addresses) {
 }  // namespace
 
 std::string read_boot_id() {
-    return file_text("/proc/sys/kernel/random/boot_id");
+    return kernel_text("/proc/sys/kernel/random/boot_id");
 }
 
 HostFacts read_host_facts() {
@@ -127,13 +122,12 @@ HostFacts read_host_facts() {
     std::ranges::transform(facts.hostname, facts.hostname.begin(),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     if (!is_dotted_name(facts.hostname)) facts.hostname = "host";
-    facts.machine_id = file_text("/etc/machine-id");
-    facts.os = value_in(file_text("/etc/os-release"), "PRETTY_NAME", '=');
+    facts.machine_id = kernel_text("/etc/machine-id");
+    facts.os = value_in(kernel_text("/etc/os-release"), "PRETTY_NAME", '=');
     facts.kernel = names.release;
     facts.agent = AXLE_VERSION;
-    facts.cpu_model = value_in(file_text("/proc/cpuinfo"), "model name", ':');
     facts.cpus = ::sysconf(_SC_NPROCESSORS_ONLN);
-    facts.memory = kibibytes_in(file_text("/proc/meminfo"), "MemTotal");
+    facts.memory = kibibytes_in(kernel_text("/proc/meminfo"), "MemTotal");
     add_hardware_facts(facts);
     add_network_facts(facts);
     facts.underlay = own_address(facts.addresses);
@@ -178,8 +172,8 @@ void LinuxHost::facts(Answer<HostFacts> answer) {
 void LinuxHost::load(Answer<HostLoad> answer) {
     auto shared = std::make_shared<Answer<HostLoad>>(std::move(answer));
     const bool taken = workers_.submit("host", [this, shared] {
-        HostLoad load{.memory_free = kibibytes_in(file_text("/proc/meminfo"), "MemAvailable")};
-        std::istringstream line(file_text("/proc/stat"));
+        HostLoad load{.memory_free = kibibytes_in(kernel_text("/proc/meminfo"), "MemAvailable")};
+        std::istringstream line(kernel_text("/proc/stat"));
         std::string word;
         line >> word;
         std::int64_t all = 0, idle = 0, value = 0;

@@ -19,4 +19,8 @@ std::string tap_name(VmId vm, const std::string& nic) {
     return "axt" + short_hash(both);
 }
 
+bool is_our_name(std::string_view interface) {
+    return interface.starts_with("axb") || interface.starts_with("axt") || interface.starts_with("axv");
+}
+
 }  // namespace axle

@@ -31,9 +31,6 @@ Socket listen_to(int family, std::initializer_list<int> groups) {
     return socket;
 }
 
-bool is_our_name(std::string_view name) {
-    return name.starts_with("axb") || name.starts_with("axt") || name.starts_with("axv");
-}
 bool is_our_index(unsigned index) {
     char name[IF_NAMESIZE] = "";
     return ::if_indextoname(index, name) != nullptr && is_our_name(name);

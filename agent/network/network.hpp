@@ -54,6 +54,7 @@ enum class NetworkHint { ours, host };
 std::string bridge_name(NetworkId network);
 std::string tunnel_name(NetworkId network);
 std::string tap_name(VmId vm, const std::string& nic);
+bool is_our_name(std::string_view interface);  // has the form of these
 
 class Network {
   public:
