@@ -11,7 +11,7 @@
 #include "agent/hypervisor/fake_hypervisor.hpp"
 #include "agent/hypervisor/libvirt_hypervisor.hpp"
 #include "common/base/units.hpp"
-#include "tests/contract/hypervisor/boot_sectors.hpp"
+#include "tests/support/boot_sectors.hpp"
 #include "tests/contract/hypervisor/private_host.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/virtual_clock.hpp"

@@ -16,9 +16,10 @@ inline std::string boot_sector(Guest guest) {
     const Bytes halt = {0xfa, 0xf4, 0xeb, 0xfd};                   // cli; hlt; jmp to the hlt
     const Bytes panic = {0xba, 0x05, 0x05, 0xb0, 0x01, 0xee};      // mov dx,0x505; mov al,1; out dx,al: pvpanic
     const Bytes wait = {
-        0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef,        // mov dx,0x602; mov ax,0x100; out dx,ax: enable the button
-        0xba, 0x00, 0x06, 0xed, 0xf6, 0xc4, 0x01, 0x74,  // mov dx,0x600; in ax,dx; test ah,1; jz
-        0xfa,                                            // ... back to the in
+        0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef,  // mov dx,0x602; mov ax,0x100; out dx,ax: enable the button
+        0xba, 0x00, 0x06,                          // mov dx,0x600
+        0xfb, 0xf4, 0xed, 0xf6, 0xc4, 0x01,        // sti; hlt: until the timer ticks; in ax,dx; test ah,1
+        0x74, 0xf8,                                // jz back to the sti
     };
     Bytes code = say;
     const auto add = [&code](const Bytes& more) { code.insert(code.end(), more.begin(), more.end()); };
