@@ -150,6 +150,7 @@ const std::string* SimulatedMachine::durable(const std::string& name) const {
 
 // A document that becomes durable never has a lower epoch than one before it.
 void SimulatedMachine::check_file(const std::string& name, const std::string& content) {
+    written_at_[name] = time_.now_ms();
     if (!name.starts_with("desired/")) return;
     const auto record = from_json_text<DocumentRecord>(content.substr(0, content.find('\n')));
     if (!record) return violate("an unreadable document was written: " + name);
@@ -181,6 +182,12 @@ void SimulatedMachine::may_touch(VmId vm, bool power_off) {
     if (file == nullptr) return violate("a guest without a durable document was touched");
     const auto record = from_json_text<DocumentRecord>(file->substr(0, file->find('\n')));
     if (!record || !power_off || record->verdict != Verdict::keep) return;
+    // What became durable in this very instant has not been told to the agent yet.
+    const auto is_new = [&](const std::string& name) {
+        const auto at = written_at_.find(name);
+        return at != written_at_.end() && at->second == time_.now_ms();
+    };
+    if (is_new("desired/vm-" + vm.str()) || is_new("local/" + vm.str())) return;
     const auto document = wished(vm);
     const bool crashed = domains[vm].state == DomainState::crashed;
     const auto* move = durable("moves/" + vm.str());

@@ -143,8 +143,9 @@ class SimulatedMachine final : private FakeMoveMachine {
     std::unique_ptr<AgentCore> agent_;
     std::function<void(DomainHint)> hint_;
     std::set<VolumeId> may_destroy_;
-    std::map<std::string, Epoch> highest_;  // of durable documents
-    std::map<VmId, std::int64_t> held_;     // guest -> serial of a clean end that the agent must have seen or can see
+    std::map<std::string, Epoch> highest_;            // of durable documents
+    std::map<std::string, std::int64_t> written_at_;  // files of the agent, virtual ms
+    std::map<VmId, std::int64_t> held_;  // guest -> serial of a clean end that the agent must have seen or can see
     std::int64_t tasks_ordered_ = 0, tasks_done_ = 0;
     bool state_full_ = false;
     std::string violation_;

@@ -171,11 +171,16 @@ const Vm* Eyes::too_near(const Vm& vm, const Uuid& host) const {
     return nullptr;
 }
 
-void Eyes::check_apart(const Vm& vm, const Ref& host) {
-    if (restored_.contains(vm.meta.id) || vm.is_deleted()) return;
-    const Vm* other = too_near(vm, host.id);
+// The world may be ahead of what is told: it is asked about a VM that is there still.
+void Eyes::check_apart(const Vm& told, const Ref& host) {
+    const Vm* vm = cloud_.world().find<Vm>(told.meta.id);
+    if (vm == nullptr || vm->is_deleted() || restored_.contains(vm->meta.id)) return;
+    const VmStatus& at = vm->status;
+    const bool is_there = at.placement && at.placement->host.id == host.id;
+    if (!is_there && !(at.migration && at.migration->host.id == host.id)) return;
+    const Vm* other = too_near(*vm, host.id);
     if (other != nullptr && !restored_.contains(other->meta.id))
-        cloud_.violate(fmt::format("{} was put beside {} on {}, their group keeps them apart", vm.meta.name,
+        cloud_.violate(fmt::format("{} was put beside {} on {}, their group keeps them apart", vm->meta.name,
                                    other->meta.name, host.name));
 }
 

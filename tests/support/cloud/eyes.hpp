@@ -42,7 +42,7 @@ class Eyes {
     void changed(const ChangeEvent& event);
     void changed_task(const ChangeEvent& event);
     void check_capacity(const Uuid& at);
-    void check_apart(const Vm& vm, const Ref& host);
+    void check_apart(const Vm& told, const Ref& host);
     const Vm* too_near(const Vm& vm, const Uuid& host) const;
     void read_change_log(Revision until);
     void compare_with_world();
