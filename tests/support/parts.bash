@@ -153,3 +153,34 @@ doctest_programs() {
 
 # doctest_level LEVEL [ARGUMENT...]: the binaries LEVEL_* of the dev build.
 doctest_level() { doctest_programs "$1" dev "${1}_[a-z0-9_]*" "${@:2}"; }
+
+# histories LEVEL [N | --seeds N] [--seed S] [ARGUMENT...]: the binaries LEVEL_* of the dev build, with sanitizers. With N:
+# so many histories of LEVEL_cloud from seed S on, in an optimised build, shared among the cores. S alone: that one.
+histories() {
+    local level=$1 count='' first='' cores share shard pids=() status=0
+    shift
+    while [[ ${1:-} =~ ^[0-9]+$ || ${1:-} == --seed || ${1:-} == --seeds ]]; do
+        case $1 in
+            --seed) first=$2 && shift 2 ;;
+            --seeds) count=$2 && shift 2 ;;
+            *) count=$1 && shift ;;
+        esac
+    done
+    if [[ -z $count ]]; then
+        if [[ -n $first ]]; then export TEST_SEED=$first; fi
+        doctest_level "$level" "$@"
+        return
+    fi
+    build fast "${level}_cloud" || return 1
+    cores=$(nproc) share=$(((count + cores - 1) / cores)) first=${first:-1}
+    for ((shard = 0; shard * share < count; ++shard)); do
+        SIM_HISTORIES=$((share < count - shard * share ? share : count - shard * share)) TEST_SEED=$((first + shard * share)) \
+            run "$level" "${level}_cloud-$shard" 86400 "build/fast/tests/${level}_cloud" --test-case='*whatever happens*,*reference model*' "$@" &
+        pids+=($!)
+    done
+    for shard in "${pids[@]}"; do wait "$shard" || status=1; done
+    return $status
+}
+
+# figures LEVEL: the lines "figures: ..." that its programs have printed.
+figures() { grep -h '^figures: ' "$AXLE_RESULTS/$1"-*.log 2>/dev/null; }

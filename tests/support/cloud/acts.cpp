@@ -10,16 +10,6 @@ namespace {
 
 constexpr int kVms = 6, kVolumes = 4, kNetworks = 3;
 
-// A deleted thing of this name: the newest.
-ObjectPtr deleted(Cloud& cloud, Kind kind, const std::string& name) {
-    ObjectPtr found;
-    for (const auto& [id, object] : cloud.world().all(kind)) {
-        const bool newer = !found || found->meta.id < object->meta.id;
-        if (object->is_deleted() && object->meta.name == name && newer) found = object;
-    }
-    return found;
-}
-
 std::string vm_document(const Act& act) {
     const auto cpus = 1 + act.number % 4;
     std::string disks =
@@ -33,20 +23,20 @@ std::string vm_document(const Act& act) {
         act.number % 6 == 5 ? R"(,"placementGroup":"apart")" : "");
 }
 
-using Make = std::optional<Mutation> (*)(Cloud&, const Act&);
+using Make = std::optional<Mutation> (*)(const Subjects&, const Act&);
 
 template <Kind K, std::string (*Name)(int)>
-std::optional<Mutation> restore(Cloud& cloud, const Act& act) {
-    const ObjectPtr gone = deleted(cloud, K, Name(act.subject));
+std::optional<Mutation> restore(const Subjects& subjects, const Act& act) {
+    const auto gone = subjects.deleted(K, Name(act.subject));
     if (!gone) return std::nullopt;
-    return Cloud::act(K, "default", gone->meta.id.str(), "restore");
+    return Cloud::act(K, "default", gone->str(), "restore");
 }
 
 std::string image_name(int number) {
     return fmt::format("image{}", number);
 }
 
-std::optional<Mutation> patch_vm(Cloud&, const Act& act) {
+std::optional<Mutation> patch_vm(const Subjects&, const Act& act) {
     const std::string name = vm_name(act.subject);
     switch (act.number % 5) {
         case 0:
@@ -68,7 +58,7 @@ std::optional<Mutation> patch_vm(Cloud&, const Act& act) {
     }
 }
 
-std::optional<Mutation> attach(Cloud&, const Act& act) {
+std::optional<Mutation> attach(const Subjects&, const Act& act) {
     const std::string disk = fmt::format("d{}", act.object % 3);
     const std::string what =
         act.number % 2 == 0 ? fmt::format(R"("volume":"{}")", volume_name(act.object)) : R"("size":"1GiB")";
@@ -76,13 +66,13 @@ std::optional<Mutation> attach(Cloud&, const Act& act) {
                       fmt::format(R"({{"disk":"{}",{}}})", disk, what));
 }
 
-std::optional<Mutation> detach(Cloud&, const Act& act) {
+std::optional<Mutation> detach(const Subjects&, const Act& act) {
     const char* disk = act.object % 4 == 3 ? "data" : nullptr;
     return Cloud::act(Kind::vm, "default", vm_name(act.subject), "detach",
                       disk != nullptr ? R"({"disk":"data"})" : fmt::format(R"({{"disk":"d{}"}})", act.object % 3));
 }
 
-std::optional<Mutation> create_image(Cloud&, const Act& act) {
+std::optional<Mutation> create_image(const Subjects&, const Act& act) {
     constexpr const char* kUrls[] = {"http://images/bad", "http://images/good", "http://images/flaky"};
     const char* url = kUrls[act.number % 3];
     return Cloud::create(Kind::image, "default",
@@ -90,15 +80,14 @@ std::optional<Mutation> create_image(Cloud&, const Act& act) {
                                      image_name(act.subject), url, act.object));
 }
 
-std::optional<Mutation> cancel(Cloud& cloud, const Act&) {
-    std::vector<Uuid> open;
-    for (const auto& [id, task] : cloud.world().all(Kind::task)) open.push_back(id);
+std::optional<Mutation> cancel(const Subjects& subjects, const Act&) {
+    std::vector<Uuid> open = subjects.open_tasks();
     if (open.empty()) return std::nullopt;
     std::ranges::sort(open);
     return Cloud::act(Kind::task, "", open.front().str(), "cancel");
 }
 
-std::optional<Mutation> keyed_create(Cloud&, const Act& act) {
+std::optional<Mutation> keyed_create(const Subjects&, const Act& act) {
     Mutation m = Cloud::create(Kind::volume, "default",
                                fmt::format(R"({{"name":"k{}","spec":{{"size":"1GiB"}}}})", act.subject));
     m.idempotency_key = fmt::format("key-{}", act.subject);
@@ -106,13 +95,13 @@ std::optional<Mutation> keyed_create(Cloud&, const Act& act) {
     return m;
 }
 
-std::optional<Mutation> limit(Cloud&, const Act& act) {
+std::optional<Mutation> limit(const Subjects&, const Act& act) {
     const std::string what = act.number % 3 == 0 ? fmt::format(R"("vms":{})", 2 + act.object) : R"("vms":null)";
     return Cloud::patch(Kind::project, "", "default", fmt::format(R"({{"spec":{{"limits":{{{}}}}}}})", what));
 }
 
 #define VM_ACTION(name, action)                                               \
-    std::optional<Mutation> name(Cloud&, const Act& act) {                    \
+    std::optional<Mutation> name(const Subjects&, const Act& act) {           \
         return Cloud::act(Kind::vm, "default", vm_name(act.subject), action); \
     }
 VM_ACTION(start, "start")
@@ -123,14 +112,14 @@ VM_ACTION(reboot, "reboot")
 VM_ACTION(reset, "reset")
 #undef VM_ACTION
 
-std::optional<Mutation> create_volume(Cloud&, const Act& act) {
+std::optional<Mutation> create_volume(const Subjects&, const Act& act) {
     const char* from = act.number % 4 == 0 ? R"("image":"debian")" : R"("size":"1GiB")";
     return Cloud::create(
         Kind::volume, "default",
         fmt::format(R"({{"name":"{}","spec":{{{},"retention":"10m"}}}})", volume_name(act.subject), from));
 }
 
-std::optional<Mutation> create_forward(Cloud&, const Act& act) {
+std::optional<Mutation> create_forward(const Subjects&, const Act& act) {
     return Cloud::create(Kind::portforward, "default",
                          fmt::format(R"({{"name":"f{}","spec":{{"vm":"{}","hostPort":{},"guestPort":80}}}})",
                                      act.subject, vm_name(act.object), 8000 + act.number % 3));
@@ -139,13 +128,13 @@ std::optional<Mutation> create_forward(Cloud&, const Act& act) {
 const std::map<std::string, Make, std::less<>>& makers() {
     static const std::map<std::string, Make, std::less<>> all = {
         {"vm-create",
-         [](Cloud&, const Act& a) -> std::optional<Mutation> {
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::create(Kind::vm, "default", vm_document(a));
          }},
         {"vm-start", start},
         {"vm-stop", stop},
         {"vm-force",
-         [](Cloud&, const Act& a) -> std::optional<Mutation> {
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::act(Kind::vm, "default", vm_name(a.subject), "stop", R"({"force":true})");
          }},
         {"vm-pause", pause},
@@ -153,21 +142,20 @@ const std::map<std::string, Make, std::less<>>& makers() {
         {"vm-reboot", reboot},
         {"vm-reset", reset},
         {"vm-delete",
-         [](Cloud&, const Act& a) -> std::optional<Mutation> {
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::remove(Kind::vm, "default", vm_name(a.subject), a.number % 3 == 0);
          }},
         {"vm-expunge",
-         [](Cloud& c, const Act& a) -> std::optional<Mutation> {
-             const ObjectPtr gone = deleted(c, Kind::vm, vm_name(a.subject));
+         [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
+             const auto gone = s.deleted(Kind::vm, vm_name(a.subject));
              if (!gone) return std::nullopt;
-             return Cloud::remove(Kind::vm, "default", gone->meta.id.str(), true);
+             return Cloud::remove(Kind::vm, "default", gone->str(), true);
          }},
         {"vm-restore", restore<Kind::vm, vm_name>},
         {"vm-patch", patch_vm},
         {"vm-migrate",
-         [](Cloud& c, const Act& a) -> std::optional<Mutation> {
-             const auto host = static_cast<std::size_t>(a.object) % c.hosts.size();
-             const std::string to = a.number % 3 == 0 ? "" : fmt::format(R"("host":"h{}",)", host);
+         [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
+             const std::string to = a.number % 3 == 0 ? "" : fmt::format(R"("host":"{}",)", s.host(a.object));
              const char* cold = a.number % 5 == 4 ? "true" : "false";
              return Cloud::act(Kind::vm, "default", vm_name(a.subject), "migrate",
                                fmt::format(R"({{{}"cold":{}}})", to, cold));
@@ -176,26 +164,26 @@ const std::map<std::string, Make, std::less<>>& makers() {
         {"vm-detach", detach},
         {"volume-create", create_volume},
         {"volume-delete",
-         [](Cloud&, const Act& a) -> std::optional<Mutation> {
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::remove(Kind::volume, "default", volume_name(a.subject), a.number % 2 == 0);
          }},
         {"volume-restore", restore<Kind::volume, volume_name>},
         {"network-create",
-         [](Cloud&, const Act& a) -> std::optional<Mutation> {
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::create(Kind::network, "default", fmt::format(R"({{"name":"{}"}})", network_name(a.subject)));
          }},
         {"network-delete",
-         [](Cloud&, const Act& a) -> std::optional<Mutation> {
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::remove(Kind::network, "default", network_name(a.subject));
          }},
         {"forward-create", create_forward},
         {"forward-delete",
-         [](Cloud&, const Act& a) -> std::optional<Mutation> {
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::remove(Kind::portforward, "default", fmt::format("f{}", a.subject));
          }},
         {"image-create", create_image},
         {"image-delete",
-         [](Cloud&, const Act& a) -> std::optional<Mutation> {
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::remove(Kind::image, "default", image_name(a.subject), a.number % 2 == 0);
          }},
         {"image-restore", restore<Kind::image, image_name>},
@@ -203,9 +191,8 @@ const std::map<std::string, Make, std::less<>>& makers() {
         {"keyed-create", keyed_create},
         {"project-limit", limit},
         {"host-cordon",
-         [](Cloud& c, const Act& a) -> std::optional<Mutation> {
-             const auto host = static_cast<std::size_t>(a.subject) % c.hosts.size();
-             return Cloud::act(Kind::host, "", fmt::format("h{}", host), a.number % 2 == 0 ? "cordon" : "uncordon");
+         [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
+             return Cloud::act(Kind::host, "", s.host(a.subject), a.number % 2 == 0 ? "cordon" : "uncordon");
          }},
     };
     return all;
@@ -283,95 +270,41 @@ Act draw_act(SeededRandom& random, const std::vector<WeightedVerb>& verbs, int h
     return act;
 }
 
-std::optional<Mutation> mutation_of(Cloud& cloud, const Act& act) {
-    if (!cloud.orchestrator_runs()) return std::nullopt;
+std::optional<Mutation> mutation_of(const Subjects& subjects, const Act& act) {
     const auto maker = makers().find(act.verb);
-    return maker == makers().end() ? std::nullopt : maker->second(cloud, act);
+    return maker == makers().end() ? std::nullopt : maker->second(subjects, act);
 }
 
 namespace {
 
-bool befall_guest(Cloud& cloud, const Act& act) {
-    if (act.verb != "guest-down" && act.verb != "guest-crash" && act.verb != "virsh-destroy") return false;
-    const Vm* vm = cloud.orchestrator_runs() ? cloud.vm(vm_name(act.subject)) : nullptr;
-    SimulatedMachine* machine = vm != nullptr ? cloud.machine_of(*vm) : nullptr;
-    if (machine == nullptr) return true;
-    const VmId id{vm->meta.id};
-    if (act.verb == "guest-down") machine->guest_shuts_down(id);
-    if (act.verb == "guest-crash") machine->guest_crashes(id);
-    if (act.verb == "virsh-destroy") machine->virsh_destroy(id);
-    return true;
-}
-
-bool befall_orchestrator(Cloud& cloud, const Act& act) {
-    const milliseconds span{act.number * 60};
-    if (act.verb == "orchestrator-crash") {
-        if (cloud.orchestrator_runs()) cloud.restart_orchestrator_in(act.object == 0 ? span * 10 : span / 10);
-    } else if (act.verb == "sync-fails") {
-        cloud.disk.sync_fails = cloud.orchestrator_runs();
-    } else if (act.verb == "stall") {
-        cloud.disk.stalled = true;
-        cloud.time.after(span / 2, [&cloud] {
-            if (cloud.disk.stalled) cloud.unstall();
-        });
-    } else if (act.verb == "disk-full") {
-        cloud.disk.space.below_reserve = true;
-        cloud.time.after(span, [&cloud] { cloud.disk.space.below_reserve = false; });
-    } else if (act.verb == "wall-jump") {
-        const std::int64_t hours = std::array<std::int64_t, 4>{-1, 1, -24 * 3650, 24 * 3650}[act.number % 4];
-        cloud.jump_wall(hours * 3'600'000);
-    } else if (act.verb == "slow-wire") {
-        cloud.wire_rules.slow_ms = act.number * 3;
-    } else {
-        return false;
+class CloudSubjects final : public Subjects {
+  public:
+    explicit CloudSubjects(const Cloud& cloud) : cloud_(cloud) {}
+    std::optional<Uuid> deleted(Kind kind, const std::string& name) const override {
+        std::optional<Uuid> found;
+        for (const auto& [id, object] : cloud_.world().all(kind)) {
+            if (object->is_deleted() && object->meta.name == name && (!found || *found < id)) found = id;
+        }
+        return found;
     }
-    return true;
-}
-
-bool befall_host(Cloud& cloud, const Act& act) {
-    const std::size_t host = static_cast<std::size_t>(act.subject) % cloud.hosts.size();
-    SimulatedMachine& machine = *cloud.hosts[host].machine;
-    const milliseconds span{act.number * 120};
-    if (act.verb == "agent-crash") {
-        if (machine.agent() != nullptr) cloud.crash_agent(host);
-    } else if (act.verb == "power-cut") {
-        if (machine.agent() != nullptr) cloud.power_cut(host, span);
-    } else if (act.verb == "freeze") {
-        cloud.freeze(host, span * 2);
-    } else if (act.verb == "cut") {
-        cloud.cut(host);
-    } else if (act.verb == "silence") {
-        cloud.silence(host, act.object % 2 == 0 ? Wire::agent : Wire::orchestrator);
-    } else if (act.verb == "partition") {
-        cloud.partition(host, true);
-        cloud.time.after(span * 2, [&cloud, host] { cloud.partition(host, false); });
-    } else if (act.verb == "host-faults") {
-        machine.faults = act.number % 3 == 0 ? MachineFaults{}
-                                             : MachineFaults{.fails = 5,
-                                                             .lies = 4,
-                                                             .hangs = 1,
-                                                             .loses_hints = 20,
-                                                             .late_hints = 10,
-                                                             .no_space = 1,
-                                                             .deaf_guests = 10,
-                                                             .slow_ms = 300};
-    } else if (act.verb == "state-full") {
-        machine.fill_state_disk(true);
-        cloud.time.after(span, [&machine] { machine.fill_state_disk(false); });
-    } else if (act.verb == "unmount") {
-        if (!cloud.orchestrator_runs()) return true;
-        for (const auto& [id, pool] : cloud.world().all(Kind::pool)) machine.unmounted.insert(PoolId{id});
-        cloud.time.after(span, [&machine] { machine.unmounted.clear(); });
-    } else {
-        return false;
+    std::vector<Uuid> open_tasks() const override {
+        std::vector<Uuid> open;
+        for (const auto& [id, task] : cloud_.world().all(Kind::task)) open.push_back(id);
+        return open;
     }
-    return true;
-}
+    std::string host(int number) const override {
+        return fmt::format("h{}", static_cast<std::size_t>(number) % cloud_.hosts.size());
+    }
+
+  private:
+    const Cloud& cloud_;
+};
 
 }  // namespace
 
-bool befall(Cloud& cloud, const Act& act) {
-    return befall_guest(cloud, act) || befall_orchestrator(cloud, act) || befall_host(cloud, act);
+std::optional<Mutation> mutation_of(const Cloud& cloud, const Act& act) {
+    if (!cloud.orchestrator_runs()) return std::nullopt;
+    return mutation_of(CloudSubjects(cloud), act);
 }
 
 }  // namespace axle::test

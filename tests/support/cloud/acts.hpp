@@ -31,8 +31,18 @@ const std::vector<WeightedVerb>& fault_verbs();
 
 Act draw_act(SeededRandom& random, const std::vector<WeightedVerb>& verbs, int hosts, std::int64_t longest_wait_ms);
 
+// What acts name otherwise than by a name that they make themselves.
+class Subjects {
+  public:
+    virtual ~Subjects() = default;
+    virtual std::optional<Uuid> deleted(Kind kind, const std::string& name) const = 0;  // the newest
+    virtual std::vector<Uuid> open_tasks() const = 0;
+    virtual std::string host(int number) const = 0;  // any number names one
+};
+
 // The mutation that a user's act is, or nothing: the act is no mutation, or its subject is not there to be named.
-std::optional<Mutation> mutation_of(Cloud& cloud, const Act& act);
+std::optional<Mutation> mutation_of(const Subjects& subjects, const Act& act);
+std::optional<Mutation> mutation_of(const Cloud& cloud, const Act& act);
 // Faults and what guests do. false: the verb is none of these.
 bool befall(Cloud& cloud, const Act& act);
 

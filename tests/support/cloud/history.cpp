@@ -188,13 +188,17 @@ std::string report(const History& history, const Play& first, const Player& play
 }
 
 std::vector<std::uint64_t> seeds_to_play(std::size_t fixed, std::size_t fresh) {
-    if (const char* one = std::getenv("TEST_SEED")) return {std::strtoull(one, nullptr, 10)};
-    if (const char* all = std::getenv("SIM_HISTORIES")) {
-        fixed = std::strtoull(all, nullptr, 10);
+    const auto number = [](const char* name, std::uint64_t otherwise) {
+        const char* given = std::getenv(name);
+        return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
+    };
+    const std::uint64_t first = number("TEST_SEED", 1);
+    if (std::getenv("TEST_SEED") != nullptr || std::getenv("SIM_HISTORIES") != nullptr) {
+        fixed = number("SIM_HISTORIES", 1);
         fresh = 0;
     }
     std::vector<std::uint64_t> seeds;
-    for (std::size_t i = 1; i <= fixed; ++i) seeds.push_back(i);
+    for (std::size_t i = 0; i < fixed; ++i) seeds.push_back(first + i);
     std::random_device chance;
     for (std::size_t i = 0; i < fresh; ++i) seeds.push_back(1'000'000 + chance() % 1'000'000'000);
     return seeds;

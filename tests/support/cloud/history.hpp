@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/support/cloud/acts.hpp"
+#include "tests/support/cloud/reference.hpp"
 
 namespace axle::test {
 
@@ -35,6 +36,26 @@ Play play_with_faults(const History& history);
 // The same, one act after the other, each answer held against a reference model; hosts fail, no answer is lost.
 History draw_model_history(std::uint64_t seed, std::size_t acts);
 Play play_against_reference(const History& history);
+// Where that is done: the simulated cloud, or a real one.
+class Stage {
+  public:
+    struct Answer {
+        std::string how = "lost";  // "ok" or the name of an error's code
+        std::string why;
+        Taken taken;
+    };
+    virtual ~Stage() = default;
+    virtual std::optional<Answer> ask(const Act& act) = 0;  // nothing: its subject is not there to be named
+    virtual void befall(const Act& act) = 0;
+    virtual void pass(std::int64_t ms) = 0;
+    virtual std::string phase(const std::string& vm) = 0;  // "none" where there is none
+    virtual std::string trouble() = 0;
+    virtual std::string settle() = 0;  // faults stop; "" when all is as its users wish
+    virtual Seen seen() = 0;
+    virtual std::string clear_away() = 0;
+    virtual void note(const std::string& line) = 0;
+};
+Play play_on(Stage& stage, const History& history);
 
 void finish(Play& play, const Cloud& cloud);   // figures and the log, merged from all machines
 std::string how_answered(const Reply& reply);  // "ok", "lost" or the name of the error's code
@@ -51,7 +72,7 @@ std::optional<History> read_history(const std::string& path);
 // What a test does with a seed that fails: shortens, writes build/results/LEVEL-SEED.history, tells how to replay it.
 std::string report(const History& history, const Play& first, const Player& play);
 
-// Seeds to play: TEST_SEED alone, or fixed ones and fresh ones (SIM_HISTORIES in all).
+// Seeds to play: fixed ones and fresh ones; or SIM_HISTORIES in all from TEST_SEED on (one, if only that is said).
 std::vector<std::uint64_t> seeds_to_play(std::size_t fixed, std::size_t fresh);
 
 }  // namespace axle::test

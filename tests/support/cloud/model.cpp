@@ -3,7 +3,6 @@
 
 #include "tests/support/cloud/eyes.hpp"
 #include "tests/support/cloud/history.hpp"
-#include "tests/support/cloud/reference.hpp"
 
 namespace axle::test {
 namespace {
@@ -12,24 +11,55 @@ bool is_user_verb(const std::string& verb) {
     return std::ranges::any_of(user_verbs(), [&](const WeightedVerb& v) { return verb == v.verb; });
 }
 
-void ask_and_compare(Cloud& cloud, Reference& reference, Play& play, const Act& act) {
-    auto mutation = mutation_of(cloud, act);
-    if (!mutation) return;
-    if (act.verb.starts_with("vm-")) {
-        const Vm* vm = cloud.vm(vm_name(act.subject));
-        ++play.coverage[fmt::format("{}: {}", vm != nullptr ? text_of(vm->status.phase) : "none", act.verb)];
-    }
+// "" or how the answer differs from what is right.
+std::string ask_and_compare(Stage& stage, Reference& reference, Play& play, const Act& act) {
+    const std::string phase = act.verb.starts_with("vm-") ? stage.phase(vm_name(act.subject)) : "";
     const auto right = reference.expect(act);
-    const Reply reply = cloud.ask_and_wait(std::move(*mutation));
-    const std::string how = how_answered(reply);
-    const std::string why = reply.result ? "" : reply.result.error().message;
-    ++play.answers[act.verb + " " + how];
-    cloud.trace("answer: " + how + " " + why);
-    if (right.contains(how)) return reference.took(act, how, reply.result ? &*reply.result : nullptr);
-    std::string all;
-    for (const std::string& r : right) all += " " + r;
-    cloud.violate(fmt::format("{} was answered {}, right is{} ({})", act.verb, how, all, why));
+    const auto answer = stage.ask(act);
+    if (!answer) return "";
+    if (!phase.empty()) ++play.coverage[phase + ": " + act.verb];
+    ++play.answers[act.verb + " " + answer->how];
+    stage.note("answer: " + answer->how + " " + answer->why);
+    if (!right.contains(answer->how)) {
+        std::string all;
+        for (const std::string& r : right) all += " " + r;
+        return fmt::format("{} was answered {}, right is{} ({})", act.verb, answer->how, all, answer->why);
+    }
+    if (answer->how == "ok") reference.took(act, answer->taken);
+    return "";
 }
+
+class SimulatedStage final : public Stage {
+  public:
+    explicit SimulatedStage(Cloud& cloud) : cloud_(cloud) {}
+    std::optional<Answer> ask(const Act& act) override {
+        auto mutation = mutation_of(cloud_, act);
+        if (!mutation) return std::nullopt;
+        const Reply reply = cloud_.ask_and_wait(std::move(*mutation));
+        Answer answer{.how = how_answered(reply)};
+        if (reply.result && reply.result->object)
+            answer.taken = {reply.result->object->meta.id, reply.result->replayed};
+        if (!reply.result) answer.why = reply.result.error().message;
+        return answer;
+    }
+    void befall(const Act& act) override { test::befall(cloud_, act); }
+    void pass(std::int64_t ms) override {
+        cloud_.run_for(milliseconds{ms});
+        cloud_.run_until([&] { return cloud_.orchestrator_runs(); });
+    }
+    std::string phase(const std::string& name) override {
+        const Vm* vm = cloud_.vm(name);
+        return vm != nullptr ? text_of(vm->status.phase) : "none";
+    }
+    std::string trouble() override { return cloud_.violation(); }
+    std::string settle() override { return converge(cloud_, std::chrono::minutes{60}); }
+    Seen seen() override { return seen_in(cloud_.world()); }
+    std::string clear_away() override { return test::clear_away(cloud_); }
+    void note(const std::string& line) override { cloud_.trace(line); }
+
+  private:
+    Cloud& cloud_;
+};
 
 }  // namespace
 
@@ -43,25 +73,31 @@ History draw_model_history(std::uint64_t seed, std::size_t acts) {
     return history;
 }
 
-Play play_against_reference(const History& history) {
+Play play_on(Stage& stage, const History& history) {
     Play play;
-    Cloud cloud({.seed = history.seed, .hosts = history.hosts});
     Reference reference;
-    cloud.furnish();
+    play.trouble = stage.trouble();
     for (const Act& act : history.acts) {
-        cloud.run_until([&] { return cloud.orchestrator_runs(); });
-        cloud.trace("act: " + text_of(act));
+        if (!play.trouble.empty()) return play;
+        stage.note("act: " + text_of(act));
         if (is_user_verb(act.verb))
-            ask_and_compare(cloud, reference, play, act);
+            play.trouble = ask_and_compare(stage, reference, play, act);
         else
-            befall(cloud, act);
-        cloud.run_for(milliseconds{cloud.violation().empty() ? act.wait_ms : 0});
-        if (!cloud.violation().empty()) break;
+            stage.befall(act);
+        if (play.trouble.empty()) stage.pass(act.wait_ms);
+        if (play.trouble.empty()) play.trouble = stage.trouble();
     }
-    play.trouble = cloud.violation();
-    if (play.trouble.empty()) play.trouble = converge(cloud, std::chrono::minutes{60});
-    if (play.trouble.empty()) play.trouble = reference.compare(cloud.world());
-    if (play.trouble.empty()) play.trouble = clear_away(cloud);
+    if (play.trouble.empty()) play.trouble = stage.settle();
+    if (play.trouble.empty()) play.trouble = reference.compare(stage.seen());
+    if (play.trouble.empty()) play.trouble = stage.clear_away();
+    return play;
+}
+
+Play play_against_reference(const History& history) {
+    Cloud cloud({.seed = history.seed, .hosts = history.hosts});
+    cloud.furnish();
+    SimulatedStage stage(cloud);
+    Play play = play_on(stage, history);
     finish(play, cloud);
     return play;
 }

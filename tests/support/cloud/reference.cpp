@@ -120,12 +120,11 @@ Reference::Answers Reference::expect_other(const Act& act) const {
     return {"ok"};  // project-limit, host-cordon
 }
 
-void Reference::took(const Act& act, const std::string& how, const Mutated* done) {
-    if (how != "ok") return;
+void Reference::took(const Act& act, const Taken& taken) {
     if (act.verb.starts_with("vm-"))
-        took_vm(act, done);
+        took_vm(act, taken);
     else
-        took_other(act, done);
+        took_other(act, taken);
 }
 
 void Reference::delete_vm(const std::string& name) {
@@ -149,7 +148,7 @@ void Reference::restore_vm(const std::string& name) {
     vms_[name] = vm;
 }
 
-void Reference::took_vm(const Act& act, const Mutated* done) {
+void Reference::took_vm(const Act& act, const Taken& taken) {
     const std::string name = vm_name(act.subject);
     if (act.verb == "vm-create") {
         RefVm vm{.power = act.number % 5 == 4 ? Power::stopped : Power::running};
@@ -158,12 +157,12 @@ void Reference::took_vm(const Act& act, const Mutated* done) {
         if (act.object % 3 == 2) vm.disks["data"] = name + "-data";
         for (const auto& [disk, volume] : vm.disks) volumes_[volume].vm = name;
         vms_[name] = vm;
-        ids_[name] = done->object->meta.id;
+        ids_[name] = taken.object;
         return;
     }
     if (act.verb == "vm-expunge") return;
     if (act.verb == "vm-restore") {
-        ids_[name] = done->object->meta.id;
+        ids_[name] = taken.object;
         return restore_vm(name);
     }
     RefVm& vm = vms_.at(name);
@@ -190,7 +189,7 @@ void Reference::took_attach(const Act& act, RefVm& vm) {
     volumes_[volume].vm = name;
 }
 
-void Reference::took_other(const Act& act, const Mutated* done) {
+void Reference::took_other(const Act& act, const Taken& taken) {
     if (act.verb == "volume-create" || act.verb == "volume-restore") volumes_[volume_name(act.subject)] = {};
     if (act.verb == "volume-delete") volumes_.erase(volume_name(act.subject));
     if (act.verb == "network-create") networks_.insert(network_name(act.subject));
@@ -203,54 +202,76 @@ void Reference::took_other(const Act& act, const Mutated* done) {
         vms_max_.reset();
         if (act.number % 3 == 0) vms_max_ = 2 + act.object;
     }
-    if (act.verb == "keyed-create" && !done->replayed) {
-        keys_[fmt::format("key-{}", act.subject)] = {fmt::format("{}", act.number % 5 == 0), done->object->meta.id};
+    if (act.verb == "keyed-create" && !taken.replayed) {
+        keys_[fmt::format("key-{}", act.subject)] = {fmt::format("{}", act.number % 5 == 0), taken.object};
         volumes_[keyed_name(act)] = {};
     }
 }
 
-std::optional<std::string> Reference::names_differ(const World& world, Kind kind,
-                                                   const std::set<std::string>& mine) const {
-    std::set<std::string> theirs;
-    for (const auto& [key, id] : world.names_of(kind)) theirs.insert(key.name);
-    for (const std::string& name : mine) {
-        if (!theirs.contains(name)) return fmt::format("{} {} was promised and is not there", text_of(kind), name);
+Seen seen_in(const World& world) {
+    Seen seen;
+    for (const auto& [key, id] : world.names_of(Kind::vm)) {
+        const Vm& vm = *world.find<Vm>(id);
+        Seen::SeenVm& as = seen.vms[key.name];
+        as = {.power = text_of(vm.spec.power),
+              .nics = keys_of(vm.spec.nics),
+              .is_protected = vm.spec.deletion_protection};
+        for (const auto& [disk, d] : vm.spec.disks) {
+            const Volume* volume = world.find<Volume>(d.volume.id);
+            as.disks[disk] = volume == nullptr || volume->is_deleted() ? "" : volume->meta.name;
+        }
     }
-    for (const std::string& name : theirs) {
-        if (!mine.contains(name)) return fmt::format("{} {} is there and should not be", text_of(kind), name);
-    }
-    return std::nullopt;
+    for (const auto& [key, id] : world.names_of(Kind::volume))
+        seen.volumes[key.name] = world.find<Volume>(id)->status.attached_to.name;
+    for (const auto& [key, id] : world.names_of(Kind::network)) seen.networks.insert(key.name);
+    for (const auto& [key, id] : world.names_of(Kind::image)) seen.images.insert(key.name);
+    for (const auto& [key, id] : world.names_of(Kind::portforward)) seen.forwards.insert(key.name);
+    return seen;
 }
 
-std::string Reference::compare_vm(const World& world, const std::string& name, const Vm& vm) const {
-    const RefVm& mine = vms_.at(name);
-    if (vm.spec.power != mine.power)
-        return fmt::format("vm {} has power {}, its user said {}", name, text_of(vm.spec.power), text_of(mine.power));
-    if (keys_of(vm.spec.disks) != keys_of(mine.disks)) return "vm " + name + " has other disks";
-    if (keys_of(vm.spec.nics) != keys_of(mine.nics)) return "vm " + name + " has other NICs";
-    if (vm.spec.deletion_protection != mine.is_protected) return "vm " + name + " has another protection";
-    for (const auto& [disk, d] : vm.spec.disks) {
-        const Volume* volume = world.find<Volume>(d.volume.id);
-        if (volume == nullptr || volume->is_deleted()) return fmt::format("disk {} of vm {} is gone", disk, name);
-        if (volume->meta.name != mine.disks.at(disk)) return fmt::format("disk {} of vm {} is another one", disk, name);
+namespace {
+
+std::string names_differ(const char* kind, const std::set<std::string>& mine, const std::set<std::string>& theirs) {
+    for (const std::string& name : mine) {
+        if (!theirs.contains(name)) return fmt::format("{} {} was promised and is not there", kind, name);
+    }
+    for (const std::string& name : theirs) {
+        if (!mine.contains(name)) return fmt::format("{} {} is there and should not be", kind, name);
     }
     return "";
 }
 
-std::string Reference::compare(const World& world) const {
-    if (auto d = names_differ(world, Kind::vm, keys_of(vms_))) return *d;
-    if (auto d = names_differ(world, Kind::volume, keys_of(volumes_))) return *d;
-    if (auto d = names_differ(world, Kind::network, networks_)) return *d;
-    if (auto d = names_differ(world, Kind::image, images_)) return *d;
-    if (auto d = names_differ(world, Kind::portforward, keys_of(forwards_))) return *d;
-    for (const auto& [key, id] : world.names_of(Kind::vm)) {
-        if (auto d = compare_vm(world, key.name, *world.find<Vm>(id)); !d.empty()) return d;
+}  // namespace
+
+std::string Reference::compare_vm(const std::string& name, const RefVm& mine, const Seen::SeenVm& theirs) {
+    if (theirs.power != text_of(mine.power))
+        return fmt::format("vm {} has power {}, its user said {}", name, theirs.power, text_of(mine.power));
+    if (keys_of(theirs.disks) != keys_of(mine.disks)) return "vm " + name + " has other disks";
+    if (theirs.nics != keys_of(mine.nics)) return "vm " + name + " has other NICs";
+    if (theirs.is_protected != mine.is_protected) return "vm " + name + " has another protection";
+    for (const auto& [disk, volume] : theirs.disks) {
+        if (volume.empty()) return fmt::format("disk {} of vm {} is gone", disk, name);
+        if (volume != mine.disks.at(disk)) return fmt::format("disk {} of vm {} is another one", disk, name);
     }
-    for (const auto& [key, id] : world.names_of(Kind::volume)) {
-        const std::string at = world.find<Volume>(id)->status.attached_to.name;
-        if (at != volumes_.at(key.name).vm)
-            return fmt::format("volume {} is attached to \"{}\", it should be to \"{}\"", key.name, at,
-                               volumes_.at(key.name).vm);
+    return "";
+}
+
+std::string Reference::compare(const Seen& seen) const {
+    const std::string differences[] = {names_differ("vm", keys_of(vms_), keys_of(seen.vms)),
+                                       names_differ("volume", keys_of(volumes_), keys_of(seen.volumes)),
+                                       names_differ("network", networks_, seen.networks),
+                                       names_differ("image", images_, seen.images),
+                                       names_differ("portforward", keys_of(forwards_), seen.forwards)};
+    for (const std::string& d : differences) {
+        if (!d.empty()) return d;
+    }
+    for (const auto& [name, vm] : seen.vms) {
+        if (auto d = compare_vm(name, vms_.at(name), vm); !d.empty()) return d;
+    }
+    for (const auto& [name, at] : seen.volumes) {
+        if (at != volumes_.at(name).vm)
+            return fmt::format("volume {} is attached to \"{}\", it should be to \"{}\"", name, at,
+                               volumes_.at(name).vm);
     }
     return "";
 }

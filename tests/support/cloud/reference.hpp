@@ -10,14 +10,33 @@
 
 namespace axle::test {
 
+// What there is in the end, as users see it: read from a world or through the API.
+struct Seen {
+    struct SeenVm {
+        std::string power;                         // of the spec
+        std::map<std::string, std::string> disks;  // disk -> volume
+        std::set<std::string> nics;
+        bool is_protected = false;
+    };
+    std::map<std::string, SeenVm> vms;
+    std::map<std::string, std::string> volumes;  // -> VM that it is attached to
+    std::set<std::string> networks, images, forwards;
+};
+Seen seen_in(const World& world);
+
+// Of an act that was answered ok.
+struct Taken {
+    Uuid object{};
+    bool replayed = false;
+};
+
 class Reference {
   public:
     // The codes that may be answered ("ok" or the name of an error's code).
     std::set<std::string> expect(const Act& act) const;
-    // What was answered; object: of a success.
-    void took(const Act& act, const std::string& how, const Mutated* done);
-    // "" or where the world differs from what users were promised. Of a cloud that has converged.
-    std::string compare(const World& world) const;
+    void took(const Act& act, const Taken& taken);
+    // "" or where it differs from what users were promised. Of a cloud that has converged.
+    std::string compare(const Seen& seen) const;
 
   private:
     struct RefVm {
@@ -35,13 +54,12 @@ class Reference {
     Answers expect_vm(const Act& act, const RefVm& vm) const;
     Answers expect_attach(const Act& act, const RefVm& vm) const;
     Answers expect_other(const Act& act) const;
-    void took_vm(const Act& act, const Mutated* done);
+    void took_vm(const Act& act, const Taken& taken);
     void took_attach(const Act& act, RefVm& vm);
-    void took_other(const Act& act, const Mutated* done);
+    void took_other(const Act& act, const Taken& taken);
     void delete_vm(const std::string& name);
     void restore_vm(const std::string& name);
-    std::string compare_vm(const World& world, const std::string& name, const Vm& vm) const;
-    std::optional<std::string> names_differ(const World& world, Kind kind, const std::set<std::string>& mine) const;
+    static std::string compare_vm(const std::string& name, const RefVm& mine, const Seen::SeenVm& theirs);
 
     std::map<std::string, RefVm> vms_;
     std::map<Uuid, RefVm> deleted_;
