@@ -7,8 +7,9 @@
 
 namespace axle {
 namespace {
-constexpr milliseconds kAskAgain{10'000};  // early in its boot a guest doesn't hear the button
-constexpr BootTime kLongAgo{-86'400'000};  // for what began before we came
+constexpr milliseconds kStandStill{5'000};  // a longer time between two looks at a guest that stops is not its own
+constexpr milliseconds kAskAgain{10'000};   // early in its boot a guest doesn't hear the button
+constexpr BootTime kLongAgo{-86'400'000};   // for what began before we came
 }  // namespace
 
 VmKeeper::VmKeeper(const Seams& seams, const AgentIdentity& identity, const Keepers& keepers)
@@ -130,14 +131,17 @@ void VmKeeper::look(Entry& vm) {
         if (!vm.orphan && (record == nullptr || record->verdict == Verdict::gone)) return erase(vm);
     }
     take_sent(vm);
-    seams_.hypervisor.observe(vm.id, vm.attempt->job<DomainObservation>([this, &vm](Result<DomainObservation> seen) {
-        on_observed(vm, std::move(seen));
-    }));
+    const BootTime asked = seams_.clock.boot();
+    seams_.hypervisor.observe(
+        vm.id, vm.attempt->job<DomainObservation>(
+                   [this, &vm, asked](Result<DomainObservation> seen) { on_observed(vm, asked, std::move(seen)); }));
 }
 
-void VmKeeper::on_observed(Entry& vm, Result<DomainObservation> seen) {
+void VmKeeper::on_observed(Entry& vm, BootTime asked, Result<DomainObservation> seen) {
     if (!seen) return failed(vm, seen.error());
     note(vm, std::move(*seen));
+    if (vm.stop_noted) vm.stop_waited += std::min(asked - vm.looked_at, kStandStill);
+    vm.looked_at = asked;
     vm.decision = next_step(wish_of(vm), vm.seen, memory_of(vm));
     perform(vm);  // may erase the entry, later
 }
@@ -213,7 +217,7 @@ VmMemory VmKeeper::memory_of(const Entry& vm) const {
     memory.taps_gone = keep_.network.without(vm.id);
     memory.move = move_memory(vm);
     if (!vm.document) return memory;
-    memory.stop_expired = vm.stop_noted && now - vm.stop_began >= milliseconds{vm.document->stop_timeout_ms};
+    memory.stop_expired = vm.stop_noted && vm.stop_waited >= milliseconds{vm.document->stop_timeout_ms};
     memory.confirmed = vm.confirmed || !keep_.storage.on_shared_pool(*vm.document);
     memory.missing = missing(vm);
     return memory;

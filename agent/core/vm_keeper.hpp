@@ -103,6 +103,7 @@ class VmKeeper {
         int version = 0;      // counts documents: an answer to an earlier one doesn't count for this one
 
         DomainObservation seen;
+        BootTime looked_at;  // when `seen` was asked for
         bool looked = false;
         RunEnd told = RunEnd::none;
         bool start_asked = false;  // and not answered with a plain failure
@@ -113,7 +114,8 @@ class VmKeeper {
         bool volumes_checked = false;
         bool confirmed = false;
         bool stop_noted = false;
-        BootTime stop_began, last_ask;
+        milliseconds stop_waited{0};  // for the guest to obey, as far as we looked on
+        BootTime last_ask;
         BootTime restart_not_before;
         BootTime on_since;
         bool has_slot = false;
@@ -132,7 +134,7 @@ class VmKeeper {
     Entry& make_entry(VmId id);
     void lay_over(VmDocument& document);
     void look(Entry& vm);
-    void on_observed(Entry& vm, Result<DomainObservation> seen);
+    void on_observed(Entry& vm, BootTime asked, Result<DomainObservation> seen);
     void note(Entry& vm, DomainObservation seen);
     void hold_open_disks(Entry& vm);
     VmWish wish_of(const Entry& vm) const;

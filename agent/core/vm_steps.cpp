@@ -172,7 +172,7 @@ void VmKeeper::note_stop(Entry& vm) {
     RunRecord run = keep_.ledger.run(vm.id);
     run.stopping_until_ms = (now + milliseconds{vm.document->stop_timeout_ms} + kStopSlack).ms;
     vm.stop_noted = true;
-    vm.stop_began = now;
+    vm.stop_waited = milliseconds{0};
     vm.last_ask = {};
     put_run(vm, std::move(run));
 }

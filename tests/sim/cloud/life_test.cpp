@@ -42,6 +42,26 @@ TEST_CASE("a stop that runs out of time fails as a task, the guest runs on, and 
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a guest that goes down while its host stands still has obeyed in time, and stays off") {
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        CAPTURE(seed);
+        Furnished cloud({.seed = seed, .hosts = 1});
+        REQUIRE(cloud.makes_vm("web") == "ok");
+        REQUIRE(cloud.settles());
+        REQUIRE(cloud.acts("web", "stop") == "ok");
+        const Uuid task = cloud.last.result->task;
+        cloud.run_for(milliseconds{20 * static_cast<std::int64_t>(seed)});
+        cloud.freeze(0, seconds{28});  // longer than the guest has to stop, too short for its connection to end
+        const auto ended = cloud.ended(task);
+        REQUIRE(ended != nullptr);
+        CHECK(ended->status.phase == TaskPhase::succeeded);
+        CHECK(cloud.settles());
+        CHECK(!cloud.is_running("web"));
+        CHECK(cloud.vm("web")->spec.power == Power::stopped);
+        CHECK(cloud.violation() == "");
+    }
+}
+
 TEST_CASE("a guest that shuts itself down stays off, over a power cut too, until the next start") {
     Furnished cloud({.hosts = 1});
     REQUIRE(cloud.makes_vm("web") == "ok");
