@@ -106,6 +106,10 @@ void Controllers::complete_move(Transaction& tx, const Uuid& id, VmReport report
         if (tx.world().find<Volume>(disk.volume) == nullptr) continue;
         tx.update_status<Volume>(disk.volume, [&](Volume& v) {
             v.status.placement = VmPlacement{move.host, move.epoch};
+            // What the source had last told of its copy holds no more; the target accepts with all disks at hand, and
+            // told so before this was heeded.
+            v.status.conditions.clear();
+            if (!v.meta.deletion) v.status.phase = VolumePhase::ready;
         });
     }
     tx.update_status<Vm>(id, [&](Vm& v) {
