@@ -235,7 +235,9 @@ void Cloud::check_destroy(std::size_t number, const Destroy& destroy) {
     const auto its_copy = [&](const VmPlacement& left) {
         return left.host.id == Uuid{hosts[number].machine->identity().host} && left.epoch == destroy.epoch;
     };
-    if (stored && std::ranges::any_of(static_cast<const Volume&>(**stored).status.leftovers, its_copy))
+    // Told again, it may be of a moment before its copy was gone, though that is durable by now.
+    const bool repeated = !may_destroy_.insert({number, destroy.id, destroy.epoch}).second;
+    if (repeated || (stored && std::ranges::any_of(static_cast<const Volume&>(**stored).status.leftovers, its_copy)))
         return hosts[number].machine->expect_volume_destroy(VolumeId{destroy.id});
     if (!stored || !(*stored)->meta.deletion || !(*stored)->meta.deletion->final)
         return violate("a destroy was sent that follows from no durable expunge");

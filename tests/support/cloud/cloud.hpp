@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "orchestrator/core/orchestrator.hpp"
@@ -142,6 +143,7 @@ class Cloud {
     VirtualClock world_clock_{time};
     FakeLines lines_{world_clock_, {}};
     std::map<VolumeId, std::uint64_t> written_;
+    std::set<std::tuple<std::size_t, Uuid, Epoch>> may_destroy_;  // that a host was told to destroy
     std::unique_ptr<Process> process_;
     std::int64_t wall_offset_ms_ = 0;
     std::map<std::uint64_t, Told> asked_;
