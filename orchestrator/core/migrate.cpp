@@ -118,6 +118,7 @@ Result<Decision> choose(const World& world, const Vm& vm, const std::string& wan
         hosts.front().unschedulable = false;  // whoever names it means it
     }
     for (HostState& host : hosts) {
+        if (!host.ready) continue;
         host.not_ready_why = why_never(world, vm, *world.find<Host>(host.id));
         host.ready = host.not_ready_why.empty();
     }

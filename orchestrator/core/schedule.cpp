@@ -5,8 +5,21 @@
 #include "orchestrator/core/neighbours.hpp"
 #include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/planted.hpp"
+#include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
+
+namespace {
+
+// "" or why it makes no guests now. What a guest sees of its machine is recorded when it is placed, for ever, and comes
+// from the host's libvirt: where that does not answer, nobody knows it.
+std::string why_not_ready(const HostFacts& facts) {
+    const Condition* down = find_condition(facts.conditions, "HypervisorDown");
+    if (down != nullptr && down->status) return "it can't make guests now: " + down->message;
+    return facts.guest_machine.empty() ? "it has not told yet what machine guests get there" : "";
+}
+
+}  // namespace
 
 HostState host_state_of(const World& world, const Host& host) {
     const HostFacts& facts = host.status.facts;
@@ -19,6 +32,8 @@ HostState host_state_of(const World& world, const Host& host) {
                 .guest_machine = facts.guest_machine,
                 .guest_cpu_model = facts.guest_cpu_model};
     s.id = HostId{host.meta.id};
+    s.not_ready_why = why_not_ready(facts);
+    s.ready = s.not_ready_why.empty();
     const Capacity capacity = allocatable_of(host);
     s.cpus_allocatable = capacity.cpus;
     s.cpus_claimed = claimed.cpus;

@@ -58,7 +58,10 @@ void SimulatedEdges::call(bool late, std::function<Result<T>()> act, std::functi
 void SimulatedEdges::facts(Answer<HypervisorFacts> answer) {
     call<HypervisorFacts>(
         false,
-        [] { return Result<HypervisorFacts>({.libvirt = "9.0.0", .qemu = "7.2", .guest_machine = "pc-q35-7.2"}); },
+        [] {
+            return Result<HypervisorFacts>(
+                {.libvirt = "9.0.0", .qemu = "7.2", .guest_machine = "pc-q35-7.2", .guest_cpu_model = "qemu64"});
+        },
         std::move(answer));
 }
 

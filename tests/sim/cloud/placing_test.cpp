@@ -180,3 +180,25 @@ TEST_CASE("of hosts that are alike the one that has the image already is taken")
         CHECK(c.scores.at("image-at-hand") == (c.host == cloud.host_of("a") ? 1 : 0));
     CHECK(cloud.violation() == "");
 }
+
+TEST_CASE(
+    "no VM is placed where libvirt does not answer: it waits, is told why, and gets its machine type afterwards") {
+    Furnished cloud({.hosts = 1});
+    cloud.machine().faults.fails = 100;
+    cloud.crash_agent(0);  // the new one asks libvirt what guests can have, in vain
+    REQUIRE(cloud.run_until([&] {
+        const Host* host = static_cast<const Host*>(cloud.world().all(Kind::host).begin()->second.get());
+        return host->status.facts.guest_machine.empty();
+    }));
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    cloud.run_for(minutes{1});
+    CHECK_FALSE(cloud.vm("web")->status.placement);
+    const Condition* scheduled = find_condition(cloud.vm("web")->status.conditions, "Scheduled");
+    REQUIRE(scheduled != nullptr);
+    CHECK(scheduled->message.find("can't make guests now") != std::string::npos);
+    cloud.machine().faults = {};
+    CHECK(cloud.settles());
+    CHECK(cloud.is_running("web"));
+    CHECK(cloud.vm("web")->status.machine == "pc-q35-7.2");
+    CHECK(cloud.violation() == "");
+}

@@ -45,8 +45,6 @@ void Cloud::make_host(std::size_t number, const std::string& cluster) {
     host.machine->facts = {.hostname = fmt::format("h{}", number),
                            .cpus = options.host_cpus,
                            .memory = options.host_memory,
-                           .guest_machine = "pc-q35-7.2",
-                           .guest_cpu_model = "qemu64",
                            .underlay = fmt::format("10.200.0.{}", number + 1),
                            .data_port = 7444};
     host.machine->lines = &lines_;
