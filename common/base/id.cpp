@@ -19,12 +19,12 @@ constexpr bool dash_at(std::size_t i) {
 
 std::string Uuid::str() const {
     static constexpr char kDigits[] = "0123456789abcdef";
-    std::string text;
-    text.reserve(36);
+    std::string text(36, '-');
+    std::size_t at = 0;
     for (std::uint8_t b : bytes) {
-        if (dash_at(text.size())) text += '-';
-        text += kDigits[b >> 4];
-        text += kDigits[b & 15];
+        if (dash_at(at)) ++at;
+        text[at++] = kDigits[b >> 4];
+        text[at++] = kDigits[b & 15];
     }
     return text;
 }

@@ -1,6 +1,8 @@
 // Forms of whole objects, and what can be said of two of them.
 #include "common/model/object.hpp"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "common/model/pointer.hpp"
@@ -10,31 +12,38 @@ namespace {
 
 constexpr int kStoreVersion = 1;
 
+// Where a walk stands. Its pointer is made only where somebody asks: most of what is walked over is no reference.
+struct Path {
+    const Path* up;
+    std::string_view key;  // of the first: the pointer that the walk began at
+    std::string pointer() const { return up == nullptr ? std::string(key) : child_pointer(up->pointer(), key); }
+};
+
 using RefCall = std::function<void(const std::string&, Kind, Ref&)>;
-void walk_refs(const Type& type, void* value, const std::string& at, const FieldOptions& field, const RefCall& call) {
+void walk_refs(const Type& type, void* value, const Path& at, const FieldOptions& field, const RefCall& call) {
     switch (type.shape) {
         case Shape::reference:
-            if (field.ref != nullptr) call(at, find_kind(field.ref)->kind, *static_cast<Ref*>(value));
+            if (field.ref != nullptr) call(at.pointer(), find_kind(field.ref)->kind, *static_cast<Ref*>(value));
             return;
         case Shape::object:
-            for (const Field& f : type.fields)
-                walk_refs(*f.type, field_of(value, f), child_pointer(at, f.name), f.options, call);
+            for (const Field& f : type.fields) walk_refs(*f.type, field_of(value, f), {&at, f.name}, f.options, call);
             return;
         case Shape::list:
-            for (std::size_t i = 0, n = type.size(value); i < n; ++i)
-                walk_refs(*type.element, const_cast<void*>(type.at(value, i)), child_pointer(at, std::to_string(i)),
-                          field, call);
+            for (std::size_t i = 0, n = type.size(value); i < n; ++i) {
+                const std::string number = std::to_string(i);
+                walk_refs(*type.element, const_cast<void*>(type.at(value, i)), {&at, number}, field, call);
+            }
             return;
         case Shape::map: {
             struct Context {
                 const Type& element;
-                const std::string& at;
+                const Path& at;
                 const FieldOptions& field;
                 const RefCall& found;
             } context{*type.element, at, field, call};
             type.each(value, &context, [](void* c, const std::string& key, const void* v) {
                 auto& ctx = *static_cast<Context*>(c);
-                walk_refs(ctx.element, const_cast<void*>(v), child_pointer(ctx.at, key), ctx.field, ctx.found);
+                walk_refs(ctx.element, const_cast<void*>(v), {&ctx.at, key}, ctx.field, ctx.found);
             });
             return;
         }
@@ -73,6 +82,75 @@ void collect(const Type& type, const void* value, const std::string& at, const F
         std::string text;
         write_value(type, value, Audience::api, nullptr, text);
         if (text != "\"\"" && text != "[]") leaves[at] = {std::move(text), change};
+    }
+}
+
+using Entries = std::vector<std::pair<std::string_view, const void*>>;
+Entries entries_of(const Type& type, const void* map) {
+    Entries out;
+    type.each(map, &out,
+              [](void* c, const std::string& key, const void* v) { static_cast<Entries*>(c)->emplace_back(key, v); });
+    return out;
+}
+
+// Without writing either down: nearly all of an object is as it was before a change.
+bool same_value(const Type& type, const void* a, const void* b) {
+    switch (type.shape) {
+        case Shape::boolean:
+        case Shape::integer:
+        case Shape::choice:
+            return type.get_integer(a) == type.get_integer(b);
+        case Shape::number:
+            return *static_cast<const double*>(a) == *static_cast<const double*>(b);
+        case Shape::text:
+            return *static_cast<const std::string*>(a) == *static_cast<const std::string*>(b);
+        case Shape::uuid:
+            return *static_cast<const Uuid*>(a) == *static_cast<const Uuid*>(b);
+        case Shape::reference:
+            return *static_cast<const Ref*>(a) == *static_cast<const Ref*>(b);
+        case Shape::secret:
+            return *static_cast<const Secret*>(a) == *static_cast<const Secret*>(b);
+        case Shape::list:
+            if (type.size(a) != type.size(b)) return false;
+            for (std::size_t i = 0, n = type.size(a); i < n; ++i) {
+                if (!same_value(*type.element, type.at(a, i), type.at(b, i))) return false;
+            }
+            return true;
+        case Shape::map: {
+            if (type.size(a) != type.size(b)) return false;
+            const Entries here = entries_of(type, a), there = entries_of(type, b);
+            return std::ranges::equal(here, there, [&](const auto& one, const auto& other) {
+                return one.first == other.first && same_value(*type.element, one.second, other.second);
+            });
+        }
+        case Shape::object:
+            return std::ranges::all_of(
+                type.fields, [&](const Field& f) { return same_value(*f.type, field_of(a, f), field_of(b, f)); });
+        case Shape::optional: {
+            const void* one = type.value(a);
+            const void* other = type.value(b);
+            if (one == nullptr || other == nullptr) return one == other;
+            return same_value(*type.element, one, other);
+        }
+    }
+    return false;
+}
+
+// Leaves of what is not the same in both.
+void collect_differing(const Type& type, const void* before, const void* after, const std::string& at,
+                       Leaves& old_leaves, Leaves& new_leaves) {
+    if (type.shape != Shape::object) {
+        collect(type, before, at, {}, Change::live, old_leaves);
+        collect(type, after, at, {}, Change::live, new_leaves);
+        return;
+    }
+    for (const Field& f : type.fields) {
+        const void* was = field_of(before, f);
+        const void* is = field_of(after, f);
+        if (same_value(*f.type, was, is)) continue;
+        const std::string here = child_pointer(at, f.name);
+        collect(*f.type, was, here, f.options, Change::live, old_leaves);
+        collect(*f.type, is, here, f.options, Change::live, new_leaves);
     }
 }
 
@@ -140,13 +218,12 @@ Result<std::unique_ptr<Object>> from_store_form(Kind kind, std::string_view text
 }
 
 void for_each_ref(Object& object, const std::function<void(const std::string&, Kind, Ref&)>& call) {
-    walk_refs(*info_of(object.kind()).spec, object.spec_data(), "/spec", {}, call);
+    walk_refs(*info_of(object.kind()).spec, object.spec_data(), {nullptr, "/spec"}, {}, call);
 }
 
 std::vector<FieldChange> diff_values(const Type& type, const void* before, const void* after, const std::string& at) {
     Leaves old_leaves, new_leaves;
-    collect(type, before, at, {}, Change::live, old_leaves);
-    collect(type, after, at, {}, Change::live, new_leaves);
+    collect_differing(type, before, after, at, old_leaves, new_leaves);
     std::vector<FieldChange> changes;
     const auto add = [&](const std::string& pointer, std::string was, std::string is, Change change) {
         const bool secret = is_secret(type, pointer, at);
@@ -156,6 +233,7 @@ std::vector<FieldChange> diff_values(const Type& type, const void* before, const
     // What goes together with all around it was not changed: an entry of a map was taken away.
     const auto entry_is_gone = [&](const std::string& pointer) {
         const std::string parent = pointer.substr(0, pointer.rfind('/') + 1);
+        if (parent.size() == at.size() + 1) return false;  // a field of the whole, and no entry
         const auto next = new_leaves.lower_bound(parent);
         return next == new_leaves.end() || !next->first.starts_with(parent);
     };

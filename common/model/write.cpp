@@ -50,14 +50,17 @@ struct Writer {
 
     void reference(const Ref& ref) {
         if (audience != Audience::store) return write_json_string(out, ref.name.empty() ? ref.id.str() : ref.name);
-        out += "{\"id\":\"" + ref.id.str() + "\",\"name\":";
+        out += "{\"id\":";
+        write_json_string(out, ref.id.str());
+        out += ",\"name\":";
         write_json_string(out, ref.name);
         out += '}';
     }
 
     void integer(std::int64_t value, const FieldOptions& field) {
         if (audience == Audience::api && field.unit == Unit::time) return write_json_string(out, format_time({value}));
-        fmt::format_to(std::back_inserter(out), "{}", value);
+        const fmt::format_int digits(value);
+        out.append(digits.data(), digits.size());
     }
 
     void list(const Type& type, const void* value, const FieldOptions& field) {
@@ -101,8 +104,7 @@ struct Writer {
             case Shape::text:
                 return write_json_string(out, *static_cast<const std::string*>(value));
             case Shape::uuid:
-                out += '"' + static_cast<const Uuid*>(value)->str() + '"';
-                return;
+                return write_json_string(out, static_cast<const Uuid*>(value)->str());
             case Shape::reference:
                 return reference(*static_cast<const Ref*>(value));
             case Shape::secret: {
@@ -133,9 +135,15 @@ void write_value(const Type& type, const void* value, Audience audience, const S
     Writer{audience, secrets, out}.write(type, value, {});
 }
 
+// Runs of characters that stand for themselves, which is nearly all, go over whole.
 void write_json_string(std::string& out, std::string_view text) {
     out += '"';
-    for (char c : text) {
+    std::size_t from = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
+        out.append(text, from, i - from);
+        from = i + 1;
         switch (c) {
             case '"':
                 out += "\\\"";
@@ -153,12 +161,10 @@ void write_json_string(std::string& out, std::string_view text) {
                 out += "\\t";
                 break;
             default:
-                if (static_cast<unsigned char>(c) < 0x20)
-                    fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
-                else
-                    out += c;
+                fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
         }
     }
+    out.append(text, from);
     out += '"';
 }
 

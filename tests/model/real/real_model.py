@@ -4,8 +4,7 @@ usage: real_model.py PROGRAM RESULTS-FOLDER (SEQUENCES [SEED] | FILE)
 """
 import functools
 import http.server
-import os
-import signal
+import json
 import subprocess
 import sys
 import threading
@@ -43,6 +42,10 @@ def serve_images(folder):
     """In the world outside, where the host reaches it; ends with this program's child."""
     server = http.server.ThreadingHTTPServer(("0.0.0.0", PORT), functools.partial(Images, directory=str(folder)))
     server.serve_forever()
+
+
+def is_tombstone(document):
+    return json.loads(document.read_text().splitlines()[0])["verdict"] == "gone"
 
 
 class Machine:
@@ -105,9 +108,10 @@ class Machine:
                    if name.startswith("axle-")]
         links = [line.split(":")[1].strip() for line in host.run("ip", "-o", "link").stdout.splitlines()]
         links = [link for link in links if link.startswith(MARKS)]
-        files = [str(file) for folder, pattern in (("pools", "*/volumes/*"), ("agent/desired", "vm-*"), ("seeds", "*"))
-                 for file in host.path(f"/var/lib/axle/{folder}").glob(pattern)]
-        left = domains + links + files
+        state = host.path("/var/lib/axle")
+        files = [str(file) for pattern in ("pools/*/volumes/*", "seeds/*") for file in state.glob(pattern)]
+        documents = [file.name for file in state.glob("agent/desired/vm-*") if not is_tombstone(file)]
+        left = domains + links + files + documents
         return "left: " + " ".join(left) if left else "nothing"
 
 

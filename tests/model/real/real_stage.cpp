@@ -29,8 +29,13 @@ std::string path_of(Kind kind, const std::string& name = "") {
     return in + info.plural + (name.empty() ? "" : "/" + name);
 }
 
+// A part of an object, empty where the API left it out.
+nlohmann::json part(const nlohmann::json& object, const char* name) {
+    return object.value(name, nlohmann::json::object());
+}
+
 std::optional<TaskPhase> phase_of(const nlohmann::json& task) {
-    const std::string said = task["status"].value("phase", "");
+    const std::string said = part(task, "status").value("phase", "");
     for (const auto& [phase, text] : names(TaskPhase{})) {
         if (said == text) return phase;
     }
@@ -195,18 +200,17 @@ void RealStage::pass(std::int64_t ms) {
 
 std::string RealStage::phase(const std::string& name) {
     const auto vm = find(Kind::vm, name);
-    return vm ? (*vm)["status"].value("phase", "pending") : "none";
+    return vm ? part(*vm, "status").value("phase", "pending") : "none";
 }
 
 // ---- the end
 
 std::string RealStage::unsettled_vm(const Json& vm) const {
-    const std::string name = "vm " + vm.value("name", ""), power = vm["spec"].value("power", "");
-    const std::string phase = vm["status"].value("phase", "");
-    if (!vm["status"].contains("placement"))
-        return phase == "pending" ? "" : name + " is " + phase + " and has no place";
-    if (vm["status"].value("observedGeneration", 0) < vm.value("generation", 0))
-        return name + " is behind its generation";
+    const std::string name = "vm " + vm.value("name", ""), power = part(vm, "spec").value("power", "");
+    const Json status = part(vm, "status");
+    const std::string phase = status.value("phase", "pending");
+    if (!status.contains("placement")) return phase == "pending" ? "" : name + " is " + phase + " and has no place";
+    if (status.value("observedGeneration", 0) < vm.value("generation", 0)) return name + " is behind its generation";
     // A guest that has shut itself down stays off, whatever was wished of it before.
     if (phase == "stopped" || phase == power) return "";
     return fmt::format("{} is {} and should be {}", name, phase, power);
@@ -216,8 +220,8 @@ std::string RealStage::unsettled() {
     for (const Json& task : list(Kind::task)) {
         const auto phase = phase_of(task);
         if (!phase || is_terminal(*phase) || *phase == TaskPhase::waiting) continue;  // for room, or its first VM
-        return fmt::format("task {} of {} is {}", task["spec"].value("goal", ""), task["spec"]["target"].dump(),
-                           text_of(*phase));
+        return fmt::format("task {} of {} is {}", part(task, "spec").value("goal", ""),
+                           part(part(task, "spec"), "target").dump(), text_of(*phase));
     }
     for (const Json& vm : list(Kind::vm)) {
         if (auto why = unsettled_vm(vm); !why.empty()) return why;
@@ -240,16 +244,16 @@ Seen RealStage::seen() {
         return all;
     };
     for (const Json& vm : list(Kind::vm)) {
-        const Json& spec = vm["spec"];
+        const Json spec = part(vm, "spec");
         Seen::SeenVm& as = seen.vms[vm.value("name", "")];
         as.power = spec.value("power", "");
         as.is_protected = spec.value("deletionProtection", false);
-        for (const auto& [disk, d] : spec.value("disks", Json::object()).items())
-            as.disks[disk] = d.value("volume", "");
-        for (const auto& [nic, n] : spec.value("nics", Json::object()).items()) as.nics.insert(nic);
+        const Json disks = part(spec, "disks"), nics = part(spec, "nics");
+        for (const auto& [disk, d] : disks.items()) as.disks[disk] = d.value("volume", "");
+        for (const auto& [nic, n] : nics.items()) as.nics.insert(nic);
     }
     for (const Json& volume : list(Kind::volume))
-        seen.volumes[volume.value("name", "")] = volume["status"].value("attachedTo", "");
+        seen.volumes[volume.value("name", "")] = part(volume, "status").value("attachedTo", "");
     seen.networks = names(Kind::network);
     seen.images = names(Kind::image);
     seen.forwards = names(Kind::portforward);
@@ -290,7 +294,7 @@ std::string RealStage::furnish() {
     must(Cloud::act(Kind::host, "", Names(*this).host(0), "uncordon"));
     const bool ready = wait_until(kAnswerMax, [this] {
         const auto image = find(Kind::image, "debian");
-        return !trouble_.empty() || (image && (*image)["status"].value("phase", "") == "ready");
+        return !trouble_.empty() || (image && part(*image, "status").value("phase", "") == "ready");
     });
     return ready ? trouble_ : "the image is not ready";
 }
