@@ -152,7 +152,9 @@ Uuid image_document_id(const Uuid& pool, const std::string& digest) {
 }
 
 bool network_is_on(const World& world, const Uuid& network, const Uuid& host) {
-    return std::ranges::any_of(world.referrers(host), [&](const Key& key) {
+    const std::set<Key>& there = world.referrers(host);
+    const std::set<Key>& in_it = world.referrers(network);
+    return std::ranges::any_of(there.size() < in_it.size() ? there : in_it, [&](const Key& key) {
         const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
         return vm != nullptr && is_wanted_on(*vm, host) &&
                std::ranges::any_of(vm->spec.nics, [&](const auto& nic) { return nic.second.network.id == network; });
