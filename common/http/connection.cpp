@@ -8,8 +8,6 @@
 
 namespace axle::http {
 
-static constexpr std::size_t kAheadMax = 64 << 10;  // bytes of later requests that are taken while one is answered
-
 static BodyRule body_rule(const ServerOptions& options, const RequestHead& head) {
     BodyRule rule;
     if (options.is_streamed && options.is_streamed(head.method, head.path())) rule.streamed = true;
@@ -108,7 +106,10 @@ bool Connection::should_read() const {
 }
 
 void Connection::advance() {
+    held_back_ = false;
     while (phase_ == Phase::reading || (phase_ == Phase::busy && upload_ && !upload_paused_)) {
+        held_back_ = phase_ == Phase::reading && out_.size() >= kAheadMax;
+        if (held_back_) return;
         switch (framer_.next()) {
             case Framer::Event::need_more:
                 return starved();
@@ -181,10 +182,21 @@ void Connection::dispatch() {
     auto reply = next_reply(framer_.head());
     Request request = to_request(framer_.take_head());
     request.body = framer_.take_body();
+    if (!core_.has_room_for(request.body.size())) {
+        core_.stat_shed.fetch_add(1, std::memory_order_relaxed);
+        return answer_now(no_room("too many large requests are being worked on"), false);
+    }
+    request.room = core_.take_room(request.body.size());
     if (core_.submit(std::move(request), std::move(reply), false)) return;
     Response busy = problem(503, "busy", "too many requests are waiting", "try again in a second");
     busy.headers.add("Retry-After", "1");
     answer_now(busy, false);
+}
+
+Response Connection::no_room(const std::string& why) {
+    Response busy = problem(503, "busy", why, "try again in a few seconds");
+    busy.headers.add("Retry-After", "5");
+    return busy;
 }
 
 void Connection::begin_upload() {

@@ -20,6 +20,10 @@ namespace axle::http {
 struct ServerCore;
 struct WsStart;
 
+// Bytes of later requests that are taken while one is answered, and of answers that wait for the client before the
+// next request is begun.
+constexpr std::size_t kAheadMax = 64 << 10;
+
 struct ResponseStart {
     std::string head;
     std::shared_ptr<StreamQueue> queue;
@@ -47,6 +51,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void close_when_idle();  // the server stops
     void kill(const std::string& why);
     const std::string& ip() const { return ip_; }
+    std::size_t held() const { return held_; }  // bytes, as the server knows
+    void shed(const std::string& why);          // its bytes are needed: it is refused in words if it still listens
+    bool waits_for_a_request() const;           // nothing of one has come, or not all of its head
 
   private:
     enum class Phase { handshake, reading, busy, streaming, closing, lingering, dead };
@@ -62,6 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void begin_upload();
     void end_upload(bool whole, Code code, const std::string& why);
     void dispatch();
+    static Response no_room(const std::string& why);
     std::unique_ptr<Reply::State> next_reply(const RequestHead& head);
     Request to_request(RequestHead head);
 
@@ -70,6 +78,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void after_answer();
     void end_stream(const std::string& why);
     void settle();
+    void tell_held();
     bool should_read() const;
     Wait due() const;
     void arm();
@@ -89,9 +98,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     milliseconds reply_time_;
     std::shared_ptr<UploadQueue> upload_;
     bool upload_paused_ = false;
+    bool held_back_ = false;  // a request may be there, and waits until the client has taken earlier answers
     std::shared_ptr<StreamQueue> stream_;
     ResponseStart stream_start_;
     std::int64_t stream_left_ = 0;
+    std::size_t held_ = 0;
     Wait waiting_ = Wait::nothing;
     std::unique_ptr<IoWatch> watch_;
     Timer timer_;

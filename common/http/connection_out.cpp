@@ -98,6 +98,7 @@ bool Connection::upgrade(std::uint64_t serial, WsStart& start) {
     phase_ = Phase::dead;
     watch_.reset();
     timer_.stop();
+    core_.hold(std::exchange(held_, 0), 0);
     const WebSocketOptions options = start.options;
     auto over = [&core = core_, id = id_, ip = ip_] { core.left(id, ip); };
     auto session = std::make_shared<WsSession>(core_.loop, std::move(transport_), WsFramer(true, options.message_max),
@@ -116,9 +117,15 @@ void Connection::set_deadline(std::uint64_t serial, milliseconds time) {
 
 void Connection::settle() {
     if (phase_ == Phase::dead || phase_ == Phase::handshake) return;
-    const std::size_t before = out_.size();
-    if (!out_.flush(transport_)) return kill("the client went away");
-    if (out_.size() < before && waiting_ == Wait::drain) waiting_ = Wait::nothing;  // it moves: the timer begins anew
+    do {
+        if (held_back_) advance();  // what was asked meanwhile; it holds back again if that is too much
+        if (phase_ == Phase::dead) return;
+        const std::size_t before = out_.size();
+        if (!out_.flush(transport_)) return kill("the client went away");
+        if (out_.size() < before && waiting_ == Wait::drain)
+            waiting_ = Wait::nothing;  // it moves: the timer begins anew
+        if (phase_ == Phase::dead) return;
+    } while (held_back_ && out_.size() < kAheadMax);
     if (stream_) stream_->sent(out_.size());
     if (phase_ == Phase::closing && out_.empty()) {
         transport_.end_writing();
@@ -127,6 +134,26 @@ void Connection::settle() {
     }
     watch_->want(should_read(), !out_.empty());
     arm();
+    tell_held();
+}
+
+// Last: it may be this very connection that is shed.
+void Connection::tell_held() {
+    const std::size_t before = std::exchange(held_, framer_.held() + out_.size());
+    if (held_ != before) core_.hold(before, held_);
+}
+
+void Connection::shed(const std::string& why) {
+    if (phase_ == Phase::dead) return;
+    const auto keep = shared_from_this();
+    const bool listens = phase_ == Phase::reading && out_.empty();
+    framer_.abandon();
+    if (!listens) return kill(why);
+    answer_now(no_room(why), false);
+}
+
+bool Connection::waits_for_a_request() const {
+    return phase_ == Phase::handshake || (phase_ == Phase::reading && framer_.in_head() && out_.empty());
 }
 
 Connection::Wait Connection::due() const {
@@ -228,6 +255,7 @@ void Connection::kill(const std::string& why) {
     if (const auto stream = std::exchange(stream_, nullptr))
         stream->ended(why.empty() ? "the connection was closed" : why);
     core_.loop.post([keep] {});  // callers further up still use it
+    core_.hold(std::exchange(held_, 0), 0);
     core_.left(id_, ip_);
 }
 

@@ -244,12 +244,16 @@ Framer::Event Framer::finish() {
 }
 
 Framer::Event Framer::refuse(Refusal refusal) {
-    state_ = State::refused;
     refusal_ = std::move(refusal);
-    buffer_.clear();
-    buffer_.shrink_to_fit();
-    at_ = 0;
+    abandon();
     return Event::refused;
+}
+
+void Framer::abandon() {
+    state_ = State::refused;
+    std::string().swap(buffer_);  // an assignment would keep the memory
+    std::string().swap(body_);
+    at_ = 0;
 }
 
 void Framer::consume(std::size_t n) {

@@ -61,6 +61,8 @@ class Framer {
     bool idle() const { return state_ == State::head && at_ == buffer_.size(); }  // not a byte of a request yet
     bool in_head() const { return state_ == State::head; }
     std::size_t buffered() const { return buffer_.size() - at_; }
+    std::size_t held() const { return buffer_.capacity() + body_.capacity(); }  // memory
+    void abandon();                                                             // nothing more is taken or kept
     std::string take_rest();  // the bytes after the last request: what follows a 101
 
   private:

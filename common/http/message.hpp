@@ -65,6 +65,7 @@ struct Request {
     std::shared_ptr<BodyStream> body_stream;  // where ServerOptions::is_streamed said so
     std::shared_ptr<const Peer> peer;
     std::uint64_t connection = 0;  // never used twice in one process
+    std::shared_ptr<void> room;    // what the body takes of the server's memory limit; goes with the request
 
     std::optional<std::string_view> parameter(std::string_view name) const;  // the first of this name in the query
 };

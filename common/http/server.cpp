@@ -1,6 +1,8 @@
 #include "common/http/server.hpp"
 
+#include <algorithm>
 #include <ctime>
+#include <sys/resource.h>
 
 #include "common/base/ensure.hpp"
 #include "common/base/log.hpp"
@@ -8,8 +10,19 @@
 
 namespace axle::http {
 
+// The others are for what else the process does: a full server can't make its store fail.
+static ServerOptions with_files_left(ServerOptions options) {
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
+        options.connections_max = std::min<std::size_t>(options.connections_max, files.rlim_cur / 8 * 7);
+    return options;
+}
+
 ServerCore::ServerCore(Loop& loop_given, Workers& workers_given, Handler handler_given, ServerOptions options_given)
-    : loop(loop_given), workers(workers_given), handler(std::move(handler_given)), options(std::move(options_given)) {
+    : loop(loop_given),
+      workers(workers_given),
+      handler(std::move(handler_given)),
+      options(with_files_left(std::move(options_given))) {
     if (options.is_streamed)
         upload_workers = std::make_unique<Workers>(
             "uploads", WorkersOptions{.threads = options.uploads_max,
@@ -64,25 +77,14 @@ bool ServerCore::submit(Request request, std::unique_ptr<Reply::State> reply, bo
         std::unique_ptr<Reply::State> reply;
     };
     auto job = std::make_shared<Job>(shared_from_this(), std::move(request), std::move(reply));
-    Workers& pool = is_upload ? *upload_workers : workers;
-    return pool.submit([job = std::move(job)] { job->core->run(std::move(job->request), std::move(job->reply)); });
-}
-
-bool ServerCore::may_enter(const std::string& ip) {
-    if (closing) return false;
-    const bool full = open() >= options.connections_max;
-    if (!full && (ip.empty() || per_address[ip] < options.connections_per_address_max)) return true;
-    stat_turned_away.fetch_add(1, std::memory_order_relaxed);
-    if (loop.boot() - told_full < milliseconds{60'000}) return false;
-    told_full = loop.boot();
-    log::warning(full ? fmt::format("a connection is turned away: {} are open, the limit", options.connections_max)
-                      : fmt::format("a connection from {} is turned away: it has {} open, the limit for one address",
-                                    ip, options.connections_per_address_max));
-    return false;
+    auto run = [job] { job->core->run(std::move(job->request), std::move(job->reply)); };
+    if (is_upload) return upload_workers->submit(std::move(run));
+    // What takes long to read has a lane of its own, so that it can't have all workers.
+    return job->request.room ? workers.submit("large bodies", std::move(run)) : workers.submit(std::move(run));
 }
 
 void ServerCore::accepted(Fd fd, Peer peer, const TlsContext& context) {
-    if (!may_enter(peer.ip)) return;
+    if (!may_enter(peer)) return;
     if (!peer.ip.empty()) ++per_address[peer.ip];
     const std::uint64_t id = ++last_id;
     Transport transport = context ? Transport(std::move(fd), context, true) : Transport(std::move(fd));
@@ -223,7 +225,8 @@ void Server::stop(milliseconds grace) {
 ServerStats Server::stats() const {
     const Core& core = *core_;
     return {core.stat_open.load(),     core.stat_accepted.load(), core.stat_turned_away.load(),
-            core.stat_requests.load(), core.stat_refused.load(),  core.stat_cut_off.load()};
+            core.stat_requests.load(), core.stat_refused.load(),  core.stat_cut_off.load(),
+            core.stat_shed.load(),     core.stat_held.load()};
 }
 
 }  // namespace axle::http

@@ -23,11 +23,16 @@ using RouteSize = std::function<std::int64_t(std::string_view method, std::strin
 using RouteTest = std::function<bool(std::string_view method, std::string_view path)>;
 
 struct ServerOptions {
+    // At most; and no more than seven eighths of the files that the process may open. Then idle ones of the address
+    // that has most are closed for newcomers.
     std::size_t connections_max = 20'000;
     std::size_t connections_per_address_max = 1'000;  // TCP only
-    RouteSize body_limit = {};                        // bytes; empty: 1 MiB everywhere. Not for streamed bodies
-    RouteTest is_streamed = {};                       // requests whose body is handed over as a BodyStream
-    int uploads_max = 8;                              // streamed requests handled at once; others wait unread
+    // Bytes of requests that are not whole yet, or are worked on, and of answers that nobody has taken yet, of all
+    // connections together. Beyond it who holds most is cut off, so that small requests go on.
+    std::size_t held_max = std::size_t{256} << 20;
+    RouteSize body_limit = {};   // bytes; empty: 1 MiB everywhere. Not for streamed bodies
+    RouteTest is_streamed = {};  // requests whose body is handed over as a BodyStream
+    int uploads_max = 8;         // streamed requests handled at once; others wait unread
     milliseconds handshake_time{10'000};
     milliseconds head_time{10'000};          // from the first byte of a request to the end of its head, else 408
     milliseconds body_time{60'000};          // for the whole body of a request that isn't streamed, else 408
@@ -45,7 +50,9 @@ struct TlsFiles {
 
 struct ServerStats {
     std::uint64_t connections = 0;  // open now
-    std::uint64_t accepted = 0, turned_away = 0, requests = 0, refused = 0, cut_off = 0;
+    // refused: what was no proper request. cut_off: took nothing for too long. shed: closed for lack of room.
+    std::uint64_t accepted = 0, turned_away = 0, requests = 0, refused = 0, cut_off = 0, shed = 0;
+    std::uint64_t held = 0;  // bytes, now
 };
 
 // Called on a worker, which it may block for a while; exceptions become a 500. It is called for every path and method.

@@ -78,7 +78,14 @@ struct ServerCore : std::enable_shared_from_this<ServerCore> {
 
     // Loop thread.
     void accepted(Fd fd, Peer peer, const TlsContext& context);
-    bool may_enter(const std::string& ip);
+    bool may_enter(const Peer& peer);
+    void make_places();
+    void hold(std::size_t before, std::size_t now);  // bytes that one connection holds; may shed connections
+    bool has_room_for(std::size_t body) const;
+    std::shared_ptr<void> take_room(std::size_t body);  // of a request that goes to the workers
+    void make_room();
+    std::size_t in_work() const { return work_held->load(std::memory_order_relaxed); }
+    bool tell_now(BootTime& told);
     void left(std::uint64_t id, const std::string& ip);  // a connection or a session
     void keep_session(std::uint64_t id, std::string ip, std::shared_ptr<WsSession> session);
     const std::string& date_line();
@@ -95,7 +102,9 @@ struct ServerCore : std::enable_shared_from_this<ServerCore> {
     InFlight in_flight;
     std::atomic<bool> closing = false;
     std::atomic<std::uint64_t> stat_open = 0, stat_accepted = 0, stat_turned_away = 0, stat_requests = 0,
-                               stat_refused = 0, stat_cut_off = 0;
+                               stat_refused = 0, stat_cut_off = 0, stat_shed = 0, stat_held = 0;
+    // Bytes of requests' bodies that workers have; outlives this with the last of them.
+    const std::shared_ptr<std::atomic<std::size_t>> work_held = std::make_shared<std::atomic<std::size_t>>(0);
 
     // Loop thread.
     std::vector<std::unique_ptr<Listener>> listeners;
@@ -105,7 +114,9 @@ struct ServerCore : std::enable_shared_from_this<ServerCore> {
     std::uint64_t last_id = 0;
     std::int64_t date_second = -1;
     std::string date_text;
-    BootTime told_full{-60'000};
+    std::size_t held = 0;  // bytes that connections hold
+    bool making_room = false;
+    BootTime told_full{-60'000}, told_places{-60'000}, told_no_room{-60'000};
 
     std::mutex empty_mutex;
     std::condition_variable empty_told;

@@ -32,6 +32,7 @@ struct ApiOptions {
     std::size_t streams_max = 1000;       // watches, consoles, tunnels that one caller may have open
     milliseconds bookmark_every{15'000};  // and looks whether the login of an open stream still holds
     bool access_log = false;              // one line a request; failures of ours are logged in any case
+    std::function<http::ServerStats()> server_stats = {};  // for /metrics
 };
 
 // What it works with; all must outlive it.

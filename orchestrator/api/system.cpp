@@ -64,6 +64,21 @@ void answer_ready(Exchange& x) {
     x.answer(json_response(ready ? 200 : 503, out.dump()));
 }
 
+void write_server_stats(std::string& out, const http::ServerStats& stats) {
+    const auto count = [&](const char* name, const char* help, std::uint64_t value) {
+        write_metric(out, name, "counter", help, static_cast<double>(value));
+    };
+    write_metric(out, "axle_http_connections", "gauge", "Open connections.", static_cast<double>(stats.connections));
+    write_metric(out, "axle_http_held_bytes", "gauge", "Requests and answers in memory.",
+                 static_cast<double>(stats.held));
+    count("axle_http_accepted_total", "Connections that were accepted.", stats.accepted);
+    count("axle_http_turned_away_total", "Connections for which there was no place.", stats.turned_away);
+    count("axle_http_requests_total", "Whole requests.", stats.requests);
+    count("axle_http_refused_total", "What was no proper request, or too large.", stats.refused);
+    count("axle_http_cut_off_total", "Connections that took nothing for too long.", stats.cut_off);
+    count("axle_http_shed_total", "Connections that were closed or refused for lack of room.", stats.shed);
+}
+
 void answer_metrics(Exchange& x) {
     auto& context = x.context();
     std::string out;
@@ -79,6 +94,7 @@ void answer_metrics(Exchange& x) {
     gauge("axle_api_workers_waiting", "Jobs that wait for a worker.",
           static_cast<double>(context.deps.workers.waiting()));
     gauge("axle_api_streams", "Open watches, consoles and tunnels.", static_cast<double>(context.streams.taken()));
+    if (context.options.server_stats) write_server_stats(out, context.options.server_stats());
     http::Response response{.status = 200, .body = std::move(out)};
     response.headers.set("Content-Type", "text/plain; version=0.0.4");
     x.answer(std::move(response));

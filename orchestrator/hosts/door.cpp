@@ -8,6 +8,7 @@
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
 #include "common/base/now.hpp"
+#include "common/base/seldom.hpp"
 #include "common/link/host_uri.hpp"
 #include "common/link/join_string.hpp"
 #include "common/link/refusal.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr std::int64_t kSlackMs = 3'600'000;  // certificates are valid from an hour before they are made
 constexpr std::int64_t kPackageMax = 256 << 20;
+constexpr int kRefusalsToldAMinute = 30;  // anybody can be refused as often as they like
 
 using SharedReply = std::shared_ptr<http::Reply>;
 
@@ -69,7 +71,11 @@ struct AgentDoor::Parts : std::enable_shared_from_this<AgentDoor::Parts> {
     const Seams seams;
     const DoorOptions options;
     ImageServer images;
+    mutable Seldom refusals{kRefusalsToldAMinute};
 
+    void tell_refusal(std::string text) const {
+        if (const auto line = refusals.line(std::move(text), boot_now())) log::warning(*line);
+    }
     void enrol(const http::Request& request, http::Reply reply);
     void grant(const Applicant& applicant, const Result<Enrolled>& enrolled, http::Reply& reply);
     void channel(const http::Request& request, http::Reply reply);
@@ -131,7 +137,7 @@ void AgentDoor::Parts::enrol(const http::Request& request, http::Reply reply) {
 // After the commit: a certificate that was made before it would be one from before the host's joining.
 void AgentDoor::Parts::grant(const Applicant& applicant, const Result<Enrolled>& enrolled, http::Reply& reply) {
     if (!enrolled) {
-        log::warning(fmt::format("{} ({}) may not join: {}", applicant.enrolment.hostname,
+        tell_refusal(fmt::format("{} ({}) may not join: {}", applicant.enrolment.hostname,
                                  applicant.enrolment.host.str(), enrolled.error().message));
         return reply.send(refusal(enrolled.error()));
     }
@@ -150,14 +156,14 @@ void AgentDoor::Parts::grant(const Applicant& applicant, const Result<Enrolled>&
 void AgentDoor::Parts::channel(const http::Request& request, http::Reply reply) {
     auto shown = certificate_of(*request.peer);
     if (!shown) {
-        log::warning(fmt::format("a connection from {} is refused: {}", request.peer->address, shown.error().message));
+        tell_refusal(fmt::format("a connection from {} is refused: {}", request.peer->address, shown.error().message));
         return reply.send(refusal(shown.error()));
     }
     auto shared = std::make_shared<http::Reply>(std::move(reply));
     seams.core.post([self = shared_from_this(), shared, shown = *shown, ip = request.peer->ip] {
         self->seams.orchestrator.admit_host(shown, [self, shared, shown, ip](const Result<Enrolled>& admitted) {
             if (admitted) return self->open_channel(shown, ip, *shared);
-            log::warning(fmt::format("a connection from {} is refused: {}", ip, admitted.error().message));
+            self->tell_refusal(fmt::format("a connection from {} is refused: {}", ip, admitted.error().message));
             shared->send(refusal(admitted.error()));
         });
     });

@@ -9,6 +9,7 @@
 #include "common/base/digest.hpp"
 #include "common/base/file.hpp"
 #include "common/base/log.hpp"
+#include "common/base/memory.hpp"
 #include "common/base/now.hpp"
 #include "common/http/server.hpp"
 #include "common/link/join_string.hpp"
@@ -30,7 +31,7 @@ namespace {
 // Images and the store share a file system. Sixteen writers of images look at it every 16 MiB; the store refuses
 // changes below 64 MiB.
 constexpr std::int64_t kKeptFree = std::int64_t{512} << 20;
-constexpr milliseconds kLookAtCertificate{3'600'000};
+constexpr milliseconds kLookAtCertificate{3'600'000}, kLookAtMemory{10'000};
 // Hosts may stand behind one address.
 constexpr std::size_t kConnectionsOfAnAddress = 12'000;
 
@@ -77,7 +78,8 @@ struct OrchestratorService::Parts {
     Loop& core;
     Loop& io;
     SystemRandom random;
-    Workers workers{"http", {.threads = 4}}, link_workers{"links", {.threads = 2, .queue_max = 65'536}},
+    Workers workers{"http", {.threads = 4, .lane_running_max = 2}},
+        link_workers{"links", {.threads = 2, .queue_max = 65'536}},
         receiving{"receive", {.threads = 8, .lane_running_max = 2}}, converting{"convert", {.threads = 2}};
     std::unique_ptr<RocksStore> store;
     std::unique_ptr<SecretBox> box;
@@ -95,6 +97,7 @@ struct OrchestratorService::Parts {
     std::vector<std::string> extra_names() const;
     Result<> listen_tls();
     void renew_certificate();
+    void look_at_memory();
     void handle(http::Request request, http::Reply reply);
 };
 
@@ -194,6 +197,17 @@ void OrchestratorService::Parts::renew_certificate() {
     io.after(kLookAtCertificate, [this] { renew_certificate(); });
 }
 
+// On the I/O loop, now and then. No two of these jobs run at once: the next is asked for when one is done.
+void OrchestratorService::Parts::look_at_memory() {
+    io.after(kLookAtMemory, [this] {
+        const bool taken = workers.submit([this] {
+            give_back_memory();
+            io.post([this] { look_at_memory(); });
+        });
+        if (!taken) look_at_memory();
+    });
+}
+
 OrchestratorService::OrchestratorService(const ServiceConfig& config, Loop& core, Loop& io)
     : parts_(std::make_unique<Parts>(config, core, io)) {}
 OrchestratorService::~OrchestratorService() = default;
@@ -225,6 +239,7 @@ Result<> OrchestratorService::listen() {
             DoorOptions{.endpoints = endpoints_of(p.config, address), .packages = p.config.packages});
         options.join_info = [door = p.door.get()] { return join_info_text(door->join_info()); };
     }
+    options.server_stats = [&p] { return p.server->stats(); };
     p.api = std::make_unique<api::Api>(api::ApiDeps{*p.orchestrator, p.core, p.core, *p.store, p.workers}, options);
     http::ServerOptions limits = api::Api::server_options();
     limits.connections_per_address_max = kConnectionsOfAnAddress;
@@ -235,6 +250,7 @@ Result<> OrchestratorService::listen() {
     TRY_VOID(
         p.server->listen_unix(p.config.run_directory + "/api.sock", gid >= 0 ? 0660 : 0600, static_cast<int>(gid)));
     if (has_port) TRY_VOID(p.listen_tls());
+    p.io.post([&p] { p.look_at_memory(); });
     return {};
 }
 

@@ -77,20 +77,30 @@ struct TestServer {
 
 // Bytes as they are.
 struct RawSocket {
-    explicit RawSocket(int port) : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    // window: bytes that are taken without being read; from: an address of the loopback other than 127.0.0.1.
+    explicit RawSocket(int port, int window = 0, const char* from = nullptr)
+        : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        if (window > 0) setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
         sockaddr_in to{};
         to.sin_family = AF_INET;
+        if (from != nullptr) {
+            inet_pton(AF_INET, from, &to.sin_addr);
+            REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+        }
         to.sin_port = htons(static_cast<std::uint16_t>(port));
         to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         REQUIRE(connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
     }
-    void send(std::string_view bytes) const {
+    void send(std::string_view bytes) const { REQUIRE(try_send(bytes)); }
+    bool try_send(std::string_view bytes) const {  // false: the server has cut it off
         while (!bytes.empty()) {
             const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-            REQUIRE(sent > 0);
+            if (sent <= 0) return false;
             bytes.remove_prefix(static_cast<std::size_t>(sent));
         }
+        return true;
     }
+    bool gets(std::string_view text) { return read_until(text).find(text) != std::string::npos; }
     // Until the text has come, or the end; at most 20 s.
     std::string read_until(std::string_view text) {
         while (text.empty() || got.find(text) == std::string::npos) {
