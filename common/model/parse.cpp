@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 constexpr std::size_t kDepthMax = 32;
 constexpr std::size_t kNodesMax = 100'000;
+constexpr std::size_t kSurveyMax = 2 * kNodesMax;  // keys are counted there as well
 
 // nlohmann's own message: "[json.exception.parse_error.101] parse error at line 1, column 3: syntax error ...".
 std::string reason_of(const json::exception& e) {
@@ -98,6 +99,7 @@ Result<> check_yaml_text(std::string_view text) {
 // What must be known before a tree is built of the text.
 class Surveyor : public YAML::EventHandler {
   public:
+    struct TooMany {};  // thrown through the parser: what comes after is not looked at
     bool has_alias = false;
     std::size_t depth = 0, deepest = 0;
     // The parser makes no step on a bracket that closes nothing: it gives one empty document after another there.
@@ -107,20 +109,28 @@ class Surveyor : public YAML::EventHandler {
         begun_ = mark.pos;
     }
     void OnDocumentEnd() override {}
-    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override { count(); }
     void OnAlias(const YAML::Mark&, YAML::anchor_t) override { has_alias = true; }
-    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override { count(); }
     void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
-        deepest = std::max(deepest, ++depth);
+        open();
     }
     void OnSequenceEnd() override { --depth; }
     void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
-        deepest = std::max(deepest, ++depth);
+        open();
     }
     void OnMapEnd() override { --depth; }
 
   private:
+    void count() {
+        if (++nodes_ > kSurveyMax) throw TooMany{};
+    }
+    void open() {
+        count();
+        deepest = std::max(deepest, ++depth);
+    }
     std::optional<int> begun_;
+    std::size_t nodes_ = 0;
 };
 
 }  // namespace
@@ -172,6 +182,8 @@ Result<std::vector<json>> parse_yaml(std::string_view text) {
             TRY(document, reader.read(node, 0));
             documents.push_back(std::move(document));
         }
+    } catch (const Surveyor::TooMany&) {
+        return fail(Code::too_large, "YAML has more than {} nodes", kNodesMax);
     } catch (const YAML::Exception& e) {
         return fail(Code::malformed, "the YAML can't be read: line {}, column {}: {}", e.mark.line + 1,
                     e.mark.column + 1, e.msg);

@@ -9,6 +9,7 @@ namespace axle::api {
 namespace {
 
 using nlohmann::json;
+constexpr std::size_t kValuesMax = 100'000;
 
 // What an answer holds beside what people write: taken back without a word, so that `get -o yaml | apply -f -` works.
 constexpr std::array<std::string_view, 7> kOurs = {"id",       "revision", "generation", "created",
@@ -121,6 +122,25 @@ void check_fields(const json& document, const Document& out, bool named, bool te
 
 }  // namespace
 
+namespace {
+
+// Of lists and objects, by what stands between them: known before memory is spent on a tree.
+std::size_t count_of_values(std::string_view text) {
+    std::size_t count = 1;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (quoted && text[i] == '\\')
+            ++i;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (text[i] == ',' || text[i] == '[' || text[i] == '{'))
+            ++count;
+    }
+    return count;
+}
+
+}  // namespace
+
 Result<Body> read_body(const http::Request& request) {
     const std::string type = media_type(request);
     Body body;
@@ -131,6 +151,8 @@ Result<Body> read_body(const http::Request& request) {
         return body;
     }
     if (is_json(type)) {
+        if (count_of_values(request.body) > kValuesMax)
+            return fail(Code::too_large, "the JSON has more than {} values", kValuesMax);
         TRY(document, parse_json(request.body));
         body.documents.push_back(std::move(document));
         return body;

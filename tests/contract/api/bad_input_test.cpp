@@ -132,6 +132,11 @@ TEST_CASE("a body that is too large is refused, whatever its kind") {
     CHECK(ask(again, "POST", "/v1/apply", "[" + std::string(9 << 20, ' ') + "]").status == 413);
     auto third = cloud.client();
     CHECK(ask(third, "GET", "/healthz").status == 200);
+    std::string many = "[";
+    for (int i = 0; i < 200'000; ++i) many += "0,";
+    const Answer refused = ask(third, "POST", "/v1/flavors", many + "0]");
+    CHECK(refused.status == 413);
+    CHECK(refused.body["detail"].get<std::string>().find("100000 values") != std::string::npos);
 }
 
 TEST_CASE("a method that isn't possible names those that are") {

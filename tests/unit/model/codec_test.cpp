@@ -141,6 +141,9 @@ TEST_CASE("hostile JSON and YAML are refused with a reason") {
     CHECK(parse_yaml("a: 1\n---\n---\nb: 2\n")->size() == 2);
     CHECK(parse_yaml(std::string(10'000, '[')).error().code == Code::malformed);
     CHECK(parse_yaml(std::string(100'000, '-')).error().code == Code::malformed);
+    std::string many = "a:\n";
+    for (int i = 0; i < 300'000; ++i) many += "- 1\n";
+    CHECK(parse_yaml(many).error().code == Code::too_large);
     CHECK(parse_yaml("a: [1\nb: 2").error().message.find("line") != std::string::npos);
     CHECK(parse_yaml("\xff").error().code == Code::malformed);
     CHECK(parse_yaml("--- \na: 1\n---\nb: 2\n")->size() == 2);
