@@ -5,6 +5,7 @@ usage: real_model.py PROGRAM RESULTS-FOLDER (SEQUENCES [SEED] | FILE)
 import functools
 import http.server
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -73,6 +74,7 @@ class Machine:
         self.cloud.host.run("kill", "-STOP", pid)
         time.sleep(FREEZE_SECONDS)
         self.cloud.host.run("kill", "-CONT", pid)
+        self.cloud.service.send_signal(signal.SIGCONT)  # what has entered the host stopped with what it started there
 
     def power_cut(self):
         self.cloud.host.crash()
