@@ -1,6 +1,6 @@
 // Inside of common/http: bytes on their way to a socket. Small pieces are joined, large ones are moved, not copied.
 #pragma once
-#include <deque>
+#include <list>
 #include <string>
 #include <string_view>
 
@@ -38,8 +38,8 @@ class OutQueue {
 
   private:
     static constexpr std::size_t kJoinMax = 32 << 10;
-    std::deque<std::string> pieces_;
-    std::size_t at_ = 0;  // of the front piece, what is sent
+    std::list<std::string> pieces_;  // a deque holds half a KiB when it is empty, as most are
+    std::size_t at_ = 0;             // of the front piece, what is sent
     std::size_t size_ = 0;
 };
 

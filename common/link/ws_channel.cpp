@@ -1,6 +1,6 @@
 #include "common/link/ws_channel.hpp"
 
-#include <deque>
+#include <list>
 #include <mutex>
 #include <utility>
 
@@ -58,8 +58,8 @@ class WsChannelState : public std::enable_shared_from_this<WsChannelState> {
     Executor* owner_;  // null: the channel is gone
     const WsChannelOptions options_;
     http::WebSocket socket_;
-    std::deque<std::string> in_;
-    std::deque<Message> out_;
+    std::list<std::string> in_;  // lists, not deques, which hold half a KiB each when they are empty, as most are
+    std::list<Message> out_;
     std::size_t unhandled_ = 0;  // bytes
     bool reading_ = false, writing_ = false, paused_ = false, closing_ = false, ended_ = false, heard_ = false;
     std::string bye_;                 // what the peer said before it closed

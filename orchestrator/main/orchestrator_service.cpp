@@ -247,11 +247,10 @@ Result<> OrchestratorService::listen() {
         p.io, p.workers,
         [&p](http::Request request, http::Reply reply) { p.handle(std::move(request), std::move(reply)); }, limits);
     const std::int64_t gid = options.admin_gid;
-    TRY_VOID(
-        p.server->listen_unix(p.config.run_directory + "/api.sock", gid >= 0 ? 0660 : 0600, static_cast<int>(gid)));
     if (has_port) TRY_VOID(p.listen_tls());
     p.io.post([&p] { p.look_at_memory(); });
-    return {};
+    // Last: who finds the socket finds the port, too.
+    return p.server->listen_unix(p.config.run_directory + "/api.sock", gid >= 0 ? 0660 : 0600, static_cast<int>(gid));
 }
 
 Orchestrator& OrchestratorService::orchestrator() {
