@@ -42,6 +42,12 @@ constexpr const char* type_name() {
         return "certificate-grant";
     else if constexpr (std::same_as<T, Bye>)
         return "bye";
+    else if constexpr (std::same_as<T, UnclaimedReport>)
+        return "unclaimed";
+    else if constexpr (std::same_as<T, UnknownThings>)
+        return "unknown";
+    else if constexpr (std::same_as<T, RemoveOrder>)
+        return "remove";
 }
 
 template <typename T>

@@ -10,6 +10,7 @@
 
 #include "common/base/result.hpp"
 #include "common/channel/reports.hpp"
+#include "common/channel/unclaimed.hpp"
 
 namespace axle {
 
@@ -162,8 +163,9 @@ struct StreamClose {
     std::string error;  // empty: a clean end
 };
 
-using Message = std::variant<Hello, Desired, Status, Facts, Heartbeat, TaskOrder, TaskNews, StreamOpen, StreamData,
-                             StreamClose, Welcome, CertificateRequest, CertificateGrant, Bye>;
+using Message =
+    std::variant<Hello, Desired, Status, Facts, Heartbeat, TaskOrder, TaskNews, StreamOpen, StreamData, StreamClose,
+                 Welcome, CertificateRequest, CertificateGrant, Bye, UnclaimedReport, UnknownThings, RemoveOrder>;
 
 std::string encode(const Message& message);
 // nullopt: a type that this release does not know (ignored). Error: malformed or over the limits.

@@ -82,6 +82,26 @@ std::vector<std::pair<std::string, Message>> samples() {
     StreamOpen open{
         .stream = 7, .kind = StreamKind::tcp, .address = "10.90.0.2", .port = 22, .follow = true, .tail = 100};
     open.vm = id_of<VmId>(1);
+    UnclaimedThing thing{.kind = DocumentKind::vm,
+                         .id = id_of<Uuid>(1),
+                         .name = "default/web1",
+                         .held = true,
+                         .epoch = kEpoch,
+                         .since = "2026-01-01T00:00:00Z",
+                         .state = DomainState::running,
+                         .cpus = 2,
+                         .memory = 1 << 30,
+                         .volumes = {id_of<Uuid>(2)},
+                         .elsewhere = "why",
+                         .document = to_json_text(sample_vm())};
+    RemoveOrder removal{.kind = DocumentKind::volume,
+                        .id = id_of<Uuid>(2),
+                        .pool = id_of<Uuid>(3),
+                        .seen = kEpoch,
+                        .held = true,
+                        .epoch = {3, 4713},
+                        .connection = 9};
+    removal.task = id_of<TaskId>(6);
     return {
         {"hello", sample_hello()},
         {"welcome", Welcome{.features = {"f"}, .version = "0.1.0", .host = "h1"}},
@@ -106,6 +126,9 @@ std::vector<std::pair<std::string, Message>> samples() {
         {"certificate-request", CertificateRequest{"-----BEGIN CERTIFICATE REQUEST-----\n"}},
         {"certificate-grant", CertificateGrant{"-----BEGIN CERTIFICATE-----\n", "or why not"}},
         {"bye", Bye{"a newer connection of this host came"}},
+        {"unclaimed", UnclaimedReport{.things = {thing}, .total = 2, .files = {id_of<Uuid>(7)}}},
+        {"unknown", UnknownThings{{{DocumentKind::vm, id_of<Uuid>(1)}}}},
+        {"remove", removal},
     };
 }
 
