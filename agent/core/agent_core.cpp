@@ -10,7 +10,8 @@ AgentCore::AgentCore(const Seams& seams, AgentIdentity identity)
       storage_(seams_, ledger_, reporter_,
                {.changed = [this] { vms_.kick_waiting(); },
                 .user_of = [this](VolumeId volume) { return vms_.user_of(volume); },
-                .use_of = [this](VolumeId volume) { return vms_.use_of(volume); }}),
+                .use_of = [this](VolumeId volume) { return vms_.use_of(volume); },
+                .strays_changed = [this] { unclaimed_.look(); }}),
       network_(seams_, ledger_, reporter_,
                {.changed = [this] { vms_.kick_waiting(); },
                 .nics = [this] { return vms_.nic_plans(); },
@@ -22,7 +23,12 @@ AgentCore::AgentCore(const Seams& seams, AgentIdentity identity)
               .tell = [this](TaskNews news) { send(std::move(news)); }}),
       facts_(seams_, identity_,
              {.conditions = [this] { return host_conditions(); },
-              .listed = [this](const std::vector<DomainObservation>& domains) { vms_.on_listed(domains); },
+              .listed =
+                  [this](const std::vector<DomainObservation>& domains) {
+                      vms_.on_listed(domains);
+                      unclaimed_.look();
+                  },
+              .unclaimed = [this](VmId vm) { return unclaimed_.is_unclaimed(vm); },
               .changed =
                   [this] {
                       if (greeted_) {
@@ -42,7 +48,15 @@ AgentCore::AgentCore(const Seams& seams, AgentIdentity identity)
                    [this](const std::string& why) {
                        if (channel_) channel_->close(why);
                        drop_channel();
-                   }}) {}
+                   }}),
+      unclaimed_(
+          seams_, {ledger_, storage_, vms_},
+          {.tell = [this](UnclaimedReport report) { send(std::move(report)); },
+           .news = [this](TaskNews news) { send(std::move(news)); },
+           .gone = [this](const DocumentKey& key, Epoch epoch) { reporter_.gone(key, epoch); },
+           .end = [this](const RemoveOrder& order,
+                         std::string content) { intake_.end(order.kind, order.id, order.epoch, std::move(content)); },
+           .changed = [this] { facts_.gather(); }}) {}
 
 AgentCore::~AgentCore() = default;
 
@@ -65,7 +79,10 @@ void AgentCore::recover() {
         if (const PoolDocument* pool = storage_.pool(PoolId{key.second})) pools.push_back(*pool);
     }
     tasks_.recover();
-    seams_.hypervisor.on_hint(life_.wrap([this](const DomainHint& hint) { vms_.hint(hint); }));
+    seams_.hypervisor.on_hint(life_.wrap([this](const DomainHint& hint) {
+        vms_.hint(hint);
+        if (unclaimed_.is_unclaimed(hint.id)) facts_.gather();
+    }));
     seams_.migration.on_handed_over(life_.wrap([this](VmId vm, Epoch epoch) { vms_.told_handed_over(vm, epoch); }));
     seams_.network.on_hint(life_.wrap([this](NetworkHint hint) {
         if (hint == NetworkHint::ours) return network_.look_again();
@@ -103,7 +120,9 @@ void AgentCore::apply(const DocumentRecord& record, bool placed_now) {
             if (placed_now && record.verdict == Verdict::keep) vms_.confirm(VmId{record.id}, record.epoch);
             break;
     }
-    if (placed_now) vms_.kick_waiting();
+    if (!placed_now) return;
+    unclaimed_.claimed(record.key());
+    vms_.kick_waiting();
 }
 
 void AgentCore::resync() {
@@ -132,7 +151,7 @@ void AgentCore::tick_heartbeat() {
 
 std::vector<Condition> AgentCore::host_conditions() const {
     std::vector<Condition> out = storage_.host_conditions();
-    for (Condition& condition : vms_.host_conditions()) out.push_back(std::move(condition));
+    for (Condition& condition : unclaimed_.host_conditions()) out.push_back(std::move(condition));
     if (!ledger_.unreadable().empty()) {
         out.push_back({.type = "StateUnreadable",
                        .reason = "Files",
@@ -207,6 +226,7 @@ void AgentCore::send_hello() {
     send(std::move(hello));
     reporter_.attach(channel_.get());
     tasks_.tell_all();
+    unclaimed_.connected();
 }
 
 void AgentCore::send(Message message) {
@@ -227,6 +247,8 @@ void AgentCore::on_message(const Message& message) {
     if (!greeted_) return;  // nothing is due before our hello
     if (const auto* desired = std::get_if<Desired>(&message)) return intake_.take(*desired);
     if (const auto* order = std::get_if<TaskOrder>(&message)) return tasks_.take(*order, connection_);
+    if (const auto* unknown = std::get_if<UnknownThings>(&message)) return unclaimed_.take(*unknown);
+    if (const auto* order = std::get_if<RemoveOrder>(&message)) return unclaimed_.take(*order, connection_);
     const bool stream = std::holds_alternative<StreamOpen>(message) || std::holds_alternative<StreamData>(message) ||
                         std::holds_alternative<StreamClose>(message);
     if (stream && on_stream_) on_stream_(message);

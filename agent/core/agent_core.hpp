@@ -16,6 +16,7 @@
 #include "agent/core/seams.hpp"
 #include "agent/core/storage_keeper.hpp"
 #include "agent/core/task_keeper.hpp"
+#include "agent/core/unclaimed_keeper.hpp"
 #include "agent/core/vm_keeper.hpp"
 
 namespace axle {
@@ -90,6 +91,7 @@ class AgentCore {
     FactsKeeper facts_;
     GuestWatch watch_;
     Intake intake_;
+    UnclaimedKeeper unclaimed_;
     std::unique_ptr<Channel> channel_;
     std::uint64_t connection_ = 0;  // number of channel_; 0: not yet durable
     bool started_ = false, greeted_ = false;

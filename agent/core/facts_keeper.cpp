@@ -49,13 +49,13 @@ void FactsKeeper::ask_domains(HostFacts facts) {
                 return finish(std::move(facts));
             }
             attempt_.ease();
+            hooks_.listed(*domains);
             for (const auto& domain : *domains) {
                 const bool on = domain.state != DomainState::absent && domain.state != DomainState::shut_off;
-                if (domain.ours || !on) continue;
+                if (!on || (domain.ours && !hooks_.unclaimed(domain.id))) continue;
                 facts.foreign_cpus += domain.cpus;
                 facts.foreign_memory += domain.memory;
             }
-            hooks_.listed(*domains);
             finish(std::move(facts));
         }));
 }
@@ -63,6 +63,7 @@ void FactsKeeper::ask_domains(HostFacts facts) {
 void FactsKeeper::finish(HostFacts facts) {
     if (!underlay_.empty()) facts.underlay = underlay_;
     if (facts.data_port != 0) facts.features.push_back("migrate");
+    facts.features.push_back(kUnclaimedFeature);
     for (Condition& condition : hooks_.conditions()) facts.conditions.push_back(std::move(condition));
     keep_since(facts_.conditions, facts.conditions, seams_.clock.wall());
     std::string text = to_json_text(facts);

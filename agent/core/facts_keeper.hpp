@@ -15,7 +15,8 @@ class FactsKeeper {
     struct Hooks {
         std::function<std::vector<Condition>()> conditions;
         std::function<void(const std::vector<DomainObservation>&)> listed;
-        std::function<void()> changed;  // and once when they are first known
+        std::function<bool(VmId)> unclaimed;  // nobody's guest, after that: it takes its room all the same
+        std::function<void()> changed;        // and once when they are first known
     };
     FactsKeeper(const Seams& seams, const AgentIdentity& identity, Hooks hooks);
 

@@ -130,7 +130,13 @@ void Intake::take_put(const Put& put, std::uint64_t order) {
            .content = put.content});
 }
 
-void Intake::take_end(DocumentKind kind, const Uuid& id, Epoch epoch, Verdict verdict, std::uint64_t order) {
+void Intake::end(DocumentKind kind, const Uuid& id, Epoch epoch, std::string content) {
+    const Verdict verdict = kind == DocumentKind::volume ? Verdict::destroy : Verdict::release;
+    take_end(kind, id, epoch, verdict, ledger_.seen().revision, std::move(content));
+}
+
+void Intake::take_end(DocumentKind kind, const Uuid& id, Epoch epoch, Verdict verdict, std::uint64_t order,
+                      std::string content) {
     const DocumentKey key{kind, id};
     const DocumentRecord* before = held(key);
     if (!may_end(epoch, before)) {
@@ -148,6 +154,7 @@ void Intake::take_end(DocumentKind kind, const Uuid& id, Epoch epoch, Verdict ve
     record.epoch = std::max(record.epoch, epoch);
     record.verdict = verdict;
     record.destroyed = false;
+    if (unknown && !content.empty()) record.content = std::move(content);
     record.hash.clear();
     record.order = order;
     store(std::move(record));

@@ -33,11 +33,14 @@ class Intake {
 
     // Nothing, or all but what is refused by itself.
     void take(const Desired& desired);
+    // A person's word that what nobody claims goes (unclaimed_keeper.hpp). content: the document of one that had none.
+    void end(DocumentKind kind, const Uuid& id, Epoch epoch, std::string content);
     const std::string& refused() const { return refused_; }  // why the last message was; empty: it was taken
 
   private:
     void take_put(const Put& put, std::uint64_t order);
-    void take_end(DocumentKind kind, const Uuid& id, Epoch epoch, Verdict verdict, std::uint64_t order);
+    void take_end(DocumentKind kind, const Uuid& id, Epoch epoch, Verdict verdict, std::uint64_t order,
+                  std::string content = {});
     void store(DocumentRecord record);
     const DocumentRecord* held(const DocumentKey& key) const;
 

@@ -51,6 +51,7 @@ void StorageKeeper::kick_ended() {
     for (auto& [id, volume] : volumes_) {
         if (volume.verdict != Verdict::keep) volume.attempt->kick_now();
     }
+    hooks_.strays_changed();  // whoever has them
 }
 
 // ---- pools
@@ -119,10 +120,12 @@ void StorageKeeper::on_pool_opened(PoolEntry& pool, Result<PoolObservation> seen
 }
 
 void StorageKeeper::list_files(PoolEntry& pool) {
-    seams_.storage.list_volumes(pool.document,
-                                pool.attempt->job<std::vector<VolumeId>>([&pool](Result<std::vector<VolumeId>> ids) {
-                                    if (ids) pool.files = std::move(*ids);
-                                }));
+    seams_.storage.list_volumes(
+        pool.document, pool.attempt->job<std::vector<VolumeFile>>([this, &pool](Result<std::vector<VolumeFile>> files) {
+            if (!files) return;
+            pool.files = std::move(*files);
+            look_at_strays(pool, {}, 0);
+        }));
 }
 
 void StorageKeeper::set_pool(PoolEntry& pool, SimpleReport report) {
@@ -289,17 +292,6 @@ std::vector<Condition> StorageKeeper::host_conditions() const {
             out.push_back({.type = "NotDurable",
                            .reason = "Pool",
                            .message = fmt::format("pool {}: {}", pool.document.name, pool.not_durable)});
-        }
-        const auto unclaimed = std::ranges::count_if(pool.files, [&](VolumeId file) {
-            auto entry = volumes_.find(file);
-            return entry == volumes_.end();
-        });
-        if (unclaimed > 0) {
-            out.push_back({.type = "Unclaimed",
-                           .reason = "Volumes",
-                           .message = fmt::format("{} volume files in pool {} ({}) belong to no document; they are "
-                                                  "left as they are",
-                                                  unclaimed, pool.document.name, pool.document.path)});
         }
     }
     return out;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "agent/core/attempt.hpp"
@@ -31,6 +32,7 @@ class StorageKeeper {
         std::function<void()> changed;                 // what guests wait for may have come
         std::function<std::string(VolumeId)> user_of;  // guest that refers to the volume or has it open, or empty
         std::function<VolumeUse(VolumeId)> use_of;
+        std::function<void()> strays_changed;  // files that no document here tells of
     };
     StorageKeeper(const Seams& seams, Ledger& ledger, Reporter& reporter, Hooks hooks);
 
@@ -44,15 +46,31 @@ class StorageKeeper {
     const VolumeDocument* volume(VolumeId volume) const;
     const PoolDocument* pool(PoolId pool) const;
     bool on_shared_pool(const VmDocument& vm) const;
-    std::vector<Condition> host_conditions() const;  // NotDurable, Unclaimed files
+    bool can_use(PoolId pool) const { return usable_pool(pool) != nullptr; }
+    std::vector<Condition> host_conditions() const;  // NotDurable
+
+    // Files that no document here tells of (unclaimed_things.cpp). On a shared pool only those that are nobody's, as
+    // the orchestrator says: the others are other hosts'.
+    std::vector<UnclaimedThing> strays() const;
+    std::int64_t stray_count() const;
+    std::vector<Uuid> shared_files() const;  // on shared pools, without a document here
+    void set_nobodys(std::set<VolumeId> files);
+    std::optional<UnclaimedThing> as_unclaimed(VolumeId volume) const;  // of a kept volume
+    bool holds_anything(PoolId pool) const;
 
   private:
+    struct StrayFile {
+        VolumeFile file;
+        VolumeObservation seen;
+        bool operator==(const StrayFile&) const = default;
+    };
     struct PoolEntry {
         PoolDocument document;
         Verdict verdict = Verdict::keep;
         SimpleReport report;
         std::string not_durable;
-        std::vector<VolumeId> files;
+        std::vector<VolumeFile> files;
+        std::vector<StrayFile> strays;  // of these, as they were seen
         std::unique_ptr<Attempt> attempt;
     };
     struct ImageEntry {
@@ -77,6 +95,8 @@ class StorageKeeper {
     void look_pool(PoolEntry& pool);
     void on_pool_opened(PoolEntry& pool, Result<PoolObservation> seen);
     void list_files(PoolEntry& pool);
+    bool is_stray(const PoolEntry& pool, VolumeId file) const;
+    void look_at_strays(PoolEntry& pool, std::vector<StrayFile> seen, std::size_t from);
     void set_pool(PoolEntry& pool, SimpleReport report);
     bool pool_is_needed(PoolId pool) const;
 
@@ -109,6 +129,7 @@ class StorageKeeper {
     std::map<PoolId, PoolEntry> pools_;
     std::map<Uuid, ImageEntry> images_;
     std::map<VolumeId, VolumeEntry> volumes_;
+    std::set<VolumeId> nobodys_;
     Life life_;
 };
 

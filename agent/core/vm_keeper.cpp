@@ -93,7 +93,7 @@ void VmKeeper::resync() {
 
 void VmKeeper::on_listed(const std::vector<DomainObservation>& domains) {
     open_elsewhere_.clear();
-    unclaimed_.clear();
+    strays_.clear();
     std::map<VmId, const DomainObservation*> seen;
     for (const auto& domain : domains) {
         if (auto it = vms_.find(domain.id); it != vms_.end() && domain.ours) {
@@ -101,10 +101,11 @@ void VmKeeper::on_listed(const std::vector<DomainObservation>& domains) {
             continue;
         }
         for (const auto& disk : domain.live_disks) open_elsewhere_[disk.volume] = domain.name;
+        if (!domain.ours && !domain.volumes.empty()) strays_.push_back(domain);
         if (!domain.ours) continue;
         const DocumentRecord* tombstone = keep_.ledger.document({DocumentKind::vm, domain.id});
         if (tombstone == nullptr || tombstone->epoch < domain.epoch) {
-            unclaimed_.push_back(domain.name);
+            strays_.push_back(domain);
             continue;
         }
         // A late answer of libvirt brought back what was released: the release holds.
@@ -314,14 +315,6 @@ bool VmKeeper::uses_network(NetworkId network) const {
         return vm.document &&
                std::ranges::any_of(vm.document->nics, [&](const auto& nic) { return nic.network == network; });
     });
-}
-
-std::vector<Condition> VmKeeper::host_conditions() const {
-    if (unclaimed_.empty()) return {};
-    return {{.type = "Unclaimed",
-             .reason = "Domains",
-             .message = fmt::format("{} domains with our mark belong to no document ({}{}); they are left as they are",
-                                    unclaimed_.size(), unclaimed_.front(), unclaimed_.size() > 1 ? ", ..." : "")}};
 }
 
 std::optional<Epoch> VmKeeper::epoch_if_on(VmId id) const {

@@ -61,7 +61,7 @@ class VmKeeper {
     void kick_all();
     void resync();
     // All domains as they are now. Those with our mark and a tombstone of at least their epoch are released again;
-    // what nobody knows is counted, and left alone.
+    // what nobody knows is kept in mind, and left alone.
     void on_listed(const std::vector<DomainObservation>& domains);
 
     // For the other parts.
@@ -70,8 +70,10 @@ class VmKeeper {
     std::vector<NicPlan> nic_plans() const;
     bool uses_network(NetworkId network) const;
     bool is_coming(VmId vm) const;  // in a move from another host that still has it
-    std::vector<Condition> host_conditions() const;
-    std::optional<Epoch> epoch_if_on(VmId vm) const;  // of a kept guest that is on
+    // Domains without a document, by the last list: with our mark, or foreign ones that name volumes.
+    const std::vector<DomainObservation>& strays() const { return strays_; }
+    std::optional<UnclaimedThing> as_unclaimed(VmId vm) const;  // of a kept guest; unclaimed_things.cpp
+    std::optional<Epoch> epoch_if_on(VmId vm) const;            // of a kept guest that is on
     std::vector<VmId> guests_on() const;
     std::vector<YoungGuest> young_guests(milliseconds younger_than) const;
     void set_stage(VmId vm, const std::string& nic, const std::string& stage, milliseconds age);
@@ -196,7 +198,7 @@ class VmKeeper {
     std::map<VmId, Entry> vms_;
     std::map<VolumeId, VmId> holders_;
     std::map<VolumeId, std::string> open_elsewhere_;  // in domains without a document, by the last list
-    std::vector<std::string> unclaimed_;
+    std::vector<DomainObservation> strays_;
     int slots_used_ = 0;
     std::set<std::pair<std::int64_t, VmId>> waiting_for_slot_;
     bool listed_ = false;

@@ -69,6 +69,20 @@ xmlNode* device(const Document& document, const char* kind, const std::string& a
     return nullptr;
 }
 
+std::string text_of_child(const xmlNode* of, const char* name) {
+    xmlChar* content = xmlNodeGetContent(child(of, name));
+    std::string text = content != nullptr ? reinterpret_cast<const char*>(content) : "";
+    xmlFree(content);
+    return text;
+}
+
+// Not of a seed, which is called by its guest's id.
+std::optional<Uuid> volume_of(const xmlNode* layer) {
+    const std::filesystem::path file = attribute(child(layer, "source"), "file");
+    if (file.extension() != ".qcow2" && file.extension() != ".raw") return std::nullopt;
+    return Uuid::parse(file.stem().string());
+}
+
 std::optional<std::string> element_of(const std::string& xml, const char* kind, const std::string& alias) {
     const Document document = parse(xml);
     xmlNode* found = device(document, kind, alias);
@@ -86,12 +100,15 @@ DomainReading read_domain_xml(const std::string& xml) {
     const xmlNode* root = document ? xmlDocGetRootElement(document.get()) : nullptr;
     if (root == nullptr) return reading;
     read_mark(root, reading);
+    reading.title = text_of_child(root, "title");
     const xmlNode* devices = child(root, "devices");
     for (const xmlNode* c = devices != nullptr ? devices->children : nullptr; c != nullptr; c = c->next) {
         const std::string alias = attribute(child(c, "alias"), "name");
-        if (is(c, "disk") && alias.starts_with(kDiskAlias)) {
-            const std::string file = attribute(child(c, "source"), "file");
-            if (const auto volume = Uuid::parse(std::filesystem::path(file).stem().string()))
+        if (is(c, "disk")) {
+            for (const xmlNode* layer = c; layer != nullptr; layer = child(layer, "backingStore")) {
+                if (const auto volume = volume_of(layer)) reading.volumes.push_back(VolumeId{*volume});
+            }
+            if (const auto volume = volume_of(c); volume && alias.starts_with(kDiskAlias))
                 reading.disks.push_back({alias.substr(kDiskAlias.size()), VolumeId{*volume}});
         } else if (is(c, "interface") && alias.starts_with(kNicAlias)) {
             reading.nics.push_back({alias.substr(kNicAlias.size()), attribute(child(c, "mac"), "address"),

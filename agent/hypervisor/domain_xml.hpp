@@ -27,11 +27,12 @@ std::string nic_xml(const DomainPlan::Nic& nic);
 struct DomainReading {
     bool ours = false;
     bool incoming = false;
-    std::string cluster, hardware_hash, fixed_hash;
+    std::string title, cluster, hardware_hash, fixed_hash;
     Epoch epoch;
     std::uint64_t rev = 0;
     std::vector<DomainObservation::LiveDisk> disks;
     std::vector<DomainObservation::LiveNic> nics;
+    std::vector<VolumeId> volumes;  // whatever the disk is called, and of a foreign domain, too
 };
 // Foreign or unreadable XML: ours = false.
 DomainReading read_domain_xml(const std::string& xml);

@@ -1,5 +1,6 @@
 // What libvirt and QEMU do, as the contract suite sees them do it.
 #include <algorithm>
+#include <set>
 
 #include "agent/hypervisor/domain_xml.hpp"
 #include "agent/hypervisor/fake_hypervisor.hpp"
@@ -69,9 +70,20 @@ void FakeDomains::virsh_destroy(VmId id) {
     end(id, RunEnd::destroyed);
 }
 
-void FakeDomains::add_foreign(VmId id, std::string name, bool running) {
-    domains[id] = {
-        .ours = false, .name = std::move(name), .state = running ? DomainState::running : DomainState::shut_off};
+void FakeDomains::add_foreign(VmId id, std::string name, bool running, std::vector<VolumeId> volumes) {
+    domains[id] = {.ours = false,
+                   .name = std::move(name),
+                   .state = running ? DomainState::running : DomainState::shut_off,
+                   .foreign_volumes = std::move(volumes)};
+}
+
+static std::vector<VolumeId> volumes_of(const FakeDomains::Domain& domain) {
+    std::set<VolumeId> all(domain.foreign_volumes.begin(), domain.foreign_volumes.end());
+    for (const auto* plan : {&domain.persistent, &domain.live}) {
+        if (!*plan) continue;
+        for (const auto& disk : (*plan)->disks) all.insert(disk.document.volume);
+    }
+    return {all.begin(), all.end()};
 }
 
 void FakeDomains::power_cut() {
@@ -98,6 +110,8 @@ Result<DomainObservation> FakeDomains::look(VmId id) const {
     const DomainPlan& plan = domain.persistent ? *domain.persistent : *domain.live;
     seen.migrated = !on(domain) && domain.migrated;
     seen.incoming = on(domain) && domain.incoming;
+    seen.title = plan.document.name;
+    seen.volumes = volumes_of(domain);
     seen.epoch = plan.document.epoch;
     seen.rev = plan.document.rev;
     seen.hardware_hash = plan.hardware_hash();

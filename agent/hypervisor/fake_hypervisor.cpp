@@ -67,7 +67,8 @@ void FakeHypervisor::list(Answer<std::vector<DomainObservation>> answer) {
                                                             .name = domain.name,
                                                             .state = domain.state,
                                                             .cpus = 1,
-                                                            .memory = 1 << 20};
+                                                            .memory = 1 << 20,
+                                                            .volumes = domain.foreign_volumes};
                 if (seen) all.push_back(std::move(*seen));
             }
             return all;

@@ -38,6 +38,7 @@ class FakeDomains {
         bool incoming = false;           // on, and not resumed since a migration brought it
         std::uint64_t run = 0;           // number of starts; a shutdown that was asked of one run does not end the next
         int resets = 0;
+        std::vector<VolumeId> foreign_volumes;  // of one that isn't ours
     };
     // What must hold whatever happens is judged by whoever listens: each disk that a guest opens and closes.
     struct DiskUse {
@@ -65,7 +66,7 @@ class FakeDomains {
     void guest_shuts_down(VmId id);
     void guest_crashes(VmId id);
     void virsh_destroy(VmId id);
-    void add_foreign(VmId id, std::string name, bool running);
+    void add_foreign(VmId id, std::string name, bool running, std::vector<VolumeId> volumes = {});
     // Every guest is gone; of definitions what was synced is there afterwards.
     void power_cut();
     bool is_on(VmId id) const;

@@ -48,6 +48,7 @@ struct DomainObservation {
     VmId id;
     bool ours = true;  // has our mark; foreign domains are listed for capacity only and never touched
     std::string name;
+    std::string title;  // project/name, of ours
     DomainState state = DomainState::absent;
     RunEnd ended = RunEnd::none;  // when shut off: what libvirt gives as the reason (unknown if it says nothing)
     // Shut off because it went to another host. libvirt forgets it when it is restarted: false says nothing.
@@ -68,6 +69,8 @@ struct DomainObservation {
         VolumeId volume;
     };
     std::vector<LiveDisk> live_disks;
+    // Volumes that its definition names or that it has open; also of a domain that isn't ours.
+    std::vector<VolumeId> volumes;
     struct LiveNic {
         std::string name;  // as in DomainPlan
         std::string mac;

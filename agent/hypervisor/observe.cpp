@@ -1,5 +1,6 @@
 #include "agent/hypervisor/observe.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "agent/hypervisor/accelerator.hpp"
@@ -94,8 +95,10 @@ Result<DomainObservation> observe_domain(virDomainPtr domain) {
     seen.name = name != nullptr ? name : "";
     const std::string persistent = take_string(virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE));
     if (persistent.empty()) return fail(libvirt_error(fmt::format("read domain {}", seen.name)));
-    const DomainReading reading = read_domain_xml(persistent);
+    DomainReading reading = read_domain_xml(persistent);
     seen.ours = reading.ours;
+    seen.title = std::move(reading.title);
+    seen.volumes = std::move(reading.volumes);
     seen.epoch = reading.epoch;
     seen.rev = reading.rev;
     seen.hardware_hash = reading.hardware_hash;
@@ -104,8 +107,12 @@ Result<DomainObservation> observe_domain(virDomainPtr domain) {
         seen.cpus = info.nrVirtCpu;
         seen.memory = static_cast<std::int64_t>(info.memory) * 1024;
     }
-    if (seen.ours && virDomainIsActive(domain) == 1) {
+    if (virDomainIsActive(domain) == 1) {
         DomainReading live = read_domain_xml(take_string(virDomainGetXMLDesc(domain, 0)));
+        seen.volumes.insert(seen.volumes.end(), live.volumes.begin(), live.volumes.end());
+        std::ranges::sort(seen.volumes);
+        seen.volumes.erase(std::unique(seen.volumes.begin(), seen.volumes.end()), seen.volumes.end());
+        if (!seen.ours) return observe_state(domain, std::move(seen));
         seen.live_fixed_hash = std::move(live.fixed_hash);
         // libvirt calls a guest that came in paused and one that a person paused the same, and shows the reason
         // "migration" on both sides of one. So the mark in its live metadata counts.

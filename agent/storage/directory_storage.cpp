@@ -44,10 +44,10 @@ void DirectoryStorage::open_pool(PoolDocument pool, bool known, Answer<PoolObser
         lane_of(pool), [=] { return open_pool_directory(pool, known); }, std::move(answer));
 }
 
-void DirectoryStorage::list_volumes(PoolDocument pool, Answer<std::vector<VolumeId>> answer) {
-    perform<std::vector<VolumeId>>(
+void DirectoryStorage::list_volumes(PoolDocument pool, Answer<std::vector<VolumeFile>> answer) {
+    perform<std::vector<VolumeFile>>(
         lane_of(pool),
-        [=]() -> Result<std::vector<VolumeId>> {
+        [=]() -> Result<std::vector<VolumeFile>> {
             TRY_VOID(verify_pool(pool));
             return list_volume_files(pool);
         },

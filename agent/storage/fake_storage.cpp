@@ -93,16 +93,17 @@ void FakeStorage::open_pool(PoolDocument pool, bool known, Answer<PoolObservatio
         std::move(answer));
 }
 
-void FakeStorage::list_volumes(PoolDocument pool, Answer<std::vector<VolumeId>> answer) {
-    perform<std::vector<VolumeId>>(
+void FakeStorage::list_volumes(PoolDocument pool, Answer<std::vector<VolumeFile>> answer) {
+    perform<std::vector<VolumeFile>>(
         "list_volumes", pool.id.str(), "",
-        [=, this]() -> Result<std::vector<VolumeId>> {
+        [=, this]() -> Result<std::vector<VolumeFile>> {
             TRY_VOID(verify(pool));
-            std::vector<VolumeId> ids;
+            std::vector<VolumeFile> found;
             for (const auto& [path, file] : disks_.files)
                 if (file.kind == FakeFileKind::volume && file.pool == pool.path)
-                    ids.push_back(VolumeId(*Uuid::parse(file.owner)));
-            return ids;
+                    found.push_back({VolumeId(*Uuid::parse(file.owner)),
+                                     path.ends_with(".raw") ? DiskFormat::raw : DiskFormat::qcow2});
+            return found;
         },
         std::move(answer));
 }

@@ -70,7 +70,7 @@ class FakeStorage final : public Storage {
     ~FakeStorage() override;
 
     void open_pool(PoolDocument pool, bool known, Answer<PoolObservation> answer) override;
-    void list_volumes(PoolDocument pool, Answer<std::vector<VolumeId>> answer) override;
+    void list_volumes(PoolDocument pool, Answer<std::vector<VolumeFile>> answer) override;
     void fetch_image(PoolDocument pool, ImageDocument image, std::function<void(std::int64_t)> progress,
                      Done done) override;
     void remove_image(PoolDocument pool, std::string digest, Done done) override;

@@ -157,13 +157,13 @@ Result<> remove_image_file(const PoolDocument& pool, const std::string& digest) 
     TRY_VOID(verify_pool(pool));
     if (!is_digest(digest)) return fail(Code::invalid, "\"{}\" is no sha256 digest of an image", digest);
     TRY(volumes, list_volume_files(pool));
-    for (const VolumeId& id : volumes) {
-        const std::string path = volume_path(pool, {.id = id});
-        if (!file_exists(path)) continue;  // a raw one
+    for (const VolumeFile& volume : volumes) {
+        if (volume.format == DiskFormat::raw) continue;
+        const std::string path = volume_path(pool, {.id = volume.id});
         const auto header = read_qcow2(path);
         // Whether a header that can't be read needs the image, nobody knows.
         if (!header || header->backing_file.find(digest) != std::string::npos)
-            return fail(Code::conflict, "image {} is in use by volume {}", digest, id.str());
+            return fail(Code::conflict, "image {} is in use by volume {}", digest, volume.id.str());
     }
     TRY_VOID(remove_file_durably(partial_path(pool, digest)));
     return remove_file_durably(image_path(pool, digest));

@@ -31,14 +31,14 @@ bool is_digest(std::string_view text) {
            std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-std::optional<VolumeId> volume_of_file_name(std::string_view name) {
+std::optional<VolumeFile> volume_of_file_name(std::string_view name) {
     const auto dot = name.find('.');
     if (dot == std::string_view::npos) return std::nullopt;
     const auto suffix = name.substr(dot);
     if (suffix != ".qcow2" && suffix != ".raw") return std::nullopt;
     const auto id = Uuid::parse(name.substr(0, dot));
     if (!id || id->str() != name.substr(0, dot)) return std::nullopt;
-    return VolumeId(*id);
+    return VolumeFile{VolumeId(*id), suffix == ".raw" ? DiskFormat::raw : DiskFormat::qcow2};
 }
 
 Result<> check_document(const VolumeDocument& volume) {

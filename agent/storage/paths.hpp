@@ -11,8 +11,8 @@
 #include <optional>
 #include <string>
 
+#include "agent/storage/storage.hpp"
 #include "common/base/result.hpp"
-#include "common/channel/documents.hpp"
 
 namespace axle {
 
@@ -25,7 +25,7 @@ std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume);
 
 bool is_digest(std::string_view text);  // 64 lower-case hexadecimal digits
 // "<id>.qcow2" or "<id>.raw"; nothing else is a volume.
-std::optional<VolumeId> volume_of_file_name(std::string_view name);
+std::optional<VolumeFile> volume_of_file_name(std::string_view name);
 
 // Sizes and digests that no document may have.
 Result<> check_document(const VolumeDocument& volume);

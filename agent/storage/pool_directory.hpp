@@ -32,7 +32,7 @@ Result<> fetch_image_file(const PoolDocument& pool, const ImageDocument& image, 
                           const std::function<void(std::int64_t)>& progress);
 Result<> remove_image_file(const PoolDocument& pool, const std::string& digest);
 
-Result<std::vector<VolumeId>> list_volume_files(const PoolDocument& pool);
+Result<std::vector<VolumeFile>> list_volume_files(const PoolDocument& pool);
 Result<VolumeObservation> observe_volume_file(const PoolDocument& pool, const VolumeDocument& volume);
 Result<> create_volume_file(const PoolDocument& pool, const VolumeDocument& volume, const PoolSettings& settings);
 Result<> destroy_volume_files(const PoolDocument& pool, VolumeId volume);

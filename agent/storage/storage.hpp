@@ -21,11 +21,17 @@ struct PoolObservation {
     bool durable = true;  // false on overlayfs, tmpfs, nobarrier: condition NotDurable
     std::string durable_why;
 };
+struct VolumeFile {
+    VolumeId id;
+    DiskFormat format = DiskFormat::qcow2;
+    bool operator==(const VolumeFile&) const = default;
+};
 struct VolumeObservation {
     bool exists = false;
     std::int64_t size = 0;       // virtual
     std::int64_t allocated = 0;  // on disk
     std::string image_digest;    // that it overlays
+    bool operator==(const VolumeObservation&) const = default;
 };
 
 class Storage {
@@ -36,8 +42,8 @@ class Storage {
     // id file of another pool or cluster, and a directory that vanished although `known` (we had it before), are not
     // usable.
     virtual void open_pool(PoolDocument pool, bool known, Answer<PoolObservation> answer) = 0;
-    // Ids of all volume files, also of those that nobody knows.
-    virtual void list_volumes(PoolDocument pool, Answer<std::vector<VolumeId>> answer) = 0;
+    // All volume files, also those that nobody knows.
+    virtual void list_volumes(PoolDocument pool, Answer<std::vector<VolumeFile>> answer) = 0;
 
     // Makes the image available as <pool>/images/<digest>.qcow2: hard link, reflink or copy from a path, verified by
     // digest. progress: bytes done, at most some ten calls a second.

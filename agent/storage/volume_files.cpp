@@ -119,12 +119,14 @@ Result<> give_to_guests(const std::string& path, const PoolSettings& settings) {
                     .with_hint("without that no guest can open it; is it on a file system that knows owners?"));
 }
 
-Result<std::vector<VolumeId>> list_volume_files(const PoolDocument& pool) {
+Result<std::vector<VolumeFile>> list_volume_files(const PoolDocument& pool) {
     TRY(names, list_directory(volumes_directory(pool)));
-    std::vector<VolumeId> ids;
-    for (const auto& name : names)
-        if (const auto id = volume_of_file_name(name); id && (ids.empty() || ids.back() != *id)) ids.push_back(*id);
-    return ids;
+    std::vector<VolumeFile> files;
+    for (const auto& name : names) {
+        const auto file = volume_of_file_name(name);
+        if (file && (files.empty() || files.back().id != file->id)) files.push_back(*file);
+    }
+    return files;
 }
 
 Result<VolumeObservation> observe_volume_file(const PoolDocument& pool, const VolumeDocument& volume) {

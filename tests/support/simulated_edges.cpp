@@ -309,15 +309,15 @@ void SimulatedEdges::open_pool(PoolDocument pool, bool, Answer<PoolObservation> 
         std::move(answer));
 }
 
-void SimulatedEdges::list_volumes(PoolDocument pool, Answer<std::vector<VolumeId>> answer) {
-    call<std::vector<VolumeId>>(
+void SimulatedEdges::list_volumes(PoolDocument pool, Answer<std::vector<VolumeFile>> answer) {
+    call<std::vector<VolumeFile>>(
         false,
         [&machine = machine_, pool] {
-            std::vector<VolumeId> out;
+            std::vector<VolumeFile> out;
             for (const auto& [id, volume] : machine.files_in(pool)) {
-                if (volume.pool == pool.id) out.push_back(id);
+                if (volume.pool == pool.id) out.push_back({.id = id});
             }
-            return Result<std::vector<VolumeId>>(std::move(out));
+            return Result<std::vector<VolumeFile>>(std::move(out));
         },
         std::move(answer));
 }

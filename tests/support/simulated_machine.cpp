@@ -332,6 +332,12 @@ void SimulatedMachine::move_writes(VolumeId volume, std::uint64_t content) {
 DomainObservation SimulatedMachine::observation(VmId id, const Domain& domain) const {
     DomainObservation out{.id = id, .name = "axle-" + id.str(), .state = domain.state};
     if (domain.state == DomainState::absent) return out;
+    out.title = domain.plan.document.name;
+    std::set<VolumeId> named;
+    for (const auto& disk : domain.plan.disks) named.insert(disk.document.volume);
+    if (is_on(domain.state))
+        for (const auto& disk : domain.live.disks) named.insert(disk.document.volume);
+    out.volumes.assign(named.begin(), named.end());
     out.epoch = domain.plan.document.epoch;
     out.rev = domain.plan.document.rev;
     out.hardware_hash = domain.plan.hardware_hash();

@@ -78,6 +78,7 @@ void SimulatedOrchestrator::on_message(const Message& message) {
     if (const auto* status = std::get_if<Status>(&message)) return on_status(*status);
     if (std::holds_alternative<Heartbeat>(message)) ++heartbeats;
     if (const auto* news = std::get_if<TaskNews>(&message)) tasks_[news->id] = *news;
+    if (const auto* report = std::get_if<UnclaimedReport>(&message)) unclaimed_ = *report;
 }
 
 void SimulatedOrchestrator::on_hello(const Hello& hello) {
@@ -112,6 +113,7 @@ void SimulatedOrchestrator::on_status(const Status& status) {
         statuses_[key] = status;
         return;
     }
+    gone_[key] = status.epoch;
     auto it = ends_.find(key);
     if (it != ends_.end() && (status.epoch == it->second.epoch || !has_epoch(status.kind))) ends_.erase(it);
     statuses_.erase(key);
@@ -120,6 +122,11 @@ void SimulatedOrchestrator::on_status(const Status& status) {
 std::optional<Status> SimulatedOrchestrator::status(const DocumentKey& key) const {
     auto it = statuses_.find(key);
     return it == statuses_.end() ? std::nullopt : std::optional(it->second);
+}
+
+std::optional<Epoch> SimulatedOrchestrator::gone(const DocumentKey& key) const {
+    auto it = gone_.find(key);
+    return it == gone_.end() ? std::nullopt : std::optional(it->second);
 }
 
 std::optional<VmReport> SimulatedOrchestrator::vm_report(VmId vm) const {

@@ -54,6 +54,8 @@ class SimulatedOrchestrator {
     std::size_t ending() const { return ends_.size(); }
     const std::map<TaskId, TaskNews>& tasks() const { return tasks_; }
     const Hello& hello() const { return hello_; }
+    const UnclaimedReport& unclaimed() const { return unclaimed_; }
+    std::optional<Epoch> gone(const DocumentKey& key) const;  // as was told last
 
     std::string cluster = "c1";
     std::uint64_t incarnation = 1, revision = 1;
@@ -83,6 +85,8 @@ class SimulatedOrchestrator {
     std::map<DocumentKey, End> ends_;
     std::map<DocumentKey, Status> statuses_;
     std::map<TaskId, TaskNews> tasks_;
+    std::map<DocumentKey, Epoch> gone_;
+    UnclaimedReport unclaimed_;
     Hello hello_;
 };
 

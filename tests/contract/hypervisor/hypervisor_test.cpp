@@ -171,6 +171,26 @@ TEST_CASE_TEMPLATE("the list tells ours from foreign ones, with what they take",
     CHECK(one(theirs).cpus > 0);
 }
 
+TEST_CASE_TEMPLATE("who names a volume is told, whether on or off, ours or foreign", R, HYPERVISORS) {
+    OPEN_ROOM(R, room);
+    const DomainPlan plan = room.plan();
+    REQUIRE(room.define(plan));
+    const VmId theirs = room.plan().document.id;
+    room.add_foreign(theirs, "theirs-with-a-disk", false, plan.disks);
+    const auto all =
+        room.template wait<std::vector<DomainObservation>>([&](auto done) { room.hypervisor().list(done); });
+    REQUIRE(all);
+    std::vector<VolumeId> wanted;
+    for (const auto& disk : plan.disks) wanted.push_back(disk.document.volume);
+    std::ranges::sort(wanted);
+    for (const DomainObservation& domain : *all) {
+        if (domain.id != theirs && domain.id != plan.document.id) continue;
+        CAPTURE(domain.name);
+        CHECK(domain.volumes == wanted);
+        CHECK(domain.title == (domain.ours ? plan.document.name : ""));
+    }
+}
+
 TEST_CASE_TEMPLATE("a running guest is never undefined", R, HYPERVISORS) {
     OPEN_ROOM(R, room);
     const DomainPlan plan = room.running();

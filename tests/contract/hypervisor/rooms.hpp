@@ -38,7 +38,8 @@ class Room {
     virtual void start_libvirt() = 0;
     virtual void virsh_destroy(VmId id) = 0;
     virtual void add_tap(const std::string& name) = 0;
-    virtual void add_foreign(VmId id, const std::string& name, bool running) = 0;
+    virtual void add_foreign(VmId id, const std::string& name, bool running,
+                             const std::vector<DomainPlan::Disk>& disks = {}) = 0;
     virtual bool foreign_is_there(VmId id, bool running) = 0;
 
     // A guest with one disk, of its own number in this process.
@@ -168,8 +169,11 @@ class FakeRoom final : public Room {
     void start_libvirt() override { domains.away = false; }
     void virsh_destroy(VmId id) override { domains.virsh_destroy(id); }
     void add_tap(const std::string&) override {}
-    void add_foreign(VmId id, const std::string& name, bool running) override {
-        domains.add_foreign(id, name, running);
+    void add_foreign(VmId id, const std::string& name, bool running,
+                     const std::vector<DomainPlan::Disk>& disks = {}) override {
+        std::vector<VolumeId> volumes;
+        for (const auto& disk : disks) volumes.push_back(disk.document.volume);
+        domains.add_foreign(id, name, running, std::move(volumes));
     }
     bool foreign_is_there(VmId id, bool running) override {
         return domains.domains.contains(id) && !domains.domains[id].ours && domains.is_on(id) == running;
@@ -251,12 +255,19 @@ class LibvirtRoom final : public Room {
         REQUIRE(host.run({"ip", "link", "set", name, "up", "mtu", "1450"}));
     }
     void virsh_destroy(VmId id) override { REQUIRE(host.run({"virsh", "-q", "destroy", domain_name(id)})); }
-    void add_foreign(VmId id, const std::string& name, bool running) override {
+    void add_foreign(VmId id, const std::string& name, bool running,
+                     const std::vector<DomainPlan::Disk>& disks = {}) override {
         foreign_.insert(id);
+        std::string devices;
+        for (const auto& disk : disks)
+            devices += fmt::format(
+                "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{}'/>"
+                "<target dev='vd{}' bus='virtio'/></disk>",
+                disk.path, static_cast<char>('a' + devices.size() % 26));
         const std::string xml = fmt::format(
             "<domain type='qemu'><name>{}</name><uuid>{}</uuid><memory unit='MiB'>16</memory>"
-            "<os><type arch='x86_64' machine='pc'>hvm</type></os></domain>",
-            name, id.str());
+            "<os><type arch='x86_64' machine='pc'>hvm</type></os><devices>{}</devices></domain>",
+            name, id.str(), devices);
         const auto defined = host.run({"virsh", "-q", "define", "/dev/stdin"}, xml);
         REQUIRE_MESSAGE(defined, defined.error().message);
         if (running) REQUIRE(host.run({"virsh", "-q", "start", id.str()}));

@@ -96,8 +96,14 @@ class Room {
     Result<VolumeObservation> observe(const PoolDocument& p, const VolumeDocument& v) {
         return wait<VolumeObservation>([&](auto done) { storage().observe_volume(p, v, done); });
     }
+    Result<std::vector<VolumeFile>> files(const PoolDocument& p) {
+        return wait<std::vector<VolumeFile>>([&](auto done) { storage().list_volumes(p, done); });
+    }
     Result<std::vector<VolumeId>> list(const PoolDocument& p) {
-        return wait<std::vector<VolumeId>>([&](auto done) { storage().list_volumes(p, done); });
+        TRY(found, files(p));
+        std::vector<VolumeId> ids;
+        for (const VolumeFile& file : found) ids.push_back(file.id);
+        return ids;
     }
     Result<> fetch(const PoolDocument& p, const ImageDocument& i) {
         return wait<void>([&](auto done) { storage().fetch_image(p, i, nullptr, done); });

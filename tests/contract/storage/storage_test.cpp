@@ -1,4 +1,5 @@
 // What storage.hpp promises, of the real storage and of the fake one.
+#include <algorithm>
 #include <sys/stat.h>
 
 #include "tests/contract/storage/fixtures.hpp"
@@ -77,6 +78,13 @@ TEST_CASE_TEMPLATE("a volume is made once; what is there with other properties i
     CHECK(room.observe(pool, volume(1))->size == 10 * kGiB);
     REQUIRE(room.create(pool, volume(2)));
     CHECK(*room.list(pool) == std::vector{VolumeId(uuid(1)), VolumeId(uuid(2))});
+    VolumeDocument raw = volume(3, kMiB);
+    raw.format = DiskFormat::raw;
+    REQUIRE(room.create(pool, raw));
+    const auto files = room.files(pool);
+    REQUIRE(files);
+    CHECK(std::ranges::find(*files, VolumeFile{VolumeId(uuid(1)), DiskFormat::qcow2}) != files->end());
+    CHECK(std::ranges::find(*files, VolumeFile{VolumeId(uuid(3)), DiskFormat::raw}) != files->end());
     CHECK(room.check(pool, volume(1, 10 * kGiB)));
     CHECK(room.temporary_files(pool) == 0);
 }

@@ -141,6 +141,22 @@ TEST_CASE("only our own mark makes a domain ours") {
     }
 }
 
+TEST_CASE("volumes are found in whatever domain names them, also below an overlay") {
+    const DomainReading ours = read_domain_xml(domain_xml(sample_plan()));
+    const VolumeId root = sample_plan().disks[0].document.volume;
+    CHECK(ours.title == "default/web1");
+    CHECK(ours.volumes == std::vector{root});
+    const DomainReading theirs = read_domain_xml(
+        "<domain><name>theirs</name><devices><disk type='file'><source file='/home/x/clone.qcow2'/>"
+        "<backingStore type='file'><source file='/pool/volumes/018f0000-0000-7000-8000-000000000002.qcow2'/>"
+        "<backingStore/></backingStore></disk><disk type='file'><source file='/home/x/other.raw'/></disk>"
+        "</devices></domain>");
+    CHECK_FALSE(theirs.ours);
+    CHECK(theirs.title == "");
+    CHECK(theirs.disks.empty());
+    CHECK(theirs.volumes == std::vector{root});
+}
+
 TEST_CASE("a disk is found by our name for it, and only so") {
     const std::string xml = domain_xml(sample_plan());
     const auto root = disk_element(xml, "root");
