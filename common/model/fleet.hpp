@@ -215,9 +215,10 @@ enum class TaskGoal {
     volume_ready,
     volume_deleted,
     image_import,
-    image_deleted
+    image_deleted,
+    unclaimed_removed
 };
-constexpr EnumNames<TaskGoal, 14> names(TaskGoal) {
+constexpr EnumNames<TaskGoal, 15> names(TaskGoal) {
     return {{{TaskGoal::vm_running, "vm-running"},
              {TaskGoal::vm_stopped, "vm-stopped"},
              {TaskGoal::vm_paused, "vm-paused"},
@@ -231,7 +232,8 @@ constexpr EnumNames<TaskGoal, 14> names(TaskGoal) {
              {TaskGoal::volume_ready, "volume-ready"},
              {TaskGoal::volume_deleted, "volume-deleted"},
              {TaskGoal::image_import, "image-import"},
-             {TaskGoal::image_deleted, "image-deleted"}}};
+             {TaskGoal::image_deleted, "image-deleted"},
+             {TaskGoal::unclaimed_removed, "unclaimed-removed"}}};
 }
 struct TaskTarget {
     std::string kind;
@@ -255,11 +257,30 @@ void describe(TaskError& v, V&& field) {
     field("message", v.message, {.doc = "Cause and numbers."});
     field("hint", v.hint, {.doc = "What to do."});
 }
+// What exactly is removed of what nobody claims, as it was seen when it was asked for.
+struct Removal {
+    Ref host;
+    std::string path;
+    std::int64_t size = 0;
+    Uuid pool{};
+    bool held = false;
+    Epoch seen;
+};
+template <class V>
+void describe(Removal& v, V&& field) {
+    field("host", v.host, {.doc = "Host that it lies on.", .ref = "host"});
+    field("path", v.path, {.doc = "File that goes."});
+    field("size", v.size, {.doc = "Size of the disk in it.", .unit = Unit::bytes});
+    field("pool", v.pool, {.internal = true});
+    field("held", v.held, {.internal = true});
+    field("seen", v.seen, {.internal = true});
+}
 struct TaskSpec {
     TaskGoal goal = TaskGoal::vm_running;
     TaskTarget target;
     std::int64_t generation = 0;
     std::string requester;
+    std::optional<Removal> removal;
 };
 template <class V>
 void describe(TaskSpec& v, V&& field) {
@@ -267,6 +288,7 @@ void describe(TaskSpec& v, V&& field) {
     field("target", v.target, {.doc = "Object that is worked on."});
     field("generation", v.generation, {.doc = "Generation of its spec that is to be reached."});
     field("requester", v.requester, {.doc = "Who asked for it."});
+    field("removal", v.removal, {.doc = "Of unclaimed-removed: what exactly goes."});
 }
 struct TaskStatus {
     TaskPhase phase = TaskPhase::queued;

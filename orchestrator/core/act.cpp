@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "orchestrator/core/actions.hpp"
+#include "orchestrator/core/arguments.hpp"
 #include "orchestrator/core/capacity.hpp"
 #include "orchestrator/core/commands.hpp"
 #include "orchestrator/core/migrate.hpp"
@@ -12,17 +13,6 @@
 
 namespace axle {
 namespace {
-
-template <typename T>
-Result<T> arguments_of(const Mutation& m) {
-    T arguments;
-    Mistakes mistakes;
-    const nlohmann::json none = nlohmann::json::object();
-    read_value(type_of<T>(), &arguments, m.body && !m.body->is_null() ? *m.body : none,
-               {.audience = Audience::api, .text_scalars = m.text_scalars}, "", mistakes);
-    if (!mistakes.empty()) return fail(fields_error(std::move(mistakes)));
-    return arguments;
-}
 
 Mutated after(Transaction& tx, const Object& object, Uuid task) {
     return {.object = tx.world().get(object.kind(), object.meta.id), .task = task};
@@ -185,17 +175,6 @@ Result<> check_room(Transaction& tx, const Vm& vm) {
                     .with_reason("no-capacity"));
 }
 
-// The name of a deleted VM's disk may be another's by now: then it comes back as VM-DISK, or with a part of its id.
-std::string free_volume_name(const World& world, const Volume& volume, const std::string& vm, const std::string& disk) {
-    const auto is_free = [&](const std::string& name) {
-        return !why_no_name(info_of(Kind::volume), name) && !world.named(Kind::volume, volume.meta.project.id, name);
-    };
-    if (is_free(volume.meta.name)) return volume.meta.name;
-    const std::string after_vm = vm + "-" + disk;
-    if (is_free(after_vm)) return after_vm;
-    return fmt::format("{}-{}", disk.substr(0, 50), volume.meta.id.str().substr(24));
-}
-
 Result<> restore_disk(Transaction& tx, const Vm& vm, const std::string& name, VmDisk& disk) {
     const Volume* volume = tx.world().find<Volume>(disk.volume.id);
     if (volume == nullptr) return {};
@@ -332,8 +311,15 @@ Result<Mutated> cancel(Transaction& tx, const ObjectPtr& object) {
                           vm->meta.name, vm->status.migration->host.name)
                         .with_hint(fmt::format("move it back when it is there: axle vm migrate {} --host {}",
                                                vm->meta.name, vm->status.placement->host.name)));
+    if (task.spec.goal == TaskGoal::unclaimed_removed && !task.status.sent) {
+        move_task(tx, task.meta.id, TaskPhase::cancelled);
+        return after(tx, task, {});
+    }
     const bool can_end = task.spec.goal == TaskGoal::image_import || task.spec.goal == TaskGoal::vm_migrate ||
                          task.spec.goal == TaskGoal::host_drain || task.spec.goal == TaskGoal::host_return;
+    if (task.spec.goal == TaskGoal::unclaimed_removed)
+        return fail(error(Code::conflict, "host {} was told to remove it: that can't be taken back any more",
+                          task.spec.removal->host.name));
     if (!can_end)
         return fail(
             error(Code::conflict, "a {} can't be cancelled", text_of(task.spec.goal))
@@ -349,6 +335,17 @@ bool grows(const Volume& before, const Volume& after) {
 }
 
 }  // namespace
+
+// The name that a disk had may be another's by now: then it comes back as VM-DISK, or with a part of its id.
+std::string free_volume_name(const World& world, const Volume& volume, const std::string& vm, const std::string& disk) {
+    const auto is_free = [&](const std::string& name) {
+        return !why_no_name(info_of(Kind::volume), name) && !world.named(Kind::volume, volume.meta.project.id, name);
+    };
+    if (is_free(volume.meta.name)) return volume.meta.name;
+    const std::string after_vm = vm + "-" + disk;
+    if (is_free(after_vm)) return after_vm;
+    return fmt::format("{}-{}", disk.substr(0, 50), volume.meta.id.str().substr(24));
+}
 
 Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     if (find_action(m.target.kind, m.action) == nullptr) {

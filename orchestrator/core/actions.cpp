@@ -24,6 +24,11 @@ const std::vector<ActionInfo>& all_actions() {
         {Kind::host, "drain", "Place no new VMs there, and move those that are there to other hosts.",
          &type_of<DrainArguments>()},
         {Kind::host, "undrain", "Keep what is there, and place VMs there again.", &type_of<UndrainArguments>()},
+        {Kind::host, "adopt", "Make something that lies there and that no record knows a resource again.",
+         &type_of<AdoptArguments>()},
+        {Kind::host, "remove-unclaimed",
+         "Remove something for good that lies there and that no record knows: a guest with its definition, or a file.",
+         &type_of<RemoveUnclaimedArguments>()},
         {Kind::task, "cancel", "Stop working on it.", none},
     };
     return actions;

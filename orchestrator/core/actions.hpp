@@ -67,6 +67,25 @@ template <class V>
 void describe(DrainArguments& v, V&& field) {
     field("parallel", v.parallel, {.doc = "How many VMs are moved at once.", .min = 1, .max = 64});
 }
+struct AdoptArguments {  // host adopt
+    std::string id;
+    std::string name;
+    std::string project;
+};
+template <class V>
+void describe(AdoptArguments& v, V&& field) {
+    field("id", v.id, {.doc = "Id of the unclaimed thing (GET /v1/unclaimed).", .required = true, .max = 36});
+    field("name", v.name,
+          {.doc = "Name that it gets; default is the one that it had.", .max = 253, .format = Format::dotted_name});
+    field("project", v.project, {.doc = "Project that it gets into; default is the one that it was in.", .max = 253});
+}
+struct RemoveUnclaimedArguments {  // host remove-unclaimed
+    std::string id;
+};
+template <class V>
+void describe(RemoveUnclaimedArguments& v, V&& field) {
+    field("id", v.id, {.doc = "Id of the unclaimed thing (GET /v1/unclaimed).", .required = true, .max = 36});
+}
 struct NoArguments {};
 template <class V>
 void describe(NoArguments&, V&&) {}

@@ -149,7 +149,7 @@ Result<Mutated> Commands::perform(const Mutation& m) {
                         .with_hint("delete some of what belongs to it first")
                         .with_reason("too-many-changes"));
     if (!m.dry_run && result->changed) {
-        audit(tx, m, *result->object);
+        audit(tx, m, *result);
         remember(tx, m, *result);
         const Key key{result->object->kind(), result->object->meta.id};
         pipeline_.commit(tx);
@@ -195,6 +195,10 @@ Result<Mutated> Commands::run(Transaction& tx, const Mutation& m) {
                           object->meta.name, object->meta.revision, *m.if_match)
                         .with_hint("read it again and repeat the change"));
     if (m.verb == Verb::remove) return remove_object(tx, m, object);
+    if (m.verb == Verb::action && m.target.kind == Kind::host && m.action == "adopt")
+        return adopt_unclaimed(tx, m, static_cast<const Host&>(*object), book_);
+    if (m.verb == Verb::action && m.target.kind == Kind::host && m.action == "remove-unclaimed")
+        return remove_unclaimed(tx, m, static_cast<const Host&>(*object), book_);
     if (m.verb == Verb::action) return act_on(tx, m, object);
     if (object->is_deleted())
         return fail(error(Code::conflict, "{} {} is deleted", text_of(m.target.kind), object->meta.name)
@@ -368,7 +372,8 @@ void Commands::remember(Transaction& tx, const Mutation& m, const Mutated& done)
     remembered_[key] = std::move(r);
 }
 
-void Commands::audit(Transaction& tx, const Mutation& m, const Object& object) {
+void Commands::audit(Transaction& tx, const Mutation& m, const Mutated& done) {
+    const Object& object = *done.object;
     std::string text = fmt::format(R"({{"v":1,"time":"{}","verb":"{}","kind":"{}","id":"{}","name":)",
                                    pipeline_.now_text(), verb_text(m), text_of(object.kind()), object.meta.id.str());
     write_json_string(text, object.meta.name);
@@ -376,6 +381,10 @@ void Commands::audit(Transaction& tx, const Mutation& m, const Object& object) {
     write_json_string(text, m.who.name);
     text += ",\"request\":";
     write_json_string(text, m.request_id);
+    if (!done.about.empty()) {
+        text += ",\"about\":";
+        write_json_string(text, done.about);
+    }
     text += '}';
     tx.write({Table::audit, revision_key(tx.next_revision()) + m.request_id, std::move(text)});
 }

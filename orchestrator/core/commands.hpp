@@ -6,13 +6,15 @@
 #include "orchestrator/core/access.hpp"
 #include "orchestrator/core/admit.hpp"
 #include "orchestrator/core/pipeline.hpp"
+#include "orchestrator/core/unclaimed.hpp"
 
 namespace axle {
 
 class Commands {
   public:
     using Foresee = std::function<Decision(const Vm&)>;  // where it would be placed now; changes nothing
-    Commands(Pipeline& pipeline, Foresee foresee) : pipeline_(pipeline), foresee_(std::move(foresee)) {}
+    Commands(Pipeline& pipeline, Foresee foresee, const UnclaimedBook& book)
+        : pipeline_(pipeline), foresee_(std::move(foresee)), book_(book) {}
 
     // Checks, applies, queues the commit. The answer comes when everything it was computed from is durable.
     void mutate(Mutation mutation, Answered<Mutated> answer);
@@ -41,12 +43,13 @@ class Commands {
     Result<std::optional<Mutated>> replay(const Mutation& m) const;
     Result<ObjectPtr> still_known(Kind kind, const Uuid& id) const;
     void remember(Transaction& tx, const Mutation& m, const Mutated& done);
-    void audit(Transaction& tx, const Mutation& m, const Object& object);
+    void audit(Transaction& tx, const Mutation& m, const Mutated& done);
     Result<Ref> project_of(const Mutation& m) const;
     Result<ObjectPtr> target_of(const Mutation& m, const Ref& project) const;
 
     Pipeline& pipeline_;
     const Foresee foresee_;
+    const UnclaimedBook& book_;
     void forget_old(Transaction& tx);
     std::map<std::string, Remembered> remembered_;
     std::deque<std::pair<std::int64_t, std::string>> by_age_;  // oldest first
@@ -58,7 +61,9 @@ std::optional<std::string> why_no_name(const KindInfo& kind, const std::string& 
 std::vector<std::string> fields_named(
     const nlohmann::json& document);  // document.cpp: leaf pointers under labels, annotations, spec
 Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPtr& object);  // remove.cpp
-Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& object);         // act.cpp
+std::string free_volume_name(const World& world, const Volume& volume, const std::string& vm,
+                             const std::string& disk);                                // act.cpp
+Result<Mutated> act_on(Transaction& tx, const Mutation& m, const ObjectPtr& object);  // act.cpp
 Uuid task_for_change(Transaction& tx, const std::string& requester, const Object& after, const Object* before);
 
 }  // namespace axle

@@ -58,6 +58,7 @@ void Controllers::reconcile(const Key& key) {
             return reconcile_image(key.id);
         case Kind::host:
             refresh_in_table(key.id);
+            reconcile_removals(key.id);
             if (const Host* host = pipeline_.world().find<Host>(key.id); host != nullptr && host->is_deleted())
                 return forget_lost_host(key.id);
             return reconcile_drain(key.id);
@@ -101,6 +102,7 @@ void Controllers::changed(const ChangeEvent& event) {
             return;
         case Kind::task: {
             const auto& task = static_cast<const Task&>(object);
+            if (task.spec.removal && event.object) return enqueue({Kind::host, task.spec.removal->host.id});
             if (const KindInfo* kind = find_kind(task.spec.target.kind);
                 kind != nullptr && event.object && !is_terminal(task.status.phase))
                 enqueue({kind->kind, task.spec.target.id});

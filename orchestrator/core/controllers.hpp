@@ -78,6 +78,9 @@ class Controllers {
     bool lose_move(Transaction& tx, const Uuid& vm, const Uuid& host);
     bool lose_vm(Transaction& tx, const Uuid& vm, const Uuid& host);  // false: it waits for another host
     void lose_volume(Transaction& tx, const Uuid& volume, const Uuid& host);
+    void reconcile_removals(const Uuid& host);  // unclaimed_controller.cpp
+    void order_removal(Transaction& tx, const Task& task, const Host& host, bool again);
+    void settle_removal(const Uuid& host, const Status& gone);
     void reconcile_drain(const Uuid& host);  // drain_controller.cpp
     struct Leaving {
         int moving = 0, left = 0;
@@ -124,6 +127,7 @@ class Controllers {
     TimerId resync_timer_ = 0;
     std::set<Uuid> waiting_;       // VMs without a place
     std::set<Uuid> waiting_near_;  // of these, those with rules about where others are
+    std::set<Uuid> untold_hosts_;  // that have connected anew, with what is to be removed there
     std::set<Uuid> untold_;        // VMs whose host has connected anew: it may not have heard of orders that were sent
     std::map<Uuid, ImportWork> importing_;
     std::vector<std::string> image_files_left_;  // digests that were to go when the last run ended

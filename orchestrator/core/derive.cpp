@@ -299,6 +299,9 @@ std::optional<Farewell> farewell(const World& world, const Uuid& host, const Doc
             if (vm == nullptr) return std::nullopt;
             const bool here = vm->status.placement && vm->status.placement->host.id == host;
             const VmPlacement* left = leftover_on(*vm, host);
+            // Of a later placement than any that this store knows: it has lost a move, and the guest runs there.
+            if (!here && left == nullptr && vm->status.placement && vm->status.placement->epoch < held)
+                return std::nullopt;
             return Farewell{.epoch = here ? vm->status.placement->epoch : left != nullptr ? left->epoch : held};
         }
         case DocumentKind::volume: {

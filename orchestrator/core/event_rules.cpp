@@ -153,6 +153,14 @@ void tell_life(Telling& t) {
 
 // Of a task only its failure: what it reached is told by its target.
 std::vector<EventText> events_of_task(const Task* before, const Task& task) {
+    if (task.spec.removal && (before == nullptr || task.status.phase == TaskPhase::succeeded)) {
+        const bool over = task.status.phase == TaskPhase::succeeded;
+        return {{!over, over ? "UnclaimedRemoved" : "RemovingUnclaimed",
+                 fmt::format("unclaimed {} {} on host {} {}{}", task.spec.target.kind, task.spec.target.name,
+                             task.spec.removal->host.name,
+                             over ? "is gone for good" : "is to be removed for good, says " + task.spec.requester,
+                             task.spec.removal->path.empty() ? "" : ": " + task.spec.removal->path)}};
+    }
     if (task.status.phase != TaskPhase::failed || (before != nullptr && before->status.phase == TaskPhase::failed))
         return {};
     const std::string cause = task.status.error ? task.status.error->message : "no reason was given";

@@ -84,6 +84,7 @@ void Controllers::host_said_hello(const Hello& hello, const LinkPeer& peer) {
         h.status.facts = hello.facts;
     });
     pipeline_.commit(tx);
+    untold_hosts_.insert(hello.host);
     for (const Key& key : std::set<Key>(pipeline_.world().referrers(hello.host))) {
         if (key.kind == Kind::vm && !pipeline_.world().tasks_of(key.id).empty()) untold_.insert(key.id);
         enqueue(key);
@@ -107,6 +108,7 @@ void Controllers::host_lost(const Uuid& host) {
 void Controllers::host_status(const Uuid& id, const Status& status) {
     const Host* host = pipeline_.world().find<Host>(id);
     if (host == nullptr || pipeline_.store_state().read_only) return;
+    if (status.gone) settle_removal(id, status);
     switch (status.kind) {
         case DocumentKind::vm:
             return vm_status(id, status);
@@ -256,7 +258,9 @@ void Controllers::host_task(const Uuid& host, const TaskNews& news) {
     const Task* task = pipeline_.world().find<Task>(news.id);
     if (task == nullptr || is_terminal(task->status.phase) || pipeline_.store_state().read_only) return;
     const Vm* vm = pipeline_.world().find<Vm>(task->spec.target.id);
-    if (vm == nullptr || !vm->status.placement || vm->status.placement->host.id != host) return;
+    const bool removes = task->spec.removal && task->spec.removal->host.id == host;
+    if (removes && news.state != TaskState::failed) return;  // a status says when nothing is left
+    if (!removes && (vm == nullptr || !vm->status.placement || vm->status.placement->host.id != host)) return;
     Transaction tx = pipeline_.begin();
     switch (news.state) {
         case TaskState::running:

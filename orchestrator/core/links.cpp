@@ -19,6 +19,9 @@ struct HostLinks::Link {
     std::uint64_t connection = 0;
     std::map<DocumentRef, Held> held;
     std::set<DocumentRef> dirty;
+    std::set<DocumentRef> unknown;   // of what it holds, to this world: nobody's
+    std::set<DocumentRef> nobodys;   // files on shared pools that it told of and no record has
+    std::vector<UnknownThing> told;  // of these two, last
     bool flushing = false;
     bool confirm = false;  // while a hello is answered
     HostLoad load;
@@ -63,6 +66,10 @@ void HostLinks::received(Link& link, Message message) {
         if (known && link.held.try_emplace(key, Link::Held{"", status->epoch}).second) mark(link.host, key);
         return events_.status(link.host, *status);
     }
+    if (auto* report = std::get_if<UnclaimedReport>(&message)) {
+        note_files(link, report->files);
+        return events_.unclaimed(link.host, std::move(*report));
+    }
     if (const auto* facts = std::get_if<Facts>(&message)) return events_.facts(link.host, facts->facts);
     if (const auto* beat = std::get_if<Heartbeat>(&message)) link.load = beat->load;
     if (const auto* news = std::get_if<TaskNews>(&message)) return events_.task(link.host, *news);
@@ -73,7 +80,29 @@ void HostLinks::received(Link& link, Message message) {
 // Only what was asked to leave has left: a put may have followed the release that is confirmed here.
 void HostLinks::forget_held(Link& link, const Status& gone) {
     const auto held = link.held.find({gone.kind, gone.id});
-    if (held != link.held.end() && held->second.leaving && held->second.epoch <= gone.epoch) link.held.erase(held);
+    const bool nobodys = link.unknown.erase({gone.kind, gone.id}) > 0;
+    if (held != link.held.end() && (nobodys || (held->second.leaving && held->second.epoch <= gone.epoch)))
+        link.held.erase(held);
+}
+
+void HostLinks::note_files(Link& link, const std::vector<Uuid>& files) {
+    link.nobodys.clear();
+    for (const Uuid& id : files) {
+        if (link.nobodys.size() == kUnclaimedMax) break;
+        if (pipeline_.world().find<Volume>(id) == nullptr) link.nobodys.insert({DocumentKind::volume, id});
+    }
+    tell_unknown(link);
+}
+
+// What nobody knows is told to its host, which then tells what it is.
+void HostLinks::tell_unknown(Link& link) {
+    std::set<DocumentRef> all = link.unknown;
+    all.insert(link.nobodys.begin(), link.nobodys.end());
+    std::vector<UnknownThing> things;
+    for (const DocumentRef& key : all) things.push_back({key.kind, key.id});
+    if (things == link.told) return;
+    link.told = things;
+    send(link.host, UnknownThings{std::move(things)});
 }
 
 Result<> HostLinks::check_hello(const Link& link, const Hello& hello) {
@@ -144,6 +173,8 @@ void HostLinks::said_hello(Link& link, const Hello& hello) {
     link.host = hello.host;
     link.connection = hello.connection;
     link.held.clear();
+    link.unknown.clear();
+    link.nobodys.clear();
     by_host_[link.host] = &link;
     const Host* host = pipeline_.world().find<Host>(link.host);
     send(link.host, Welcome{.protocol = std::min(kProtocol, hello.protocol),
@@ -229,6 +260,7 @@ DeriveContext HostLinks::context(const Link& link) const {
 // Adds what the host lacks of one document. false: nothing.
 bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desired) {
     const auto held = link.held.find(key);
+    link.unknown.erase(key);
     if (auto put = derive(pipeline_.world(), link.host, key, context(link))) {
         if (held != link.held.end() && held->second.hash == put->hash && held->second.epoch == put->epoch &&
             !held->second.leaving) {
@@ -243,7 +275,10 @@ bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desire
     const bool not_held = held == link.held.end();
     if (not_held ? !is_leaving(pipeline_.world(), link.host, key) : held->second.leaving) return false;
     const auto bye = farewell(pipeline_.world(), link.host, key, not_held ? Epoch{} : held->second.epoch);
-    if (!bye) return false;  // unclaimed: nobody here knows it
+    if (!bye) {  // nobody here knows it
+        if (!not_held) link.unknown.insert(key);
+        return false;
+    }
     link.held[key] = {"", bye->epoch, true};
     if (bye->destroy)
         desired.destroys.push_back({key.kind, key.id, bye->epoch});
@@ -269,7 +304,7 @@ void HostLinks::flush(Link& link) {
         if (desired.puts.size() > puts) bytes += desired.puts.back().content.size();
     }
     if (count > 0) send(link.host, std::move(desired));
-    if (link.dirty.empty()) return;
+    if (link.dirty.empty()) return tell_unknown(link);
     link.flushing = true;
     core_.post([this, weak = std::weak_ptr(links_.at(link.id))] {
         if (const auto alive = weak.lock()) flush(*alive);

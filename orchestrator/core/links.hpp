@@ -26,6 +26,7 @@ struct LinkEvents {
     std::function<void(const Uuid& host, const std::string& twin)> twin;
     std::function<void(const Uuid& host)> lost;
     std::function<void(const Uuid& host, const Status&)> status;
+    std::function<void(const Uuid& host, UnclaimedReport)> unclaimed;
     std::function<void(const Uuid& host, const HostFacts&)> facts;
     std::function<void(const Uuid& host, const TaskNews&)> task;
     std::function<void(const Uuid& host, const StreamData&)> stream_data;
@@ -73,6 +74,8 @@ class HostLinks {
     void forget_held(Link& link, const Status& gone);
     void mark(const Uuid& host, const DocumentRef& key);
     void flush(Link& link);
+    void note_files(Link& link, const std::vector<Uuid>& files);
+    void tell_unknown(Link& link);
     bool describe_one(Link& link, const DocumentRef& key, Desired& desired);
     DeriveContext context(const Link& link) const;
 

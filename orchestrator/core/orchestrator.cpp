@@ -36,7 +36,8 @@ Orchestrator::Orchestrator(Seams seams)
     : core_(seams.core),
       pipeline_(seams.store, seams.clock, seams.random, std::move(seams.secrets)),
       image_source_(std::move(seams.image_source)),
-      commands_(pipeline_, [this](const Vm& vm) { return foresee(vm); }),
+      commands_(
+          pipeline_, [this](const Vm& vm) { return foresee(vm); }, book_),
       links_(pipeline_, seams.core, {seams.store.state().cluster.str(), image_source_, std::move(seams.seal_key)},
              link_events()),
       controllers_(pipeline_, seams.core, links_, seams.importer),
@@ -56,10 +57,16 @@ LinkEvents Orchestrator::link_events() {
         .twin = [this](const Uuid& host, const std::string& twin) { note_twin(host, twin); },
         .lost =
             [this](const Uuid& host) {
+                book_.left(host);
                 controllers_.host_lost(host);
                 close_streams_of(host);
             },
-        .status = [this](const Uuid& host, const Status& status) { controllers_.host_status(host, status); },
+        .status =
+            [this](const Uuid& host, const Status& status) {
+                if (status.gone) book_.gone(host, status.kind, status.id);
+                controllers_.host_status(host, status);
+            },
+        .unclaimed = [this](const Uuid& host, UnclaimedReport report) { book_.told(host, std::move(report)); },
         .facts = [this](const Uuid& host, const HostFacts& facts) { controllers_.host_facts(host, facts); },
         .task = [this](const Uuid& host, const TaskNews& news) { controllers_.host_task(host, news); },
         .stream_data =

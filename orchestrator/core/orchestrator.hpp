@@ -61,6 +61,7 @@ class Orchestrator final : public Service {
     void wait_task(Principal who, Uuid task, milliseconds at_most, Answered<ObjectPtr> answer) override;
     void explain(Principal who, Locator vm, Answered<Decision> answer) override;
     void capacity(CapacityQuery query, Answered<CapacityAnswer> answer) override;
+    void unclaimed(UnclaimedQuery query, Answered<UnclaimedAnswer> answer) override;
     Result<SubscriptionId> subscribe(Principal who, Revision since, std::shared_ptr<ChangeSink> sink) override;
     void unsubscribe(SubscriptionId id) override { pipeline_.unsubscribe(id); }
     Revision oldest_change() const override { return pipeline_.oldest_change(); }
@@ -99,6 +100,9 @@ class Orchestrator final : public Service {
     Decision foresee(const Vm& vm);
     std::vector<VmRequest> guests_of(const Uuid& host) const;
     Result<CapacityAnswer> capacity_of(const CapacityQuery& query) const;
+    Result<UnclaimedAnswer> unclaimed_things(const UnclaimedQuery& query) const;  // unclaimed.cpp
+    void add_unclaimed(const Host& host, const UnclaimedQuery& query, UnclaimedAnswer& answer) const;
+    bool is_shared(const Uuid& pool) const;
     void publish_access();
     void close_streams_of(const Uuid& host);
     void add_store_problems(Overview& overview) const;
@@ -114,6 +118,7 @@ class Orchestrator final : public Service {
     Executor& core_;
     Pipeline pipeline_;
     const std::function<std::string(const std::string& digest)> image_source_;
+    UnclaimedBook book_;
     Commands commands_;
     HostLinks links_;
     Controllers controllers_;

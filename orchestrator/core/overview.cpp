@@ -53,7 +53,10 @@ void Orchestrator::add_host_problems(Overview& o) const {
                                   "on that host: axle-agent doctor; journalctl -u 'axle*'"});
         for (const auto* conditions : {&host.status.conditions, &host.status.facts.conditions}) {
             for (const Condition& c : *conditions) {
-                if (is_trouble(c)) o.problems.push_back(problem_of(host, c, "on that host: axle doctor"));
+                if (!is_trouble(c)) continue;
+                const std::string hint = c.type == "Unclaimed" ? "axle unclaimed list --host " + host.meta.name
+                                                               : "on that host: axle doctor";
+                o.problems.push_back(problem_of(host, c, hint));
             }
         }
     }

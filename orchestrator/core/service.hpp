@@ -80,6 +80,7 @@ struct Mutated {
     std::vector<std::string> notes;     // what follows that the plan doesn't show, a sentence each
     std::optional<Decision> placement;  // with dry_run: where a new VM would go now, and why
     std::string secret;                 // a new token's secret: shown once
+    std::string about;                  // for the audit: what the object doesn't say
     bool replayed = false;              // by idempotency key
 };
 
@@ -167,6 +168,26 @@ struct CapacityAnswer {
     std::vector<Refuge> moved;  // guests of the host that is thought away
 };
 
+// Things on hosts that no record knows.
+struct UnclaimedQuery {
+    Principal who;
+    std::string host;  // empty: all
+    std::optional<DocumentKind> kind;
+    std::size_t limit = 1000;
+};
+struct UnclaimedLine {
+    std::string host;
+    UnclaimedThing thing;  // without its document
+    std::string why;       // it is unclaimed
+    std::string obstacle;  // to adopting it; empty: none that is known beforehand
+    Uuid task{};           // that removes it
+};
+struct UnclaimedAnswer {
+    std::vector<UnclaimedLine> lines;
+    std::int64_t untold = 0;  // more than fit, here or in what hosts tell
+    std::int64_t away = 0;    // hosts that are not connected: nothing is known of them
+};
+
 // What `axle status` shows.
 struct Overview {
     StoreState store;
@@ -195,6 +216,9 @@ class Service {
 
     // For who may see all hosts. Changes nothing.
     virtual void capacity(CapacityQuery query, Answered<CapacityAnswer> answer) = 0;
+
+    // For administrators of the whole cloud.
+    virtual void unclaimed(UnclaimedQuery query, Answered<UnclaimedAnswer> answer) = 0;
 
     // Changes after `since` go to the sink. Code::gone when the memory doesn't reach back that far: the caller reads
     // the change log in the store up to `oldest` and tries again. The sink sees only what the principal may see.

@@ -21,6 +21,7 @@ Wish wish_of(TaskGoal goal) {
         case TaskGoal::vm_migrate:
         case TaskGoal::host_drain:
         case TaskGoal::host_return:
+        case TaskGoal::unclaimed_removed:
             return Wish::action;
         case TaskGoal::volume_ready:
         case TaskGoal::image_import:

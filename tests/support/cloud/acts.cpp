@@ -8,7 +8,7 @@
 namespace axle::test {
 namespace {
 
-constexpr int kVms = 6, kVolumes = 4, kNetworks = 3;
+constexpr int kVms = 6, kVolumes = 4, kNetworks = 3, kStrays = 3;
 
 std::string vm_document(const Act& act) {
     const auto cpus = 1 + act.number % 4;
@@ -190,6 +190,16 @@ const std::map<std::string, Make, std::less<>>& makers() {
         {"task-cancel", cancel},
         {"keyed-create", keyed_create},
         {"project-limit", limit},
+        {"stray-adopt",
+         [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
+             const std::string host = s.host(a.subject);
+             return Cloud::adopt(host, stray_id(host, a), stray_name(stray_id(host, a)));
+         }},
+        {"stray-remove",
+         [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
+             const std::string host = s.host(a.subject);
+             return Cloud::remove_unclaimed(host, stray_id(host, a));
+         }},
         {"host-cordon",
          [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
              return Cloud::act(Kind::host, "", s.host(a.subject), a.number % 2 == 0 ? "cordon" : "uncordon");
@@ -208,6 +218,15 @@ std::string volume_name(int number) {
 }
 std::string network_name(int number) {
     return fmt::format("net{}", number % kNetworks);
+}
+
+VolumeId stray_id(const std::string& host, const Act& act) {
+    const std::size_t digits = host.find_last_not_of("0123456789") + 1;
+    const std::string number = digits == host.size() || host.size() - digits > 4 ? "0" : host.substr(digits);
+    return VolumeId{*Uuid::parse(fmt::format("01890000-0000-7000-9000-{:0>10}{:02x}", number, act.object % kStrays))};
+}
+std::string stray_name(const Uuid& stray) {
+    return "stray-" + stray.str().substr(24);
 }
 
 std::string text_of(const Act& act) {
@@ -230,7 +249,7 @@ const std::vector<WeightedVerb>& user_verbs() {
         {"volume-delete", 4},  {"volume-restore", 3}, {"network-create", 2}, {"network-delete", 2},
         {"forward-create", 3}, {"forward-delete", 2}, {"image-create", 2},   {"image-delete", 2},
         {"image-restore", 1},  {"task-cancel", 1},    {"keyed-create", 3},   {"project-limit", 1},
-        {"host-cordon", 2}};
+        {"host-cordon", 2},    {"stray-adopt", 3},    {"stray-remove", 3}};
     return all;
 }
 
@@ -252,7 +271,8 @@ const std::vector<WeightedVerb>& fault_verbs() {
                                                   {"virsh-destroy", 3},
                                                   {"slow-wire", 3},
                                                   {"state-full", 2},
-                                                  {"unmount", 2}};
+                                                  {"unmount", 2},
+                                                  {"stray-file", 5}};
     return all;
 }
 

@@ -49,5 +49,8 @@ bool befall(Cloud& cloud, const Act& act);
 std::string vm_name(int number);
 std::string volume_name(int number);
 std::string network_name(int number);
+// A volume file that a "stray-file" brings to a host, and the name that it is adopted by.
+VolumeId stray_id(const std::string& host, const Act& act);
+std::string stray_name(const Uuid& stray);
 
 }  // namespace axle::test

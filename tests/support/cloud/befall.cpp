@@ -70,6 +70,8 @@ bool befall_host(Cloud& cloud, const Act& act) {
                                                              .no_space = 1,
                                                              .deaf_guests = 10,
                                                              .slow_ms = 300};
+    } else if (act.verb == "stray-file") {
+        cloud.bring_stray(host, stray_id(machine.facts.hostname, act));
     } else if (act.verb == "state-full") {
         machine.fill_state_disk(true);
         cloud.time.after(span, [&machine] { machine.fill_state_disk(false); });

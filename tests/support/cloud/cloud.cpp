@@ -253,11 +253,23 @@ void Cloud::check_destroy(std::size_t number, const Destroy& destroy) {
     hosts[number].machine->expect_volume_destroy(VolumeId{destroy.id});
 }
 
+void Cloud::check_removal(std::size_t number, const RemoveOrder& order) {
+    const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); },
+                            [](std::string_view s, std::string_view) { return Result<std::string>(std::string(s)); }};
+    const auto stored = from_store_form(Kind::task, durable_object(Kind::task, order.task), plain);
+    const auto* task = stored ? static_cast<const Task*>(stored->get()) : nullptr;
+    if (task == nullptr || !task->spec.removal || task->spec.target.id != order.id ||
+        task->spec.removal->host.id != Uuid{hosts[number].machine->identity().host})
+        return violate("a removal was ordered that follows from no durable word");
+    if (order.kind == DocumentKind::volume) hosts[number].machine->expect_volume_destroy(VolumeId{order.id});
+}
+
 void Cloud::check_sent(std::size_t number, const Message& message) {
     if (const auto* desired = std::get_if<Desired>(&message)) {
         if (desired->revision > store().durable()) violate("a host was told what is not durable");
         for (const Destroy& destroy : desired->destroys) check_destroy(number, destroy);
     }
+    if (const auto* order = std::get_if<RemoveOrder>(&message)) check_removal(number, *order);
     if (const auto* order = std::get_if<TaskOrder>(&message)) {
         if (durable_object(Kind::task, order->id).empty()) violate("an order was sent that is not durable");
         for (std::size_t i = 0; i < hosts.size(); ++i) {
@@ -353,6 +365,46 @@ Mutation Cloud::remove(Kind kind, const std::string& project, const std::string&
     Mutation m = mutation_of(Verb::remove, kind, project, name);
     m.now = now;
     return m;
+}
+
+std::vector<UnclaimedLine> Cloud::unclaimed(std::optional<DocumentKind> kind) {
+    auto lines = std::make_shared<std::optional<std::vector<UnclaimedLine>>>();
+    orchestrator().unclaimed({.who = admin(), .kind = kind}, [lines](Result<UnclaimedAnswer> answer) {
+        *lines = answer ? answer->lines : std::vector<UnclaimedLine>{};
+    });
+    time.run_until([&] { return lines->has_value(); }, std::chrono::minutes{1});
+    return lines->value_or(std::vector<UnclaimedLine>{});
+}
+Mutation Cloud::adopt(const std::string& host, const Uuid& id, const std::string& name) {
+    return act(Kind::host, "", host, "adopt", fmt::format(R"({{"id":"{}","name":"{}"}})", id.str(), name));
+}
+Mutation Cloud::remove_unclaimed(const std::string& host, const Uuid& id) {
+    return act(Kind::host, "", host, "remove-unclaimed", fmt::format(R"({{"id":"{}"}})", id.str()));
+}
+
+void Cloud::restore_store(const MemoryDisk& copy) {
+    crash_orchestrator();
+    disk.tables = copy.tables;
+    eyes->forget_history();
+    start_orchestrator();
+}
+
+void Cloud::bring_stray(std::size_t number, VolumeId id) {
+    if (!process_ || world().find<Volume>(id) != nullptr) return;
+    SimulatedMachine& machine = *hosts[number].machine;
+    const auto pool = world().named(Kind::pool, {}, "main");
+    if (!pool || !strays.insert(id).second) return;
+    trace(fmt::format("a file {} comes to h{} from nowhere", id.str(), number));
+    machine.volumes[id] = {.size = kGiB, .image = "", .pool = PoolId{pool->meta.id}};
+}
+
+// Not before a host has said what it saw.
+bool Cloud::accepts_loss() {
+    run_until([this] { return store().state().read_only.has_value(); });
+    run_for(std::chrono::minutes{1});
+    auto accepted = std::make_shared<bool>(false);
+    orchestrator().accept_loss(admin(), [accepted](Result<StoreState> state) { *accepted = state.has_value(); });
+    return run_until([accepted] { return *accepted; });
 }
 
 // ---- looking

@@ -64,6 +64,13 @@ class Cloud {
     static Mutation act(Kind kind, const std::string& project, const std::string& name, const std::string& action,
                         const std::string& arguments = "");
     static Mutation remove(Kind kind, const std::string& project, const std::string& name, bool now = false);
+    // Of what nobody claims on a host.
+    std::vector<UnclaimedLine> unclaimed(std::optional<DocumentKind> kind = std::nullopt);
+    static Mutation adopt(const std::string& host, const Uuid& id, const std::string& name = "");
+    static Mutation remove_unclaimed(const std::string& host, const Uuid& id);
+    // The store as it was then is put in place of what there is, and a person accepts that.
+    void restore_store(const MemoryDisk& copy);
+    bool accepts_loss();
 
     // Content for an image, as the API hands it over; answers when it is acknowledged.
     Reply upload(const std::string& image);
@@ -106,6 +113,10 @@ class Cloud {
 
     // Of a move: what befalls each of its calls and stretches. Asked by every machine.
     std::function<MigrationFault(const std::string& call, VmId vm)> move_fault;
+    // A volume file lies on the host that came from nowhere, if nothing of this id is there.
+    void bring_stray(std::size_t host, VolumeId id);
+    std::set<VolumeId> strays;  // that were brought
+
     std::set<std::size_t> deaf;  // hosts that no other host reaches: lines between hosts are silent
 
     std::shared_ptr<SimulatedMachine::SharedPools> shared = std::make_shared<SimulatedMachine::SharedPools>();
@@ -137,6 +148,7 @@ class Cloud {
     void connect(std::size_t host);
     void check_sent(std::size_t host, const Message& message);
     void check_destroy(std::size_t host, const Destroy& destroy);
+    void check_removal(std::size_t host, const RemoveOrder& order);
     std::string durable_object(Kind kind, const Uuid& id) const;
     Result<std::unique_ptr<Store>> open_store();
 

@@ -394,6 +394,7 @@ std::string Eyes::left_on(std::size_t number) {
     }
     for (const auto& [id, file] : machine.volumes) {
         const Volume* volume = world.find<Volume>(id);
+        if (volume == nullptr && cloud_.strays.contains(id)) continue;  // nobody's, until somebody says
         if (volume == nullptr || !volume->status.placement || volume->status.placement->host.id != host)
             return "a disk file is left of " + id.str();
     }
@@ -412,7 +413,8 @@ std::string Eyes::left_on(std::size_t number) {
         if (!record || record->verdict == Verdict::gone) continue;
         bool owned = true;
         if (record->kind == DocumentKind::vm) owned = vm_here(record->id);
-        if (record->kind == DocumentKind::volume) owned = world.find<Volume>(record->id) != nullptr;
+        if (record->kind == DocumentKind::volume)
+            owned = world.find<Volume>(record->id) != nullptr || cloud_.strays.contains(VolumeId{record->id});
         if (record->kind == DocumentKind::network) owned = world.find<NetworkObject>(record->id) != nullptr;
         if (record->kind == DocumentKind::pool) owned = world.find<Pool>(record->id) != nullptr;
         if (!owned) return "document " + name + " is left";

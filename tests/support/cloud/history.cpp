@@ -55,9 +55,20 @@ bool is_cleared(const Cloud& cloud) {
            world.all(Kind::image).empty() && world.all(Kind::portforward).empty() && world.all(Kind::task).empty();
 }
 
+// What came from nowhere goes by a person's word.
+void clear_strays(Cloud& cloud) {
+    for (int round = 0; round < 3; ++round) {
+        const auto lines = cloud.unclaimed(DocumentKind::volume);
+        for (const UnclaimedLine& line : lines) cloud.ask_and_wait(Cloud::remove_unclaimed(line.host, line.thing.id));
+        cloud.run_for(minutes{2});
+        if (lines.empty()) return;
+    }
+}
+
 }  // namespace
 
 std::string clear_away(Cloud& cloud) {
+    clear_strays(cloud);
     for (int round = 0; round < 3 && !is_cleared(cloud); ++round) {
         for (Mutation& m : removals(cloud)) cloud.ask_and_wait(std::move(m));
         cloud.run_until([&] { return is_cleared(cloud); }, minutes{10});

@@ -116,6 +116,8 @@ Reference::Answers Reference::expect_other(const Act& act) const {
         if (known == keys_.end()) return {"ok"};
         return one_of(known->second.first == fmt::format("{}", act.number % 5 == 0), "ok", "conflict");
     }
+    // Its host may be away, or not have told of it yet.
+    if (act.verb == "stray-adopt" || act.verb == "stray-remove") return {"ok", "not-found", "conflict", "busy"};
     if (act.verb == "task-cancel") return {"ok", "conflict", "not-found"};
     return {"ok"};  // project-limit, host-cordon
 }
@@ -192,6 +194,7 @@ void Reference::took_attach(const Act& act, RefVm& vm) {
 void Reference::took_other(const Act& act, const Taken& taken) {
     if (act.verb == "volume-create" || act.verb == "volume-restore") volumes_[volume_name(act.subject)] = {};
     if (act.verb == "volume-delete") volumes_.erase(volume_name(act.subject));
+    if (act.verb == "stray-adopt") volumes_[stray_name(taken.object)] = {};
     if (act.verb == "network-create") networks_.insert(network_name(act.subject));
     if (act.verb == "network-delete") networks_.erase(network_name(act.subject));
     if (act.verb == "forward-create") forwards_[forward_name(act)] = {vm_name(act.object), 8000 + act.number % 3};
