@@ -81,6 +81,8 @@ void dispatch(const ExchangePtr& x) {
             return handle_upload(x);
         case Op::capacity:
             return handle_capacity(x);
+        case Op::unclaimed:
+            return handle_unclaimed(x);
         case Op::options:
             return answer_options(*x);
         default:

@@ -109,6 +109,7 @@ void handle_task_get(const ExchangePtr& x);
 void handle_task_list(const ExchangePtr& x);
 void handle_events(const ExchangePtr& x);
 void handle_capacity(const ExchangePtr& x);
+void handle_unclaimed(const ExchangePtr& x);
 void handle_watch(const ExchangePtr& x);
 void handle_stream(const ExchangePtr& x);  // console, vnc, log, screenshot, forward
 void handle_vm_explain(const ExchangePtr& x);

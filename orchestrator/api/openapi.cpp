@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/channel/unclaimed.hpp"
 #include "orchestrator/api/route.hpp"
 #include "orchestrator/core/actions.hpp"
 
@@ -207,6 +208,24 @@ void add_fixed(json& paths) {
          query_parameter("memory", "Such as 4GiB."), query_parameter("disk", "Such as 20GiB; none if left out."),
          query_parameter("pool", "Of the disk; the default one if left out."),
          query_parameter("without", "A host that is thought away: where would its guests go, and what fits then?")});
+    json unclaimed = schema_of(type_of<UnclaimedThing>(), {});
+    for (const char* more : {"host", "why", "obstacle", "task"}) unclaimed["properties"][more] = {{"type", "string"}};
+    for (const char* inner : {"held", "epoch", "elsewhere", "document"}) unclaimed["properties"].erase(inner);
+    json listing = operation(
+        "unclaimed", "What lies on hosts and no record knows; an administrator adopts or removes it (actions of host)",
+        "hosts",
+        {{"200", answer("It.", {{"type", "object"},
+                                {"required", {"items"}},
+                                {"properties",
+                                 {{"items", {{"type", "array"}, {"items", std::move(unclaimed)}}},
+                                  {"untold", {{"type", "integer"}, {"description", "So many more there are."}}},
+                                  {"hostsAway",
+                                   {{"type", "integer"},
+                                    {"description", "Hosts that are not connected: nothing is known of them."}}}}}})}});
+    listing["parameters"] = {query_parameter("host", "Only on this host."),
+                             query_parameter("kind", "Only vm, volume, network or pool."),
+                             query_parameter("limit", "At most so many, 1 to 10000.", "integer")};
+    paths["/v1/unclaimed"] = {{"get", std::move(listing)}};
     get("/v1/join-info", "join_info", "Where a new host finds this cloud, beside a join token's secret");
     get("/healthz", "healthz", "Whether the process answers");
     get("/readyz", "readyz", "Whether it takes changes");

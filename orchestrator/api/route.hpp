@@ -36,6 +36,7 @@ enum class Op {
     accept_loss,
     accept_clock,
     capacity,
+    unclaimed,
     join_info,
     healthz,
     readyz,

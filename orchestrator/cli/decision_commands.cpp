@@ -23,11 +23,12 @@ Result<int> accept_loss(Session& session, bool yes) {
             fmt::format("the store is read-only: {}\n"
                         "It ends at revision {}; others have seen {}. Accepting it goes on from what is here; what "
                         "came after is lost for good.\nGuests run on; what the hosts hold and the store doesn't "
-                        "know is left alone and listed as unclaimed.\n"
+                        "know is left alone: axle unclaimed list shows it, axle unclaimed adopt takes it in again.\n"
                         "If there is a newer copy of the store, put that in place instead.",
                         why.value("message", ""), why.value("revision", 0), why.value("seen", 0))));
     TRY_VOID(session.request("POST", "/v1/store/accept-loss"));
     session.terminal().data("the store takes changes again; a new history has begun: watches begin anew\n");
+    session.terminal().say("when the hosts are back, what it has forgotten: axle unclaimed list");
     return 0;
 }
 

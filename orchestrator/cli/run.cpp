@@ -119,6 +119,7 @@ std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build) {
     add_login_commands(*build);
     add_join_commands(*build);
     add_decision_commands(*build);
+    add_unclaimed_commands(*build);
     add_doctor_command(*build);
     add_completion_commands(*build);
     return app;

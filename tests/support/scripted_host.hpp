@@ -23,6 +23,8 @@ class ScriptedHost {
         std::string log = "hello from the guest\n";
         std::vector<std::string> features;
         std::string underlay;
+        UnclaimedReport unclaimed;  // told after the hello
+        std::string removes_not;    // why it removes nothing; empty: it does
     };
 
     // Connects; on the core's thread.
@@ -43,9 +45,13 @@ class ScriptedHost {
         hello.facts.guest_machine = "pc-q35-7.2";
         hello.facts.guest_cpu_model = "qemu64";
         hello.facts.features = script_.features;
+        hello.facts.features.push_back(kUnclaimedFeature);
         hello.facts.underlay = script_.underlay;
         hello.facts.data_port = script_.features.empty() ? 0 : 7444;
+        if (script_.unclaimed.total > 0)
+            hello.facts.conditions.push_back({.type = "Unclaimed", .reason = "Unclaimed", .message = "some things"});
         say(std::move(hello));
+        if (script_.unclaimed.total > 0) say(script_.unclaimed);
     }
     ~ScriptedHost() { wire_->host = nullptr; }
     ScriptedHost(const ScriptedHost&) = delete;
@@ -84,6 +90,10 @@ class ScriptedHost {
             for (const Put& put : desired->puts) keep(put);
             for (const Release& r : desired->releases) say(Status{r.kind, r.id, r.epoch, true, ""});
             for (const Destroy& d : desired->destroys) say(Status{d.kind, d.id, d.epoch, true, ""});
+        } else if (const auto* removal = std::get_if<RemoveOrder>(&message)) {
+            if (script_.removes_not.empty()) return say(Status{removal->kind, removal->id, removal->epoch, true, ""});
+            say(TaskNews{
+                .id = removal->task, .state = TaskState::failed, .code = "in-use", .message = script_.removes_not});
         } else if (const auto* order = std::get_if<TaskOrder>(&message)) {
             say(TaskNews{.id = order->id, .state = TaskState::succeeded, .percent = 100});
         } else if (const auto* open = std::get_if<StreamOpen>(&message)) {

@@ -355,3 +355,57 @@ TEST_CASE("a query shows all that it finds, however many pages that takes") {
     const std::string names = person.ok({"query", "flavors", "spec.cpus=3", "-o", "name"}).out;
     CHECK(std::count(names.begin(), names.end(), '\n') == kMany);
 }
+
+namespace {
+
+// A file that no document tells of, and a domain that none tells of.
+UnclaimedReport two_strays() {
+    UnclaimedReport report{.total = 2};
+    report.things = {{.kind = DocumentKind::vm,
+                      .id = *Uuid::parse("01890000-0000-7000-9000-000000000001"),
+                      .name = "default/lost",
+                      .state = DomainState::running,
+                      .cpus = 1,
+                      .memory = kGiB},
+                     {.kind = DocumentKind::volume,
+                      .id = *Uuid::parse("01890000-0000-7000-9000-000000000002"),
+                      .path = "/pools/main/volumes/2.qcow2",
+                      .size = 3 * kGiB}};
+    return report;
+}
+
+}  // namespace
+
+TEST_CASE("what nobody claims is listed, adopted and, after its name was typed, removed") {
+    CloudServer cloud;
+    Person me(cloud);
+    me.ok({"pool", "create", "main", "--path", "/pools/main", "--default"});
+    UnclaimedReport strays = two_strays();
+    strays.things[1].pool = cloud.orchestrator().world().named(Kind::pool, {}, "main")->meta.id;
+    cloud.add_host("h1", {.unclaimed = strays});
+    const Ran list = me.ok({"unclaimed", "list"});
+    CHECK(list.out.starts_with("HOST"));
+    CHECK(list.out.find("running, 1 CPUs, 1 GiB") != std::string::npos);
+    CHECK(list.out.find("3 GiB") != std::string::npos);
+    CHECK(list.out.find("can be adopted") != std::string::npos);
+    CHECK(me.ok({"unclaimed", "list", "--kind", "vm", "-o", "name"}).out ==
+          "vm/01890000-0000-7000-9000-000000000001\n");
+    CHECK(json::parse(me.ok({"unclaimed", "list", "-o", "json"}).out)[1]["path"] == "/pools/main/volumes/2.qcow2");
+    const std::string file = "01890000-0000-7000-9000-000000000002";
+    const Ran bare = me.axle({"unclaimed", "adopt", "lost"});
+    CHECK(bare.code == 4);
+    CHECK(bare.err.find("create a VM with them") != std::string::npos);
+    CHECK(me.axle({"unclaimed", "adopt", "nothing"}).code == 3);
+    const Ran adopted = me.ok({"unclaimed", "adopt", file, "--name", "found"});
+    CHECK(adopted.out == "volume " + file + " on host h1 is volume found now\n");
+    CHECK(me.ok({"volume", "list"}).out.find("found") != std::string::npos);
+
+    CHECK(me.axle({"unclaimed", "remove", "lost"}).code == 2);
+    me.sits_there = true;
+    const Ran shy = me.axle({"unclaimed", "remove", "lost"}, "no\n");
+    CHECK(shy.code == 5);
+    CHECK(shy.err.find("the guest is running; it is switched off") != std::string::npos);
+    const Ran sure = me.ok({"unclaimed", "remove", "lost"}, "default/lost\n");
+    CHECK(sure.out == "vm default/lost on host h1 is gone for good\n");
+    CHECK(me.ok({"unclaimed", "list"}).err == "nothing is unclaimed\n");
+}
