@@ -10,10 +10,6 @@ from host import wait_for
 from hosts import cluster
 
 
-def domains(agent):
-    return agent.host.run("virsh", "-q", "list", "--all", "--uuid").stdout.split()
-
-
 def begin_slow_move(lab, bandwidth):
     lab.wait_login("mover")
     lab.axle("vm", "migrate", "mover", "--bandwidth", bandwidth, "--no-wait")
@@ -25,24 +21,8 @@ def check_ended_well(lab):
     for agent in lab.agents.values():
         lab.wait_connected(agent.host.name, seconds=120)
     wait_for("the move is over", 400, lambda: "migration" not in lab.get("vm", "mover")["status"])
-    check_only_there(lab, "mover", lab.agent_of("mover"))
+    lab.check_only_there("mover", lab.agent_of("mover"))
     lab.wait_login("mover")
-
-
-def volume_file(agent, volume):
-    return agent.host.path(f"/var/lib/axle/pools/main/volumes/{volume}.qcow2")
-
-
-def check_only_there(lab, name, agent):
-    """The guest, its definition and its disk are on this host, and nothing of it on the other one."""
-    vm = lab.get("vm", name)
-    volume = lab.get("volume", f"{name}-root")["id"]
-    check_equal(vm["status"]["placement"]["host"], agent.host.name, f"place of {name}")
-    check(vm["id"] in domains(agent), f"{name} is no domain of {agent.host.name}")
-    check(volume_file(agent, volume).exists(), f"the disk of {name} is not on {agent.host.name}")
-    left = lab.other(name)
-    wait_for(f"nothing of {name} is left on {left.host.name}", 60,
-             lambda: vm["id"] not in domains(left) and not volume_file(left, volume).exists())
 
 
 @case("two machines, a network over both, a guest on each")
@@ -69,7 +49,7 @@ def live(lab):
     lab.inside("watcher", f"(ping -i 0.2 -c 600 {mover} >/tmp/pings 2>&1 &)")
     lab.axle("vm", "migrate", "mover", timeout=180)
     check_equal(lab.agent_of("mover").host.name, target.host.name, "host of the guest")
-    check_only_there(lab, "mover", target)
+    lab.check_only_there("mover", target)
     check_equal(lab.phase("mover"), "running", "phase")
     answers = lambda: lab.inside("watcher", "grep -c ' bytes from ' /tmp/pings", check=False)
     before = int(answers() or 0)
@@ -86,7 +66,7 @@ def live(lab):
 def back(lab):
     home = lab.other("mover")
     lab.axle("vm", "migrate", "mover", "--host", home.host.name, timeout=180)
-    check_only_there(lab, "mover", home)
+    lab.check_only_there("mover", home)
     check_equal(lab.inside("mover", "cat /tmp/kept"), "before", "memory of the guest")
 
 
@@ -97,7 +77,7 @@ def given_up(lab):
     wait_for("it moves", 60, lambda: lab.get("task", task)["status"].get("phase") == "running")
     lab.axle("task", "cancel", task)
     wait_for("it is given up", 90, lambda: lab.get("task", task)["status"]["phase"] == "cancelled")
-    check_only_there(lab, "mover", home)
+    lab.check_only_there("mover", home)
     check_equal(lab.inside("mover", "cat /tmp/kept"), "before", "memory of the guest")
 
 
@@ -107,7 +87,7 @@ def cold(lab):
     lab.axle("vm", "stop", "mover", timeout=120)
     boots = max(lab.boots("mover"), default=1)
     lab.axle("vm", "migrate", "mover", timeout=180)
-    check_only_there(lab, "mover", target)
+    lab.check_only_there("mover", target)
     lab.axle("vm", "start", "mover", timeout=120)
     lab.wait_boot("mover", boots + 1)
 
@@ -170,7 +150,7 @@ def drained(lab):
     check(code == 4 and agent.host.name in said, f"with nowhere to go it says: {said}")
     lab.axle("host", "undrain", agent.host.name)
     lab.axle("vm", "migrate", "watcher", timeout=180)
-    check_only_there(lab, "watcher", agent)
+    lab.check_only_there("watcher", agent)
 
 
 @case("every disk that moved passes qemu-img check")

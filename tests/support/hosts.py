@@ -13,6 +13,7 @@ import signal
 import tempfile
 from pathlib import Path
 
+from cases import check, check_equal
 from cloud import BINARIES, Cloud
 from host import ROOT, Host, TestFailure, World, wait_for
 
@@ -56,6 +57,12 @@ class Agent:
 
     def running_guests(self):
         return self.host.run("virsh", "-q", "list", "--name", check=False).stdout.split()
+
+    def domains(self):
+        return self.host.run("virsh", "-q", "list", "--all", "--uuid").stdout.split()
+
+    def volume_file(self, volume):
+        return self.host.path(f"/var/lib/axle/pools/main/volumes/{volume}.qcow2")
 
     def check_disk(self, path):
         """A disk that nobody has open: clusters that leaked are allowed, anything else is damage."""
@@ -103,9 +110,11 @@ class Cluster(Cloud):
         """Every machine is a host, and guests can move to it."""
         for number, agent in self.agents.items():
             self.join(number)
-            name = agent.host.name
-            wait_for(f"{name} tells its data port", 60,
-                     lambda host=name: self.get("host", host)["status"]["facts"].get("dataPort"))
+            self.wait_data_port(agent.host.name)
+
+    def wait_data_port(self, name):
+        wait_for(f"{name} tells its data port", 60,
+                 lambda: self.get("host", name)["status"]["facts"].get("dataPort"))
 
     def connected(self, name):
         return self.exists("host", name) and self.get("host", name)["status"].get("connected", False)
@@ -125,6 +134,17 @@ class Cluster(Cloud):
     def other(self, vm):
         """Of two agents the one that a VM is not with."""
         return next(agent for agent in self.agents.values() if agent is not self.agent_of(vm))
+
+    def check_only_there(self, name, agent):
+        """The guest, its definition and its disk are on this host, and nothing of it on the other one."""
+        vm = self.get("vm", name)
+        volume = self.get("volume", f"{name}-root")["id"]
+        check_equal(vm["status"]["placement"]["host"], agent.host.name, f"place of {name}")
+        check(vm["id"] in agent.domains(), f"{name} is no domain of {agent.host.name}")
+        check(agent.volume_file(volume).exists(), f"the disk of {name} is not on {agent.host.name}")
+        left = self.other(name)
+        wait_for(f"nothing of {name} is left on {left.host.name}", 60,
+                 lambda: vm["id"] not in left.domains() and not left.volume_file(volume).exists())
 
     # The line between a host and all others: cut without a word to anybody, as by a pulled cable.
     def cut(self, host):
@@ -178,6 +198,28 @@ class Cluster(Cloud):
         return "\n".join(f"--- {title}\n{text.strip()}" for title, text in parts)
 
 
+class Node(Cluster):
+    """An all-in-one on host 1, whose guests are there as well; agents on the hosts 2, 3, ... A split makes an
+    orchestrator and an agent of it."""
+
+    def __init__(self, world, hosts):
+        super().__init__(world, hosts)
+        self.agents[0] = Agent(hosts[0])
+
+    def start_without_api(self):
+        Cloud.start_without_api(self)
+
+    def _answers(self):
+        return Cloud._answers(self)
+
+    def join_all(self):
+        for number, agent in self.agents.items():
+            if number != 0:
+                self.join(number)
+        for agent in self.agents.values():
+            self.wait_data_port(agent.host.name)
+
+
 class SlowLine:
     """A program in the middle of a host's cable (slow_line.py)."""
 
@@ -201,17 +243,19 @@ class SlowLine:
 
 
 @contextlib.contextmanager
-def cluster(hosts=2, start=True, **host_options):
-    """All of it goes at the end, but for AXLE_KEEP=1 after a failure."""
+def cluster(hosts=2, start=True, kind=Cluster, **host_options):
+    """`hosts` machines beside the first. All of it goes at the end, but for AXLE_KEEP=1 after a failure."""
     directory = tempfile.mkdtemp(prefix="axle-lab-")
     world = World()
-    made = [Host(Path(directory) / f"h{n}", n, world, libvirt=n > 1, keep_visible=[ROOT, directory],
-                 **(host_options if n > 1 else {}))
-            for n in range(1, hosts + 2)]
+    made = []
+    for n in range(1, hosts + 2):
+        has_agent = n > 1 or issubclass(kind, Node)
+        options = {"libvirt": has_agent, **(host_options if has_agent else {})}
+        made.append(Host(Path(directory) / f"h{n}", n, world, keep_visible=[ROOT, directory], **options))
     try:
         for host in made:
             host.start()
-        lab = Cluster(world, made)
+        lab = kind(world, made)
         yield lab.start() if start else lab
     finally:
         keep = bool(os.environ.get("AXLE_KEEP"))
