@@ -247,6 +247,11 @@ void Agent::set_underlay(std::string address) {
         if (parts->core) parts->core->set_underlay(address);
     });
 }
+void Agent::set_orchestrator(std::vector<std::string> endpoints) {
+    parts_->core_loop.post([parts = parts_.get(), endpoints = std::move(endpoints)] {
+        if (parts->core) parts->core->set_orchestrator(endpoints);
+    });
+}
 Result<> Agent::remove_furniture() {
     return parts_->ask([this](Done done) { parts_->network->remove_all(std::move(done)); });
 }

@@ -54,6 +54,8 @@ class Agent {
     Result<> host_stays_up();
     // Any thread: under which address the other hosts reach this one, as the connection to the orchestrator shows it.
     void set_underlay(std::string address);
+    // Any thread: where this host looks for its orchestrator, once that is durable.
+    void set_orchestrator(std::vector<std::string> endpoints);
     // For root on this host, any thread; each blocks shortly. See AgentCore.
     struct LocalVm {
         std::string id, name, state, power, waits;

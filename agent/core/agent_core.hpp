@@ -54,6 +54,7 @@ class AgentCore {
     const VmKeeper& vms() const { return vms_; }
     const HostFacts& facts() const { return facts_.facts(); }
     void set_underlay(std::string address) { facts_.set_underlay(std::move(address)); }
+    void set_orchestrator(std::vector<std::string> endpoints) { facts_.set_orchestrator(std::move(endpoints)); }
     void resync();
 
     // For root on this host (DESIGN 8): `name` is a guest's id, its name, or project/name. With an orchestrator

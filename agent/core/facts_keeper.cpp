@@ -62,6 +62,7 @@ void FactsKeeper::ask_domains(HostFacts facts) {
 
 void FactsKeeper::finish(HostFacts facts) {
     if (!underlay_.empty()) facts.underlay = underlay_;
+    facts.orchestrator = orchestrator_;
     if (facts.data_port != 0) facts.features.push_back("migrate");
     facts.features.push_back(kUnclaimedFeature);
     for (Condition& condition : hooks_.conditions()) facts.conditions.push_back(std::move(condition));

@@ -25,6 +25,10 @@ class FactsKeeper {
         underlay_ = std::move(address);
         gather();
     }
+    void set_orchestrator(std::vector<std::string> endpoints) {
+        orchestrator_ = std::move(endpoints);
+        gather();
+    }
     bool known() const { return known_; }
     const HostFacts& facts() const { return facts_; }
 
@@ -38,6 +42,7 @@ class FactsKeeper {
     Hooks hooks_;
     HostFacts facts_;
     std::string text_, underlay_;
+    std::vector<std::string> orchestrator_;
     bool known_ = false;
     Attempt attempt_;
 };

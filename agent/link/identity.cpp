@@ -1,5 +1,7 @@
 #include "agent/link/identity.hpp"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "common/base/file.hpp"
@@ -78,6 +80,7 @@ void describe(HostIdentity& v, V&& field) {
     field("host", v.host, {});
     field("cluster", v.cluster, {});
     field("endpoints", v.endpoints, {});
+    field("pinned", v.pinned, {});
     field("authority", v.authority, {.format = Format::multiline});
     field("certificate", v.certificate, {.format = Format::multiline});
     field("key", v.key, {.format = Format::multiline});
@@ -102,6 +105,22 @@ Result<> write_host_identity(const std::string& path, const HostIdentity& identi
 bool is_past_half(const std::string& certificate, WallTime now) {
     const auto info = http::read_certificate(certificate);
     return info && now.ms - info->not_before.ms > (info->not_after.ms - info->not_before.ms) / 2;
+}
+
+std::vector<std::string> order_endpoints(const HostIdentity& identity, const std::string& answered,
+                                         std::vector<std::string> told) {
+    constexpr std::size_t kEndpointsMax = 16;
+    std::erase_if(told, [](const std::string& text) { return !http::Endpoint::parse(text); });
+    if (told.empty()) return identity.endpoints;  // an older orchestrator says nothing
+    std::vector<std::string> out;
+    const auto add = [&](const std::string& place) {
+        if (!place.empty() && std::ranges::find(out, place) == out.end()) out.push_back(place);
+    };
+    add(identity.pinned);
+    add(answered);
+    std::ranges::for_each(told, add);
+    if (out.size() > kEndpointsMax) out.resize(kEndpointsMax);
+    return out;
 }
 
 http::ClientOptions client_options(const HostIdentity& identity, const http::Endpoint& endpoint) {

@@ -17,6 +17,7 @@ struct HostIdentity {
     HostId host;
     std::string cluster;
     std::vector<std::string> endpoints;
+    std::string pinned;       // one of them that a person named on this machine: always the first; empty: none
     std::string authority;    // PEM
     std::string certificate;  // PEM
     std::string key;          // PEM; never leaves this machine
@@ -28,6 +29,10 @@ Result<> write_host_identity(const std::string& path, const HostIdentity& identi
 
 // Whether it is time for a new certificate.
 bool is_past_half(const std::string& certificate, WallTime now);
+
+// What is told of places, as this host will look at them: a pinned one, the one that answered, then the others.
+std::vector<std::string> order_endpoints(const HostIdentity& identity, const std::string& answered,
+                                         std::vector<std::string> told);
 
 // How to reach the orchestrator with this identity.
 http::ClientOptions client_options(const HostIdentity& identity, const http::Endpoint& endpoint);

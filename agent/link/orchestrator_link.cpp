@@ -1,5 +1,6 @@
 #include "agent/link/orchestrator_link.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <condition_variable>
 #include <mutex>
@@ -64,6 +65,7 @@ struct OrchestratorLink::Parts : std::enable_shared_from_this<OrchestratorLink::
     std::jthread thread;
 
     void run();
+    std::size_t place_of(const std::string& endpoint) const;
     Result<> dial(const std::string& endpoint);
     void take(std::shared_ptr<http::WebSocketClient> client);
     void over();
@@ -72,6 +74,8 @@ struct OrchestratorLink::Parts : std::enable_shared_from_this<OrchestratorLink::
     void look_at_certificate();
     void ask_for_certificate();
     void take_certificate(const CertificateGrant& grant);
+    void take_endpoints(const std::vector<std::string>& told);
+    void tell_endpoints();
 };
 
 // The dialling thread: one connection at a time, for as long as it lasts.
@@ -79,29 +83,36 @@ void OrchestratorLink::Parts::run() {
     milliseconds delay = times.first_retry;
     for (std::size_t turn = 0;; ++turn) {
         std::string endpoint;
+        bool round_is_over = false;  // all of them were tried
         {
             const std::lock_guard lock(mutex);
             if (stopping || identity.endpoints.empty()) return;
-            endpoint = identity.endpoints[turn % identity.endpoints.size()];
+            turn %= identity.endpoints.size();
+            endpoint = identity.endpoints[turn];
+            round_is_over = turn + 1 == identity.endpoints.size();
         }
         auto dialled = dial(endpoint);
+        if (!dialled) note_error(words_of(dialled.error()));
         std::unique_lock lock(mutex);
         if (dialled) {
             changed.wait(lock, [&] { return !up || stopping; });
             if (boot_now() - since > times.lasted) delay = times.first_retry;
-            if (!stopping) --turn;  // the same one again
-        } else {
-            lock.unlock();
-            note_error(words_of(dialled.error()));
-            lock.lock();
+            turn = place_of(endpoint) - 1;  // the same one again
         }
+        const bool next = !dialled && !round_is_over;
         // Ten thousand that lost the same orchestrator don't come back in the same instant.
-        const auto ms = static_cast<std::uint64_t>(delay.count());
+        const auto ms = static_cast<std::uint64_t>((next ? times.next_endpoint : delay).count());
         const milliseconds wait{ms / 2 + seams.random.below(ms + 1)};
         changed.wait_for(lock, wait, [&] { return stopping; });
         if (stopping) return;
-        delay = std::min(delay * 2, times.retry_max);
+        if (!next) delay = std::min(delay * 2, times.retry_max);
     }
+}
+
+// Among those of now; they may have changed since it was dialled. The mutex is held.
+std::size_t OrchestratorLink::Parts::place_of(const std::string& endpoint) const {
+    const auto found = std::ranges::find(identity.endpoints, endpoint);
+    return found == identity.endpoints.end() ? 0 : static_cast<std::size_t>(found - identity.endpoints.begin());
 }
 
 Result<> OrchestratorLink::Parts::dial(const std::string& endpoint_text) {
@@ -192,6 +203,10 @@ Result<bool> OrchestratorLink::Parts::intercept(const Message& message) {
         take_certificate(*grant);
         return true;
     }
+    if (const auto* told = std::get_if<Endpoints>(&message)) {
+        take_endpoints(told->endpoints);
+        return true;
+    }
     return false;
 }
 
@@ -251,6 +266,33 @@ void OrchestratorLink::Parts::take_certificate(const CertificateGrant& grant) {
     log::info("the certificate of this host was renewed");
 }
 
+// What was known gives way to what is told now.
+void OrchestratorLink::Parts::take_endpoints(const std::vector<std::string>& told) {
+    HostIdentity moved;
+    {
+        const std::lock_guard lock(mutex);
+        moved = identity;
+        moved.endpoints = order_endpoints(identity, state.endpoint, told);
+        if (moved.endpoints == identity.endpoints) return;
+    }
+    if (const auto written = write_host_identity(identity_path, moved); !written)
+        return note_error("where the orchestrator is can't be kept: " + written.error().message);
+    {
+        const std::lock_guard lock(mutex);
+        identity.endpoints = std::move(moved.endpoints);
+    }
+    tell_endpoints();
+}
+
+void OrchestratorLink::Parts::tell_endpoints() {
+    std::vector<std::string> now;
+    {
+        const std::lock_guard lock(mutex);
+        now = identity.endpoints;
+    }
+    if (seams.endpoints) seams.endpoints(now);
+}
+
 // ----
 
 OrchestratorLink::OrchestratorLink(Seams seams, HostIdentity identity, std::string identity_path, LinkTimes times)
@@ -261,6 +303,7 @@ OrchestratorLink::~OrchestratorLink() {
 }
 
 void OrchestratorLink::start() {
+    parts_->tell_endpoints();
     parts_->thread = std::jthread([parts = parts_] { parts->run(); });
     parts_->seams.io.post([weak = std::weak_ptr(parts_)] {
         if (const auto parts = weak.lock()) parts->look_at_certificate();

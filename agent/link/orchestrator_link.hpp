@@ -16,8 +16,9 @@ namespace axle {
 struct LinkTimes {
     milliseconds first_retry{1'000}, retry_max{60'000};  // doubled each time, each with jitter of half of it
     milliseconds lasted{60'000};                         // a connection that held so long begins again at first_retry
-    milliseconds ping{10'000};                           // nothing heard for three of these: gone
-    milliseconds look_at_certificate{3'600'000};         // how often its age is looked at
+    milliseconds next_endpoint{200};              // from one that did not answer to the next one of the same round
+    milliseconds ping{10'000};                    // nothing heard for three of these: gone
+    milliseconds look_at_certificate{3'600'000};  // how often its age is looked at
 };
 
 // What `axle-agent status` shows.
@@ -40,6 +41,7 @@ class OrchestratorLink {
         Random& random;                                                   // of its own: used on the dialling thread
         std::function<void(std::unique_ptr<Channel> channel)> connected;  // on the core thread
         std::function<void(const std::string& address)> local_address;  // any thread: which address of ours leads there
+        std::function<void(const std::vector<std::string>&)> endpoints;  // any thread: where it is looked for, durably
     };
     // identity_path: where renewed certificates are written.
     OrchestratorLink(Seams seams, HostIdentity identity, std::string identity_path, LinkTimes times = {});

@@ -80,9 +80,12 @@ void AgentRun::make_link() {
             .local_address =
                 [this](const std::string& address) {
                     // Tunnels between hosts are of IPv4: with a channel of IPv6 the host's own look at its routes
-                    // counts.
-                    if (address.find(':') == std::string::npos) service_->agent().set_underlay(address);
-                }},
+                    // counts, and with the orchestrator on this very machine, too.
+                    const bool shows_nothing = address.find(':') != std::string::npos || address.starts_with("127.");
+                    if (!shows_nothing) service_->agent().set_underlay(address);
+                },
+            .endpoints =
+                [this](const std::vector<std::string>& endpoints) { service_->agent().set_orchestrator(endpoints); }},
         *identity_, identity_path(config_));
     shown_link_ = link_.get();
 }
@@ -143,8 +146,10 @@ Result<bool> run_agent(const ServiceConfig& config) {
     return AgentRun(config).run();
 }
 
-Result<std::string> join_host(const ServiceConfig& config, const std::string& join_string) {
+Result<std::string> join_host(const ServiceConfig& config, const std::string& join_string,
+                              const std::string& endpoint) {
     TRY(join, read_join_string(join_string));
+    if (!endpoint.empty()) join.endpoints.insert(join.endpoints.begin(), endpoint);
     const AgentOptions options = agent_options(config);
     TRY_VOID(make_directories(config.state_directory, 0711));
     TRY_VOID(make_directories(options.state_folder, 0711));
@@ -153,6 +158,7 @@ Result<std::string> join_host(const ServiceConfig& config, const std::string& jo
     // One that can't be read is what joining mends.
     const std::optional<HostIdentity> known = before ? *before : std::nullopt;
     TRY(identity, join_cluster(join, host, machine_name(), known, pending_path(config)));
+    identity.pinned = endpoint;
     TRY_VOID(write_host_identity(identity_path(config), identity));
     TRY_VOID(remove_file_durably(pending_path(config)));
     auto client = control_client(config);

@@ -16,7 +16,9 @@ namespace {
 constexpr const char* kUsage =
     "usage: axle-agent [--config FILE] [COMMAND]\n"
     "  (none), run        keep this host until SIGTERM\n"
-    "  join STRING        make this machine a host of a cloud, or renew its certificate (axle host token create)\n"
+    "  join STRING [--endpoint URL]\n"
+    "                     make this machine a host of a cloud, or renew its certificate (axle host token create);\n"
+    "                     URL: where it looks for the orchestrator first\n"
     "  status [-o json]   whether it has joined and is connected\n"
     "  check-config       read the configuration; say what is wrong with it, or all of it with the defaults\n"
     "  host-going-down    record that the host goes down and ask all guests to shut down\n"
@@ -58,7 +60,9 @@ int perform(const axle::ServiceConfig& config, const std::string& command, const
         if (!status) return report(axle::fail(status.error()));
         return *status == 2 ? tell_usage(stderr) : *status;
     }
-    if (command == "join" && arguments.size() == 1) return print(axle::join_host(config, arguments[0]));
+    if (command == "join" && arguments.size() == 1) return print(axle::join_host(config, arguments[0], ""));
+    if (command == "join" && arguments.size() == 3 && arguments[1] == "--endpoint")
+        return print(axle::join_host(config, arguments[0], arguments[2]));
     if (command == "status" && (arguments.empty() || arguments == Words{"-o", "json"}))
         return print(axle::agent_status(config, !arguments.empty()));
     if (!arguments.empty()) return tell_usage(stderr);

@@ -40,6 +40,8 @@ constexpr const char* type_name() {
         return "certificate-request";
     else if constexpr (std::same_as<T, CertificateGrant>)
         return "certificate-grant";
+    else if constexpr (std::same_as<T, Endpoints>)
+        return "endpoints";
     else if constexpr (std::same_as<T, Bye>)
         return "bye";
     else if constexpr (std::same_as<T, UnclaimedReport>)

@@ -53,6 +53,10 @@ struct CertificateGrant {
     std::string certificate;
     std::string error;
 };
+// Where the orchestrator is found: told after each hello, kept by the agent before it says so in its facts.
+struct Endpoints {
+    std::vector<std::string> endpoints;
+};
 // Before an end closes the connection: why, at full length (a WebSocket's close frame has room for 123 bytes).
 struct Bye {
     std::string why;
@@ -163,9 +167,9 @@ struct StreamClose {
     std::string error;  // empty: a clean end
 };
 
-using Message =
-    std::variant<Hello, Desired, Status, Facts, Heartbeat, TaskOrder, TaskNews, StreamOpen, StreamData, StreamClose,
-                 Welcome, CertificateRequest, CertificateGrant, Bye, UnclaimedReport, UnknownThings, RemoveOrder>;
+using Message = std::variant<Hello, Desired, Status, Facts, Heartbeat, TaskOrder, TaskNews, StreamOpen, StreamData,
+                             StreamClose, Welcome, CertificateRequest, CertificateGrant, Endpoints, Bye,
+                             UnclaimedReport, UnknownThings, RemoveOrder>;
 
 std::string encode(const Message& message);
 // nullopt: a type that this release does not know (ignored). Error: malformed or over the limits.
@@ -222,6 +226,10 @@ template <class V>
 void describe(CertificateGrant& v, V&& field) {
     field("certificate", v.certificate, {.format = Format::multiline});
     field("error", v.error, {});
+}
+template <class V>
+void describe(Endpoints& v, V&& field) {
+    field("endpoints", v.endpoints, {});
 }
 template <class V>
 void describe(Bye& v, V&& field) {

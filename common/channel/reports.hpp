@@ -194,10 +194,11 @@ struct HostFacts {
     std::int64_t foreign_memory = 0;                 // of running domains that aren't ours
     std::int64_t foreign_cpus = 0;
     std::vector<std::string> features;
-    std::vector<Condition> conditions;  // NotDurable, NoAccelerator, Blocked, ...
-    std::string underlay;               // address that other hosts send guests' packets to
-    std::int64_t data_port = 0;         // other hosts reach it at the underlay address; 0: it doesn't listen
-    std::string cpu_flags;              // as in /proc/cpuinfo
+    std::vector<Condition> conditions;      // NotDurable, NoAccelerator, Blocked, ...
+    std::string underlay;                   // address that other hosts send guests' packets to
+    std::int64_t data_port = 0;             // other hosts reach it at the underlay address; 0: it doesn't listen
+    std::vector<std::string> orchestrator;  // where it looks for the orchestrator; empty: it is in the same process
+    std::string cpu_flags;                  // as in /proc/cpuinfo
     std::vector<NumaNode> numa;
     std::vector<HugePages> hugepages;
     std::vector<BlockDevice> disks;
@@ -230,6 +231,8 @@ void describe(HostFacts& v, V&& field) {
     field("conditions", v.conditions, {.doc = "What a person should know about the host."});
     field("underlay", v.underlay, {.doc = "Address that other hosts send guests' packets to."});
     field("dataPort", v.data_port, {.doc = "Port at which other hosts send guests that move here."});
+    field("orchestrator", v.orchestrator,
+          {.doc = "Where it looks for the orchestrator, durably: the first that answers."});
     field("cpuFlags", v.cpu_flags, {.doc = "What the processor can do, in the kernel's words."});
     field("numa", v.numa, {.doc = "Nodes of memory and processors."});
     field("hugepages", v.hugepages, {.doc = "Huge pages by size."});

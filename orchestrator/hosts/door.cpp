@@ -80,6 +80,7 @@ struct AgentDoor::Parts : std::enable_shared_from_this<AgentDoor::Parts> {
     void grant(const Applicant& applicant, const Result<Enrolled>& enrolled, http::Reply& reply);
     void channel(const http::Request& request, http::Reply reply);
     void open_channel(const HostCertificate& shown, const std::string& address, http::Reply& reply);
+    void tell_endpoints(const std::shared_ptr<WsChannelState>& to) const;
     void image(const http::Request& request, http::Reply reply);
     void install(const http::Request& request, http::Reply reply) const;
     // Never lost: in place when the workers are full.
@@ -173,6 +174,7 @@ void AgentDoor::Parts::channel(const http::Request& request, http::Reply reply) 
 void AgentDoor::Parts::open_channel(const HostCertificate& shown, const std::string& address, http::Reply& reply) {
     auto holder = std::make_shared<std::weak_ptr<WsChannelState>>();
     const auto intercept = [self = shared_from_this(), host = HostId{shown.host}, holder](const Message& message) {
+        if (std::holds_alternative<Hello>(message)) self->tell_endpoints(holder->lock());
         const auto* request = std::get_if<CertificateRequest>(&message);
         if (request == nullptr) return Result<bool>(false);
         auto signed_one = self->seams.authority.sign_host(request->request, host, wall_now());
@@ -191,6 +193,11 @@ void AgentDoor::Parts::open_channel(const HostCertificate& shown, const std::str
     if (!socket) return;
     seams.orchestrator.attach(open_ws_channel(state, std::move(*socket)), {},
                               {.host = shown.host, .address = address, .local = false});
+}
+
+// Hosts that know only a place that this orchestrator will leave one day would not find it again.
+void AgentDoor::Parts::tell_endpoints(const std::shared_ptr<WsChannelState>& to) const {
+    if (to && !options.endpoints.empty()) send_on(*to, Endpoints{options.endpoints});
 }
 
 // ---- images and the installer

@@ -23,7 +23,12 @@ struct Agent {
                                     .core = core,
                                     .random = random,
                                     .connected = [this](std::unique_ptr<Channel> made) { take(std::move(made)); },
-                                    .local_address = [this](const std::string& address) { local = address; }},
+                                    .local_address = [this](const std::string& address) { local = address; },
+                                    .endpoints =
+                                        [this](const std::vector<std::string>& told) {
+                                            const std::lock_guard lock(mutex);
+                                            endpoints = told;
+                                        }},
             std::move(identity), path, LinkTimes{.first_retry = milliseconds{20}, .retry_max = milliseconds{100}});
         link->start();
     }
@@ -43,6 +48,10 @@ struct Agent {
         hello.connection = connections;
         channel->send(hello);
     }
+    std::vector<std::string> looks_at() {
+        const std::lock_guard lock(mutex);
+        return endpoints;
+    }
     bool until(const std::function<bool()>& done) { return core.run_until(done); }
 
     const std::string path;
@@ -56,6 +65,8 @@ struct Agent {
     std::unique_ptr<Channel> channel;
     std::uint64_t connections = 0;
     std::string closed, local;
+    std::mutex mutex;
+    std::vector<std::string> endpoints;  // guarded
 };
 
 HostIdentity aged(const DoorServer& server, HostIdentity identity, std::int64_t days_ago) {
@@ -83,6 +94,31 @@ TEST_CASE("an agent connects, comes back when it is cut off, and knows its own a
     agent.channel->close("a test");
     REQUIRE(agent.until([&] { return agent.connections == 2 && agent.link->state().connected; }));
     CHECK(agent.closed == "a test");
+}
+
+TEST_CASE("where the orchestrator says that it is found is kept before it is told, and what answers stays the first") {
+    const std::string next = "https://192.0.2.9:7443";
+    DoorServer server({.endpoints = {next, "https://192.0.2.10:7443"}});
+    HostIdentity identity = server.joined(1);
+    identity.endpoints = {"https://127.0.0.1:1", server.endpoint()};
+    Agent agent(server, identity);
+    const std::vector<std::string> wanted{server.endpoint(), next, "https://192.0.2.10:7443"};
+    REQUIRE(agent.until([&] { return agent.looks_at() == wanted; }));
+    CHECK((*read_host_identity(agent.path))->endpoints == wanted);
+    CHECK(agent.link->state().endpoint == server.endpoint());
+    agent.channel->close("again");
+    REQUIRE(agent.until([&] { return agent.connections == 2; }));
+    CHECK((*read_host_identity(agent.path))->endpoints == wanted);
+}
+
+TEST_CASE("a place that a person named is never given up, whoever answers, and nothing told changes nothing") {
+    const HostIdentity pinned{.endpoints = {"https://127.0.0.1:7443"}, .pinned = "https://127.0.0.1:7443"};
+    const std::vector<std::string> told{"https://a:7443", "https://b:7443"};
+    CHECK(order_endpoints(pinned, "https://b:7443", told) ==
+          std::vector<std::string>{"https://127.0.0.1:7443", "https://b:7443", "https://a:7443"});
+    CHECK(order_endpoints(pinned, "https://127.0.0.1:7443", told) ==
+          std::vector<std::string>{"https://127.0.0.1:7443", "https://a:7443", "https://b:7443"});
+    CHECK(order_endpoints(pinned, "https://b:7443", {}) == pinned.endpoints);
 }
 
 TEST_CASE("a certificate in its second half is renewed: written down, and shown on the next connection") {
