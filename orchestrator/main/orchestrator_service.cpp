@@ -1,5 +1,6 @@
 #include "orchestrator/main/orchestrator_service.hpp"
 
+#include <algorithm>
 #include <grp.h>
 #include <optional>
 
@@ -21,6 +22,7 @@
 #include "orchestrator/hosts/installer.hpp"
 #include "orchestrator/images/image_library.hpp"
 #include "orchestrator/main/admin_secret.hpp"
+#include "orchestrator/store/directory.hpp"
 #include "orchestrator/store/identity.hpp"
 #include "orchestrator/store/rocks_store.hpp"
 #include "orchestrator/store/secret_box.hpp"
@@ -234,9 +236,14 @@ Result<> OrchestratorService::listen() {
     const bool has_port = p.config.listen != "none";
     if (has_port) {
         TRY(address, parse_listen(p.config.listen));
+        TRY(coming, announced(p.config.state_directory + "/store"));
+        std::vector<std::string> endpoints = endpoints_of(p.config, address);
+        for (const std::string& place : coming) {
+            if (std::ranges::find(endpoints, place) == endpoints.end()) endpoints.push_back(place);
+        }
         p.door = std::make_unique<AgentDoor>(
             AgentDoor::Seams{*p.orchestrator, p.core, p.io, p.link_workers, *p.authority, cluster()},
-            DoorOptions{.endpoints = endpoints_of(p.config, address), .packages = p.config.packages});
+            DoorOptions{.endpoints = endpoints, .packages = p.config.packages});
         options.join_info = [door = p.door.get()] { return join_info_text(door->join_info()); };
     }
     options.server_stats = [&p] { return p.server->stats(); };

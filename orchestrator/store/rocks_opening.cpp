@@ -1,37 +1,18 @@
 #include "orchestrator/store/rocks_opening.hpp"
 
 #include <cerrno>
-#include <fcntl.h>
+#include <cstdio>
 #include <filesystem>
 #include <malloc.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "common/base/ensure.hpp"
 #include "common/base/log.hpp"
 #include "common/base/mount.hpp"
+#include "orchestrator/store/directory.hpp"
 #include "orchestrator/store/identity.hpp"
 
 namespace axle {
 namespace {
-
-// Held while the process lives; the kernel gives it back however it ends.
-Result<Fd> lock_directory(const std::string& directory) {
-    const std::string path = directory + "/lock";
-    Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!fd) return fail(system_error("open " + path, errno));
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) return fail(system_error("lock " + path, errno));
-        const auto owner = read_file(path, 64);
-        return fail(error(Code::busy, "the store {} is in use by process {}", directory,
-                          owner && !owner->empty() ? *owner : "unknown")
-                        .with_hint("an orchestrator already runs on it: use that one, or stop it first"));
-    }
-    const std::string pid = std::to_string(::getpid());
-    if (::ftruncate(fd.get(), 0) != 0 || ::pwrite(fd.get(), pid.data(), pid.size(), 0) < 0)
-        log::debug("the process id could not be written into " + path);
-    return fd;
-}
 
 Result<> remove_tree(const std::string& path) {
     std::error_code problem;
@@ -155,8 +136,9 @@ Result<OpenedStore> open_store(const RocksStoreOptions& options, const RocksSett
         if (doubt) warnings.push_back(*doubt);
     }
     OpenedStore opened;
-    TRY(lock, lock_directory(options.directory));
+    TRY(lock, lock_store(options.directory));
     opened.lock = std::move(lock);
+    TRY_VOID(check_at_home(options.directory));
     TRY_VOID(reserve.release());
     TRY_VOID(remove_tree(db_path(options) + ".new"));
     TRY(looked, look(options, settings));
