@@ -39,6 +39,7 @@ void add_create_commands(Build& build);
 void add_connect_commands(Build& build);
 void add_login_commands(Build& build);
 void add_join_commands(Build& build);
+void add_node_commands(Build& build);
 void add_decision_commands(Build& build);  // store accept-loss, clock accept
 void add_unclaimed_commands(Build& build);
 void add_doctor_command(Build& build);

@@ -152,7 +152,7 @@ Table fleet() {
             {Kind::host,
              {{"NAME", "name"},
               {"CONNECTED", "status.connected", Show::yes_no},
-              {"ADDRESS", "status.address|status.facts.underlay"},
+              {"ADDRESS", "status.facts.underlay|status.address"},
               {"CORDONED", "spec.unschedulable", Show::yes_no},
               {"CPUS", "status.facts.cpus"},
               {"MEMORY", "status.facts.memory", Show::bytes},

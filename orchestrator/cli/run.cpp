@@ -118,6 +118,7 @@ std::unique_ptr<CLI::App> make_app(std::unique_ptr<Build>& build) {
     add_connect_commands(*build);
     add_login_commands(*build);
     add_join_commands(*build);
+    add_node_commands(*build);
     add_decision_commands(*build);
     add_unclaimed_commands(*build);
     add_doctor_command(*build);

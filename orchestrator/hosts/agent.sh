@@ -45,5 +45,6 @@ if [ -d /run/systemd/system ]; then
     systemctl enable -q --now axle-agent axle-guests
     say "this machine is a host now: axle host list shows it"
 else
-    say "joined; there is no systemd here: start /usr/bin/axle-agent yourself"
+    /usr/lib/axle/supervise keep axle-agent
+    say "this machine is a host now; there is no systemd here: start /usr/lib/axle/supervise with it"
 fi

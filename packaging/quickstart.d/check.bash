@@ -15,8 +15,9 @@ check_machine() {
     check_own_name
     tell_accelerator
     if with_systemd; then service_manager=systemd; else service_manager=none; fi
-    if [[ -e /usr/bin/axle-allinone ]]; then fact "Axle is installed already: it will be brought up to date in place"; fi
-    if [[ -e /usr/bin/axle-agent || -e /usr/bin/axle-orchestrator ]]; then
+    if [[ -e /usr/bin/axle-allinone ]]; then
+        fact "Axle is installed already: it will be brought up to date in place"
+    elif [[ -e /usr/bin/axle-agent || -e /usr/bin/axle-orchestrator ]]; then
         fail "this machine has axle-agent or axle-orchestrator, which all-in-one would replace" \
             "remove them first, or add this machine to its cloud as it is"
     fi

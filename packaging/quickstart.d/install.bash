@@ -77,12 +77,13 @@ install_ours() {
     offer_to_hosts
 }
 
-# What a further machine that joins is given, of this very release (axle host token create).
+# What a further machine that joins is given, of this very release (axle host token create), and one that the
+# orchestrator moves to.
 offer_to_hosts() {
     local file
     mkdir -p "$offered"
     find "$offered" -name 'axle-*.deb' -delete
-    for file in "$packages"/axle-cli_*.deb "$packages"/axle-agent_*.deb; do
+    for file in "$packages"/axle-cli_*.deb "$packages"/axle-agent_*.deb "$packages"/axle-orchestrator_*.deb; do
         if [[ -f $file ]]; then install -m 0644 "$file" "$offered/"; fi
     done
 }

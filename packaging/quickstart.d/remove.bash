@@ -77,7 +77,7 @@ shut_guests_down() {
 
 stop_axle() {
     if with_systemd; then
-        systemctl disable --now axle-allinone.service axle-guests.service axle-open-firewall.service >>"$log" 2>&1 || true
+        systemctl disable --now axle-{allinone,orchestrator,agent,guests,open-firewall}.service >>"$log" 2>&1 || true
     elif [[ -x /usr/lib/axle/supervise ]]; then
         /usr/lib/axle/supervise stop-axle >>"$log" 2>&1 || true
     fi

@@ -47,6 +47,19 @@ ask() {
 human() { numfmt --to=iec-i --suffix=B "$1"; }
 with_systemd() { [[ -d /run/systemd/system ]]; }
 
+# The programs that run here: one, or what axle node split has made of it.
+our_programs() {
+    local program split=()
+    for program in axle-orchestrator axle-agent; do
+        if with_systemd; then
+            if systemctl -q is-enabled "$program.service" 2>/dev/null; then split+=("$program"); fi
+        elif grep -qsxF "$program" /var/lib/axle/programs; then
+            split+=("$program")
+        fi
+    done
+    echo "${split[*]:-axle-allinone}"
+}
+
 # What quickstart made before: a user who deleted it doesn't get it back.
 was_made() { grep -qsxF "$1" "$record/made"; }
 note_made() { was_made "$1" || echo "$1" >>"$record/made"; }

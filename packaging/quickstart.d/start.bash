@@ -22,15 +22,22 @@ start_axle() {
         fact "systemd is not process 1 here: virtlogd, libvirtd and Axle run under /usr/lib/axle/supervise"
         work "starting them" /usr/lib/axle/supervise restart-axle || fail "the supervisor did not start (above)" "see /var/log/axle"
     fi
+    if [[ $(our_programs) == axle-agent ]]; then
+        step "This machine is a host; its orchestrator has moved away"
+        fact "axle-agent status tells where to, and whether it is connected"
+        exit 0
+    fi
     wait_for_api
     # After a quickstart --remove that kept data, guests that were running run again.
     axle-allinone host-stays-up >>"$log" 2>&1 || warn "guests that --remove had shut down may not start by themselves"
 }
 
 start_units() {
-    systemctl enable axle-allinone.service >>"$log" 2>&1
-    work "starting axle-allinone.service" systemctl restart axle-allinone.service ||
-        fail "axle-allinone.service did not start (above)" "journalctl -u axle-allinone"
+    local programs
+    read -ra programs < <(our_programs)
+    systemctl enable "${programs[@]/%/.service}" >>"$log" 2>&1
+    work "starting ${programs[*]}" systemctl restart "${programs[@]/%/.service}" ||
+        fail "${programs[*]} did not start (above)" "$(where_the_log_is)"
 }
 
 wait_for_api() {
@@ -43,7 +50,9 @@ wait_for_api() {
 }
 
 where_the_log_is() {
-    if [[ $service_manager == systemd ]]; then echo "journalctl -u axle-allinone"; else echo "see /var/log/axle/axle-allinone.log"; fi
+    local program
+    program=$(our_programs)
+    if [[ $service_manager == systemd ]]; then echo "journalctl -u ${program%% *}"; else echo "see /var/log/axle/${program%% *}.log"; fi
 }
 
 # Others' firewalls that drop what they don't know cut guests off. They are opened only with the user's word, for which
