@@ -68,7 +68,9 @@ void make_real(nlohmann::json& body, const std::string& images) {
 }  // namespace
 
 RealStage::RealStage(const std::string& socket, std::string images)
-    : client_({.endpoint = *http::Endpoint::parse("unix:" + socket)}), images_(std::move(images)) {}
+    : client_({.endpoint = *http::Endpoint::parse("unix:" + socket)}),
+      images_(std::move(images)),
+      run_(fmt::format("{}", boot_now().ms)) {}
 
 // ---- the API
 
@@ -97,7 +99,8 @@ http::Response RealStage::perform(const Mutation& m) {
     switch (m.verb) {
         case Verb::create:
             make_real(body, images_);
-            return request("POST", path_of(m.target.kind), body.dump(), "application/json", m.idempotency_key);
+            return request("POST", path_of(m.target.kind), body.dump(), "application/json",
+                           m.idempotency_key.empty() ? "" : m.idempotency_key + run_);
         case Verb::patch:
             return request("PATCH", path_of(m.target.kind, m.target.name), text, "application/merge-patch+json");
         case Verb::remove:
@@ -209,7 +212,8 @@ std::string RealStage::unsettled_vm(const Json& vm) const {
     const std::string name = "vm " + vm.value("name", ""), power = part(vm, "spec").value("power", "");
     const Json status = part(vm, "status");
     const std::string phase = status.value("phase", "pending");
-    if (!status.contains("placement")) return phase == "pending" ? "" : name + " is " + phase + " and has no place";
+    if (!status.contains("placement"))
+        return phase == "waiting" || phase == "pending" ? "" : name + " is " + phase + " and has no place";
     if (status.value("observedGeneration", 0) < vm.value("generation", 0)) return name + " is behind its generation";
     // A guest that has shut itself down stays off, whatever was wished of it before.
     if (phase == "stopped" || phase == power) return "";

@@ -40,7 +40,7 @@ class RealStage final : public Stage {
     std::string what_is_left();
 
     http::Client client_;
-    const std::string images_;
+    const std::string images_, run_;  // run: keys of an earlier history are remembered
     std::string trouble_;
 };
 
