@@ -49,6 +49,7 @@ void Controllers::run_queue() {
 
 void Controllers::reconcile(const Key& key) {
     if (pipeline_.store_state().read_only) return;  // it serves reads and drops nothing
+    keep_no_longer(key);
     switch (key.kind) {
         case Kind::vm:
             return reconcile_vm(key.id);

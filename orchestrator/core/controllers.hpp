@@ -51,6 +51,7 @@ class Controllers {
     void run_queue();
     void reconcile(const Key& key);
     void resync();
+    void keep_no_longer(const Key& key);
     void wake_waiting();
     void wake_neighbours(const ChangeEvent& event);
     void waits_no_more(const Uuid& vm);

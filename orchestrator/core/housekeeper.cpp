@@ -48,11 +48,26 @@ void Housekeeper::start() {
 void Housekeeper::look() {
     if (!pipeline_.store_state().read_only) {
         Batch batch;
+        put_back(batch);
         mark(batch);
         trim(batch);
         if (!batch.writes.empty() || !batch.deleted_ranges.empty()) pipeline_.store().commit(std::move(batch));
     }
     pipeline_.clock().after(kEvery, [this] { look(); });
+}
+
+// A person has accepted a clock that was put back: what lies ahead of it counts as of now, else it would be kept until
+// the clock is there again.
+void Housekeeper::put_back(Batch& batch) {
+    const std::int64_t now = pipeline_.cluster_time();
+    for (auto mark = marks_.rbegin(); mark != marks_.rend() && mark->at > now; ++mark) {
+        mark->at = now;
+        batch.writes.push_back(record_of(*mark));
+    }
+}
+
+Write Housekeeper::record_of(const Mark& mark) {
+    return {Table::meta, mark_key(mark.revision), fmt::format(R"({{"at":{},"bytes":{}}})", mark.at, mark.bytes)};
 }
 
 void Housekeeper::mark(Batch& batch) {
@@ -63,8 +78,7 @@ void Housekeeper::mark(Batch& batch) {
         if (now.at - last.at < keep_.mark_every && now.bytes - last.bytes < keep_.mark_bytes) return;
     }
     marks_.push_back(now);
-    batch.writes.push_back(
-        {Table::meta, mark_key(now.revision), fmt::format(R"({{"at":{},"bytes":{}}})", now.at, now.bytes)});
+    batch.writes.push_back(record_of(now));
 }
 
 Revision Housekeeper::older_than(std::int64_t ms, std::int64_t bytes) const {

@@ -34,7 +34,9 @@ class Housekeeper {
     };
 
     void look();
+    void put_back(Batch& batch);
     void mark(Batch& batch);
+    static Write record_of(const Mark& mark);
     void trim(Batch& batch);
     void trim_table(Batch& batch, Table table, Revision until, Revision& done);
     void trim_tasks(Batch& batch, Revision until);

@@ -41,7 +41,7 @@ Orchestrator::Orchestrator(Seams seams)
       links_(pipeline_, seams.core, {seams.store.state().cluster.str(), image_source_, std::move(seams.seal_key)},
              link_events()),
       controllers_(pipeline_, seams.core, links_, seams.importer),
-      housekeeper_(pipeline_),
+      housekeeper_(pipeline_, seams.retention),
       access_(std::make_shared<const AccessSnapshot>()) {}
 Orchestrator::~Orchestrator() = default;
 

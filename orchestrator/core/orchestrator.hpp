@@ -24,6 +24,7 @@ class Orchestrator final : public Service {
         // Where an agent in our own process gets an image from; others ask for it over their channel's connection.
         std::function<std::string(const std::string& digest)> image_source;
         std::string seal_key = {};  // of what agents are told to remember; empty: nothing is sealed
+        Retention retention = {};   // of what is over
     };
 
     explicit Orchestrator(Seams seams);

@@ -100,7 +100,7 @@ void Cloud::start_orchestrator() {
                             [](std::string_view s, std::string_view) { return Result<std::string>(std::string(s)); }};
     process_->orchestrator = std::make_unique<Orchestrator>(
         Orchestrator::Seams{*process_->store, process_->clock, random, process_->clock, process_->importer, plain,
-                            [](const std::string& digest) { return "/images/" + digest; }});
+                            [](const std::string& digest) { return "/images/" + digest; }, "", options.retention});
     if (auto loaded = process_->orchestrator->load(); !loaded)
         return violate("the orchestrator does not start: " + loaded.error().message);
     const UnfinishedImports unfinished = process_->orchestrator->unfinished_imports();

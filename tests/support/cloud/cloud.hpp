@@ -25,6 +25,7 @@ struct CloudOptions {
     int hosts = 3;
     std::int64_t host_cpus = 4, host_memory = 8 * kGiB;  // 16 cpus to give, 7.5 GiB
     std::int64_t pool_size = 200 * kGiB;
+    Retention retention = {};  // of what is over
 
     // For tests with real disks: another store, what happens to a machine before its agent starts, and after each
     // event.
