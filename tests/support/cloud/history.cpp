@@ -55,13 +55,21 @@ bool is_cleared(const Cloud& cloud) {
            world.all(Kind::image).empty() && world.all(Kind::portforward).empty() && world.all(Kind::task).empty();
 }
 
-// What came from nowhere goes by a person's word.
+// Files that came from nowhere, and that nobody has adopted.
+bool has_strays(const Cloud& cloud) {
+    return std::ranges::any_of(cloud.hosts, [&](const Cloud::HostMachine& host) {
+        return std::ranges::any_of(cloud.strays, [&](const VolumeId& id) {
+            return host.machine->volumes.contains(id) && cloud.world().find<Volume>(id) == nullptr;
+        });
+    });
+}
+
+// They go by a person's word, as soon as their host has seen them.
 void clear_strays(Cloud& cloud) {
-    for (int round = 0; round < 3; ++round) {
-        const auto lines = cloud.unclaimed(DocumentKind::volume);
-        for (const UnclaimedLine& line : lines) cloud.ask_and_wait(Cloud::remove_unclaimed(line.host, line.thing.id));
+    for (int round = 0; round < 30 && has_strays(cloud) && cloud.violation().empty(); ++round) {
+        for (const UnclaimedLine& line : cloud.unclaimed(DocumentKind::volume))
+            cloud.ask_and_wait(Cloud::remove_unclaimed(line.host, line.thing.id));
         cloud.run_for(minutes{2});
-        if (lines.empty()) return;
     }
 }
 
