@@ -4,6 +4,7 @@ host_init.py DIRECTORY [--stay]: unshares, forks process 1, writes its pid (as s
 waits for it. Without --stay all of it dies with the program that started it.
 """
 import ctypes
+import grp
 import json
 import os
 import shutil
@@ -89,7 +90,23 @@ def mount_disk(directory, mebibytes):
     mount("-o", "loop", image, "/var/lib/axle")
 
 
+def hide_unusable_kvm(directory):
+    """Where a KVM is there that libvirt's user may not open, libvirt never believes what it has cached of QEMU: it asks
+    QEMU anew at each look-up, some twenty times for one definition. (With udev, the device belongs to group kvm.)"""
+    device = Path("/dev/kvm")
+    if not device.exists():
+        return
+    about = device.stat()
+    of_group = any(group.gr_name == "kvm" and group.gr_gid == about.st_gid for group in grp.getgrall())
+    if about.st_mode & 0o006 == 0o006 or (of_group and about.st_mode & 0o060 == 0o060):
+        return
+    cover = directory / "no-kvm"
+    cover.touch(mode=0)
+    mount("--bind", cover, device)
+
+
 def mount_private(directory, disk):
+    hide_unusable_kvm(directory)
     mount("-t", "proc", "proc", "/proc")
     for name, target in PRIVATE.items():
         source = directory / name
