@@ -94,7 +94,8 @@ def hide_unusable_kvm(directory):
     """Where a KVM is there that libvirt's user may not open, libvirt never believes what it has cached of QEMU: it asks
     QEMU anew at each look-up, some twenty times for one definition. (With udev, the device belongs to group kvm.)"""
     device = Path("/dev/kvm")
-    if not device.exists():
+    conf = Path("/etc/libvirt/qemu.conf")
+    if not device.exists() or not conf.exists():
         return
     about = device.stat()
     of_group = any(group.gr_name == "kvm" and group.gr_gid == about.st_gid for group in grp.getgrall())
@@ -103,10 +104,12 @@ def hide_unusable_kvm(directory):
     cover = directory / "no-kvm"
     cover.touch(mode=0)
     mount("--bind", cover, device)
+    # Guests' own /dev can't be made with a mount in it.
+    rest = [line for line in conf.read_text().splitlines() if not line.startswith("namespaces")]
+    conf.write_text("\n".join([*rest, "namespaces = []", ""]))
 
 
 def mount_private(directory, disk):
-    hide_unusable_kvm(directory)
     mount("-t", "proc", "proc", "/proc")
     for name, target in PRIVATE.items():
         source = directory / name
@@ -123,6 +126,7 @@ def mount_private(directory, disk):
     for name in ("lock", "netns"):
         os.makedirs(f"/run/{name}")
     os.chmod("/run/lock", 0o1777)
+    hide_unusable_kvm(directory)
 
 
 def mount_sys():
