@@ -135,15 +135,16 @@ TEST_CASE("killed at any durable step of packing, a cloud is served where it was
     CHECK((still_served > 0 && only_packed > 0));
 }
 
+static void found_and_pack(const World& world) {
+    found(world);
+    REQUIRE(world.pack());
+}
+
 TEST_CASE("killed at any durable step of unpacking, nothing is served there until it is done again") {
 #ifndef AXLE_FAULTS
     SKIP_TEST("kill points are compiled into dev builds only");
 #endif
-    const auto packed = [](const World& world) {
-        found(world);
-        REQUIRE(world.pack());
-    };
-    const int killed = kill_at_each("child: unpacks on the new one", packed, [](const World& world) {
+    const int killed = kill_at_each("child: unpacks on the new one", found_and_pack, [](const World& world) {
         const bool begun = fs::exists(world.state("new") + "/store/db");
         const auto served = begun ? world.serves("new") : fail(Code::not_found, "nothing came");
         if (!served) {
@@ -164,11 +165,7 @@ TEST_CASE("what never served elsewhere comes back to where it was, killed at any
 #ifndef AXLE_FAULTS
     SKIP_TEST("kill points are compiled into dev builds only");
 #endif
-    const auto packed = [](const World& world) {
-        found(world);
-        REQUIRE(world.pack());
-    };
-    kill_at_each("child: unpacks on the old one", packed, [](const World& world) {
+    kill_at_each("child: unpacks on the old one", found_and_pack, [](const World& world) {
         if (!world.serves("old")) REQUIRE(world.unpack("old"));
         check_whole(world, "old", 1);
     });
