@@ -27,6 +27,15 @@ Finding accelerator(const MachineFacts& m) {
             "switch virtualisation on in the firmware (VT-x, AMD-V; in a VM: nested virtualisation) and load kvm_intel "
             "or kvm_amd"};
 }
+void kvm_device(const MachineFacts& m, std::vector<Finding>& out) {
+    if (m.kvm_shut.empty()) return;
+    out.push_back(
+        {"kvm device", Level::warning,
+         fmt::format("{}, so the user who runs guests can't open it: libvirt starts a QEMU to ask what it can "
+                     "do at every step, and each change of a guest takes seconds",
+                     m.kvm_shut),
+         "chgrp kvm /dev/kvm && chmod 0660 /dev/kvm (udev does so where it runs)"});
+}
 Finding libvirt(const MachineFacts& m) {
     if (m.libvirt_trouble.empty()) return {"libvirt", Level::ok, m.libvirt_socket + " answers"};
     return {"libvirt", Level::failed, fmt::format("{}: {}", m.libvirt_socket, m.libvirt_trouble),
@@ -103,7 +112,9 @@ const char* word_of(Level level) {
 }  // namespace
 
 std::vector<Finding> judge(const MachineFacts& m) {
-    std::vector<Finding> out{accelerator(m), libvirt(m), apparmor(m), bridges(m)};
+    std::vector<Finding> out{accelerator(m)};
+    kvm_device(m, out);
+    out.insert(out.end(), {libvirt(m), apparmor(m), bridges(m)});
     firewalls(m, out);
     for (const FolderFacts& each : m.folders) folder(each, out);
     out.push_back(clock_of(m));

@@ -12,6 +12,7 @@
 
 #include "agent/host/port_owner.hpp"
 #include "agent/hypervisor/accelerator.hpp"
+#include "agent/hypervisor/qemu_user.hpp"
 #include "agent/network/firewall.hpp"
 #include "agent/network/foreign_firewall.hpp"
 #include "agent/network/rtnetlink.hpp"
@@ -152,6 +153,7 @@ MachineFacts gather_machine_facts(const DoctorOptions& options) {
     const AcceleratorFinding accelerator = choose_accelerator(options.accelerator, find_accelerator());
     facts.kvm = accelerator.accelerator == Accelerator::kvm;
     facts.accelerator_why = accelerator.why;
+    if (const auto guests_user = find_qemu_user()) facts.kvm_shut = why_shut_to(guests_user->uid);
     facts.libvirt_socket = options.libvirt_socket;
     facts.libvirt_trouble = why_no_answer(options.libvirt_socket);
     facts.apparmor = read_file("/sys/module/apparmor/parameters/enabled", 16).value_or("").starts_with('Y');

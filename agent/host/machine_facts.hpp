@@ -26,6 +26,7 @@ struct ForeignFacts {
 struct MachineFacts {
     bool kvm = false;
     std::string accelerator_why;
+    std::string kvm_shut;                         // owner and mode of a KVM that the guests' user may not open
     std::string libvirt_socket, libvirt_trouble;  // empty: it answers
     bool apparmor = false;
     std::vector<std::string> bridges;  // not ours

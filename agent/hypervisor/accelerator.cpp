@@ -1,10 +1,15 @@
 #include "agent/hypervisor/accelerator.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/kvm.h>
+#include <pwd.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <vector>
 
 #include "common/base/file.hpp"
 
@@ -35,6 +40,24 @@ AcceleratorFinding choose_accelerator(std::optional<Accelerator> configured, Acc
     if (!configured || *configured == found.accelerator) return found;
     return {*configured,
             fmt::format("the configuration says \"accelerator: {}\"; found: {}", text_of(*configured), found.why)};
+}
+
+std::string why_shut_to(unsigned user, const std::string& device) {
+    struct stat about {};
+    const struct passwd* account = ::getpwuid(user);
+    if (account == nullptr || user == 0 || ::stat(device.c_str(), &about) != 0) return {};
+    std::vector<gid_t> groups(256);
+    int count = static_cast<int>(groups.size());
+    if (::getgrouplist(account->pw_name, account->pw_gid, groups.data(), &count) < 0) return {};
+    groups.resize(static_cast<std::size_t>(count));
+    const mode_t both = S_IROTH | S_IWOTH;
+    mode_t allowed = about.st_mode & both;
+    if (std::ranges::find(groups, about.st_gid) != groups.end()) allowed = about.st_mode >> 3 & both;
+    if (about.st_uid == user) allowed = about.st_mode >> 6 & both;
+    if (allowed == both) return {};
+    const struct group* group = ::getgrgid(about.st_gid);
+    return fmt::format("{} belongs to user {}, group {}, with mode {:04o}", device, about.st_uid,
+                       group != nullptr ? group->gr_name : std::to_string(about.st_gid), about.st_mode & 07777);
 }
 
 }  // namespace axle

@@ -20,4 +20,9 @@ AcceleratorFinding find_accelerator(const std::string& sys_module = "/sys/module
 // What the configuration states, whatever was found (which `why` then tells); nullopt: what was found.
 AcceleratorFinding choose_accelerator(std::optional<Accelerator> configured, AcceleratorFinding found);
 
+// Owner and mode of the device, where it is there and this user, who runs the guests, may not read and write it:
+// libvirt then holds what it knows of QEMU for outdated at every step and starts one to ask anew, so that a definition
+// takes seconds. Empty: no such trouble, or no such user. By permission bits only.
+std::string why_shut_to(unsigned user, const std::string& device = "/dev/kvm");
+
 }  // namespace axle

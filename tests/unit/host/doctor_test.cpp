@@ -57,6 +57,8 @@ TEST_CASE("each trouble of a machine is found, told with its cause, and mendable
     const Row rows[] = {
         {"accelerator", [](MachineFacts& m) { m.kvm = false, m.accelerator_why = "no /dev/kvm"; }, Level::warning,
          "no /dev/kvm"},
+        {"kvm device", [](MachineFacts& m) { m.kvm_shut = "/dev/kvm belongs to user 0, group root, with mode 0600"; },
+         Level::warning, "mode 0600"},
         {"libvirt", [](MachineFacts& m) { m.libvirt_trouble = "connection refused"; }, Level::failed, "refused"},
         {"apparmor", [](MachineFacts& m) { m.apparmor = false; }, Level::warning, "AppArmor"},
         {"firewall",

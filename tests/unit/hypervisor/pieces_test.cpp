@@ -8,6 +8,7 @@
 #include "agent/hypervisor/observe.hpp"
 #include "agent/hypervisor/png.hpp"
 #include "agent/hypervisor/qemu_user.hpp"
+#include "common/base/file.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace axle::test {
@@ -111,6 +112,21 @@ TEST_CASE("a KVM that isn't Intel's or AMD's is not used, and the reason is told
     const AcceleratorFinding deaf = find_accelerator(dir.path(), "/dev/null");
     CHECK(deaf.accelerator == Accelerator::qemu);
     CHECK(deaf.why.find("makes no VM") != std::string::npos);
+}
+
+TEST_CASE("a KVM that the guests' user may not open is told with its owner and mode") {
+    constexpr unsigned kNobody = 65534;
+    const TempDir dir;
+    const std::string device = dir / "kvm";
+    CHECK(why_shut_to(kNobody, device) == "");  // there is none
+    REQUIRE(write_file_durably(device, ""));
+    CHECK(why_shut_to(kNobody, device).find("with mode 0600") != std::string::npos);
+    CHECK(why_shut_to(0, device) == "");
+    CHECK(why_shut_to(4123456789U, device) == "");  // nobody has this number
+    std::filesystem::permissions(device, std::filesystem::perms{0640});
+    CHECK(why_shut_to(kNobody, device).find("with mode 0640") != std::string::npos);
+    std::filesystem::permissions(device, std::filesystem::perms{0666});
+    CHECK(why_shut_to(kNobody, device) == "");
 }
 
 TEST_CASE("the configuration overrides which accelerator is used, and the reason tells both") {
