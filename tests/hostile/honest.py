@@ -146,13 +146,13 @@ class Honest:
         return step
 
     def watch(self):
-        """For ever, one stream: an event that does not come, comes twice or in disorder is a failure."""
+        """One stream to the program's end: an event that does not come, comes twice or in disorder is a failure."""
         connection = http.client.HTTPSConnection("127.0.0.1", PORT, timeout=60, context=ssl.create_default_context(
             cadata=self.setting.authority))
         connection.request("GET", "/v1/watch?kinds=placementgroup",
                            headers={"Authorization": f"Bearer {self.setting.token}"})
         answer, last = connection.getresponse(), 0
-        while not self.ending.is_set():
+        while True:  # beyond self.ending: the last steps still wait for what it tells
             line = answer.readline().decode().strip()
             if not line and answer.isclosed():
                 raise Failed("the watch was cut off")
