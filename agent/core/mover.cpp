@@ -217,6 +217,9 @@ void VmKeeper::expect(Entry& vm) {
 void VmKeeper::tell_move(const Entry& vm, VmReport& report) const {
     report.move = move_report(wish_of(vm), vm.seen, move_memory(vm), vm.decision);
     if (!report.move) return;
+    // Who hears that it has come is not to see it paused, unless that can't be helped.
+    const bool wakes = vm.seen.state == DomainState::paused && vm.document->power == Power::running && !vm.trouble;
+    if (report.move->phase == MovePhase::accepted && wakes) report.move->phase = MovePhase::preparing;
     const MovePhase phase = report.move->phase;
     if (phase == MovePhase::moving) {
         report.move->done = vm.moving.progress.done;

@@ -83,6 +83,7 @@ class Controllers {
     void order_removal(Transaction& tx, const Task& task, const Host& host, bool again);
     void settle_removal(const Uuid& host, const Status& gone);
     void reconcile_drain(const Uuid& host);  // drain_controller.cpp
+    void drain_again(const Uuid& host, milliseconds from_now);
     struct Leaving {
         int moving = 0, left = 0;
         std::string stuck;  // which can't go, and why
@@ -138,9 +139,11 @@ class Controllers {
     std::map<Uuid, MoveReport> moving_;  // by VM
     struct DrainTry {
         BootTime next;
+        milliseconds pause{};  // until the next; longer after each
         std::string why_not;
     };
     std::map<Uuid, DrainTry> drain_tries_;  // by VM
+    std::map<Uuid, TimerId> drain_timers_;  // by host: when the first of its VMs is tried again
 };
 
 }  // namespace axle

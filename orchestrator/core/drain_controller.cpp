@@ -11,7 +11,7 @@
 namespace axle {
 namespace {
 
-constexpr milliseconds kTryAgain{60'000};
+constexpr milliseconds kTryAgainFirst{2'000}, kTryAgainLast{60'000};  // doubled in between
 constexpr const char* kStuck = "DrainStuck";
 constexpr int kNamed = 5;
 
@@ -84,23 +84,36 @@ Controllers::Leaving Controllers::move_some(const Host& host, const std::vector<
             waiting.push_back(vm);
     }
     int named = 0;
+    milliseconds soonest = kTryAgainLast;
     for (const Uuid& vm : waiting) {
         DrainTry& last = drain_tries_[vm];
         if (leaving.moving < parallel && now >= last.next) {
             Transaction tx = pipeline_.begin();
             const auto begun = begin_move(tx, *world.find<Vm>(vm), {.host = target, .requester = requester});
-            last = {now + kTryAgain, begun ? "its last move failed; it is tried again" : begun.error().message};
+            const milliseconds pause = std::clamp(last.pause * 2, kTryAgainFirst, kTryAgainLast);
+            last = {now + pause, pause, begun ? "its last move failed; it is tried again" : begun.error().message};
             if (begun) {
                 pipeline_.commit(tx);
                 ++leaving.moving;
                 continue;
             }
         }
+        if (last.next > now) soonest = std::min(soonest, last.next - now);
         if (last.why_not.empty() || ++named > kNamed) continue;
         leaving.stuck += fmt::format("{}{}: {}", named > 1 ? "; " : "", world.find<Vm>(vm)->meta.name, last.why_not);
     }
     if (named > kNamed) leaving.stuck += fmt::format("; and {} more", named - kNamed);
+    if (!waiting.empty()) drain_again(host.meta.id, soonest);
     return leaving;
+}
+
+void Controllers::drain_again(const Uuid& host, milliseconds from_now) {
+    TimerId& timer = drain_timers_[host];
+    pipeline_.clock().cancel(timer);
+    timer = pipeline_.clock().after(from_now, [this, host] {
+        drain_timers_.erase(host);
+        enqueue({Kind::host, host});
+    });
 }
 
 void Controllers::tell_drain(const Uuid& id, TaskGoal goal, const Leaving& leaving) {

@@ -154,6 +154,7 @@ TEST_CASE("a running guest moves with its disks, and nothing is left behind") {
     REQUIRE(cloud.migrates() == "ok");
     CHECK(cloud.end_of_task() == TaskPhase::succeeded);
     CHECK(cloud.host_of("web") == cloud.to);
+    CHECK(cloud.vm("web")->status.phase == VmPhase::running);  // nobody sees it paused
     cloud.check_one();
     // and back: the tombstones there are of lower epochs
     std::swap(cloud.from, cloud.to);
@@ -369,6 +370,16 @@ TEST_CASE("a host that is drained loses its VMs to the others, and who can't go 
     CHECK(host()->spec.unschedulable);
     REQUIRE(cloud.does(Cloud::act(Kind::host, "", cloud.from, "undrain")) == "ok");
     CHECK(!host()->spec.unschedulable);
+    cloud.check_one();
+}
+
+TEST_CASE("a drain right after a move does not wait long for the old copy to be gone") {
+    Moving cloud;
+    REQUIRE(cloud.does(Cloud::act(Kind::host, "", cloud.third(), "cordon")) == "ok");  // there is one way: back
+    REQUIRE(cloud.migrates() == "ok");
+    REQUIRE(cloud.end_of_task() == TaskPhase::succeeded);
+    REQUIRE(cloud.does(Cloud::act(Kind::host, "", cloud.to, "drain")) == "ok");
+    CHECK(cloud.run_until([&] { return cloud.host_of("web") == cloud.from; }, seconds{30}));
     cloud.check_one();
 }
 
