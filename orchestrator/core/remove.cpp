@@ -139,6 +139,23 @@ Mutated remove_with_farewell(Transaction& tx, const ObjectPtr& object) {
     return {.object = tx.world().get(T::kKind, id)};
 }
 
+// Of what is deleted and could still be restored: its time is over now.
+void expunge(Transaction& tx, const Uuid& id, Kind kind) {
+    auto gone = tx.world().get(kind, id)->clone();
+    gone->meta.deletion->expunge_at = std::min(gone->meta.deletion->expunge_at, tx.moment().cluster_time);
+    tx.replace(std::move(gone), true);
+}
+
+// With the disks that were deleted with it: those are still its own.
+void expunge_vm(Transaction& tx, const Vm& vm) {
+    expunge(tx, vm.meta.id, Kind::vm);
+    for (const auto& [name, disk] : vm.spec.disks) {
+        const Volume* volume = tx.world().find<Volume>(disk.volume.id);
+        if (volume != nullptr && volume->is_deleted() && volume->status.attached_to.id == vm.meta.id)
+            expunge(tx, disk.volume.id, Kind::volume);
+    }
+}
+
 // What is deleted but can still be restored would be lost with its project: that takes a --now, which then lets it go.
 Result<> check_project_empty(Transaction& tx, const Mutation& m, const Object& project) {
     std::vector<Key> deleted;
@@ -156,11 +173,7 @@ Result<> check_project_empty(Transaction& tx, const Mutation& m, const Object& p
                                                "axle project delete {0} --now",
                                                project.meta.name))
                         .with_reason("in-use"));
-    for (const Key& key : deleted) {
-        auto gone = tx.world().get(key.kind, key.id)->clone();
-        gone->meta.deletion->expunge_at = tx.moment().cluster_time;
-        tx.replace(std::move(gone), true);
-    }
+    for (const Key& key : deleted) expunge(tx, key.id, key.kind);
     return {};
 }
 
@@ -174,12 +187,14 @@ Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPt
                 .with_hint("set deletionProtection: false first")
                 .with_reason("protected"));
     if (object->is_deleted() && !m.now) return Mutated{.object = object, .changed = false};
-    if (object->is_deleted()) {  // delete --now of what is deleted: expunge it
-        auto clone = object->clone();
-        clone->meta.deletion->expunge_at = tx.moment().cluster_time;
-        const Key key{clone->kind(), clone->meta.id};
-        tx.replace(std::move(clone), true);
-        return Mutated{.object = tx.world().get(key.kind, key.id)};
+    if (object->is_deleted()) {
+        const Uuid id = object->meta.id;
+        const Kind kind = object->kind();
+        if (kind == Kind::vm)
+            expunge_vm(tx, static_cast<const Vm&>(*object));
+        else
+            expunge(tx, id, kind);
+        return Mutated{.object = tx.world().get(kind, id)};
     }
     if (object->kind() == Kind::task)
         return fail(error(Code::invalid, "a task isn't deleted; it is forgotten 30 days after its end")

@@ -136,6 +136,15 @@ TEST_CASE("a deleted guest comes back with its disks, and goes for good after it
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a deleted guest that is deleted again for good goes at once, with the disks that went with it") {
+    Furnished cloud;
+    const Uuid id = cloud.makes_and_deletes("web", R"(,"retention":"4h")");
+    REQUIRE(cloud.settles());
+    REQUIRE(cloud.world().all(Kind::volume).size() == 1);
+    CHECK(cloud.deletes(id.str(), true) == "ok");
+    CHECK(cloud.expunges(std::chrono::minutes{5}));
+}
+
 TEST_CASE("a deleted guest comes back under a new name beside the one that took its name") {
     Furnished cloud({.hosts = 1});
     const Uuid id = cloud.makes_and_deletes("web");
