@@ -26,6 +26,15 @@ struct MachineFaults {   // each in percent of the calls
     unsigned deaf_guests = 0;   // of those asked to shut down
     std::int64_t slow_ms = 20;  // greatest time of a call
 };
+// Of everything some: a host with a bad day.
+inline constexpr MachineFaults kSomeFaults{.fails = 5,
+                                           .lies = 4,
+                                           .hangs = 1,
+                                           .loses_hints = 20,
+                                           .late_hints = 10,
+                                           .no_space = 1,
+                                           .deaf_guests = 10,
+                                           .slow_ms = 300};
 
 class SimulatedMachine final : private FakeMoveMachine {
   public:

@@ -14,24 +14,13 @@ using namespace axle::test;
 
 namespace {
 
-MachineFaults some_faults() {
-    return {.fails = 5,
-            .lies = 4,
-            .hangs = 1,
-            .loses_hints = 20,
-            .late_hints = 10,
-            .no_space = 1,
-            .deaf_guests = 10,
-            .slow_ms = 300};
-}
-
 // "" or what went wrong.
 std::string run_history(std::uint64_t seed, int acts, World** kept = nullptr) {
     static std::unique_ptr<World> world;
     world = std::make_unique<World>(seed);
     if (kept != nullptr) *kept = world.get();
     for (int i = 0; i < acts; ++i) {
-        world->machine.faults = world->random.chance(70) ? some_faults() : MachineFaults{};
+        world->machine.faults = world->random.chance(70) ? kSomeFaults : MachineFaults{};
         world->do_something();
         world->time.run_for(milliseconds{world->random.between(0, world->random.chance(10) ? 200'000 : 4'000)});
         if (!world->violation().empty()) return world->violation();

@@ -61,15 +61,7 @@ bool befall_host(Cloud& cloud, const Act& act) {
         cloud.partition(host, true);
         cloud.time.after(span * 2, [&cloud, host] { cloud.partition(host, false); });
     } else if (act.verb == "host-faults") {
-        machine.faults = act.number % 3 == 0 ? MachineFaults{}
-                                             : MachineFaults{.fails = 5,
-                                                             .lies = 4,
-                                                             .hangs = 1,
-                                                             .loses_hints = 20,
-                                                             .late_hints = 10,
-                                                             .no_space = 1,
-                                                             .deaf_guests = 10,
-                                                             .slow_ms = 300};
+        machine.faults = act.number % 3 == 0 ? MachineFaults{} : kSomeFaults;
     } else if (act.verb == "stray-file") {
         cloud.bring_stray(host, stray_id(machine.facts.hostname, act));
     } else if (act.verb == "state-full") {
