@@ -139,15 +139,30 @@ tally_of() {
         }'
 }
 
-# doctest_programs PART PRESET REGEX [ARGUMENT...]: builds and runs the binaries whose names match.
+# run_whole ...: as run; what it shows comes in one piece, for programs that run beside each other.
+run_whole() {
+    local shown status
+    shown=$(run "$@")
+    status=$?
+    say "$shown"
+    return $status
+}
+
+# doctest_programs PART PRESET REGEX [ARGUMENT...]: builds the binaries whose names match and runs them, one on each core.
 doctest_programs() {
-    local part=$1 preset=$2 regex=$3 binary status=0
+    local part=$1 preset=$2 regex=$3 binary running=0 status=0
     shift 3
     build "$preset" "$regex" || return 1
     [[ -n $(targets "$preset" "$regex") ]] || say "   there is no test of this kind"
     for binary in $(targets "$preset" "$regex"); do
-        run "$part" "$binary" "${AXLE_LIMIT:-300}" "build/$preset/tests/$binary" --duration=true "$@" || status=1
+        if ((running == $(nproc))); then
+            wait -n || status=1
+            ((--running))
+        fi
+        run_whole "$part" "$binary" "${AXLE_LIMIT:-300}" "build/$preset/tests/$binary" --duration=true "$@" &
+        ((++running))
     done
+    for (( ; running > 0; --running)); do wait -n || status=1; done
     return $status
 }
 
