@@ -33,7 +33,7 @@ struct ClientOptions {
     // `authority`, or with `fingerprint` of a CA.
     std::string expected_uri = {};
     bool tls13_only = false;
-    std::string certificate = {}, key = {};  // PEM text of our own, for mutual TLS; empty: none
+    std::string certificate = {}, key = {};  // PEM text of our own (with its chain), for mutual TLS; empty: none
     std::string token = {};                  // sent as Authorization: Bearer
     milliseconds connect_time{10'000};
     milliseconds timeout{70'000};  // without a byte from the server; a stream may be silent for longer: see download

@@ -207,12 +207,12 @@ static Result<> check_uri(X509* own, const ClientOptions& options) {
                 options.endpoint.str(), options.expected_uri, fmt::join(info.uris, ", "));
 }
 
-// Most certificates that are out of date are not: the clock is.
-static std::string clock_words(int why, X509* own) {
-    const auto info = info_of(own);
+// Most certificates that are out of date are not: the clock is. at: the one in the chain that does not pass.
+static std::string clock_words(int why, X509* at, bool is_own) {
+    const auto info = info_of(at);
     if (!info || (why != X509_V_ERR_CERT_NOT_YET_VALID && why != X509_V_ERR_CERT_HAS_EXPIRED)) return {};
-    return fmt::format(" (valid from {} to {}; the clock here says {})", format_time(info->not_before),
-                       format_time(info->not_after), format_time(wall_now()));
+    return fmt::format(" ({}valid from {} to {}; the clock here says {})", is_own ? "" : "its authority is ",
+                       format_time(info->not_before), format_time(info->not_after), format_time(wall_now()));
 }
 
 Result<> verify_server(ssl_st* ssl, const ClientOptions& options) {
@@ -241,9 +241,11 @@ Result<> verify_server(ssl_st* ssl, const ClientOptions& options) {
         X509_VERIFY_PARAM_set1_host(rules, options.endpoint.host.data(), options.endpoint.host.size());
     if (X509_verify_cert(check.get()) == 1) return check_uri(own, options);
     const int why = X509_STORE_CTX_get_error(check.get());
+    X509* const shown = X509_STORE_CTX_get_current_cert(check.get());
+    X509* const at = shown != nullptr ? shown : own;
     ERR_clear_error();
     return fail(error(Code::unauthenticated, "the certificate of {} does not pass: {}{}", where,
-                      X509_verify_cert_error_string(why), clock_words(why, own))
+                      X509_verify_cert_error_string(why), clock_words(why, at, X509_cmp(at, own) == 0))
                     .with_hint(why == X509_V_ERR_HOSTNAME_MISMATCH || why == X509_V_ERR_IP_ADDRESS_MISMATCH
                                    ? "reach it by a name or address that stands in its certificate"
                                    : "check the clock of both machines, and the pinned authority"));

@@ -29,9 +29,10 @@ struct Freer {
 using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
 using CertificateRequest = std::unique_ptr<X509_REQ, Freer<X509_REQ_free>>;
+using Name = std::unique_ptr<X509_NAME, Freer<X509_NAME_free>>;
 using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
 
-constexpr std::int64_t kDay = 86'400;
+constexpr std::int64_t kDay = 86'400, kAuthorityDays = 3'650;
 constexpr std::int64_t kSlack = 3'600;  // for clocks that lag
 
 std::string text_of(const Bio& bio) {
@@ -132,6 +133,21 @@ std::string extended_uses(const CertificateWish& wish) {
     return wish.server ? "serverAuth" : "clientAuth";
 }
 
+// What is followed by nothing else is followed by the certificate of who signed it.
+std::string with_chain(std::string certificate, const KeyPair& authority, const CertificateWish& wish) {
+    return certificate + (wish.followed_by.empty() ? authority.certificate : wish.followed_by);
+}
+
+// An authority's certificate, but for its times and its signature: by its own word, or by that of another of its name.
+bool fill_authority(X509* x509, X509* issuer, const X509_NAME* name, EVP_PKEY* key) {
+    return X509_set_version(x509, X509_VERSION_3) == 1 && set_serial(x509) && X509_set_subject_name(x509, name) == 1 &&
+           X509_set_issuer_name(x509, name) == 1 && X509_set_pubkey(x509, key) == 1 &&
+           add_extension(x509, issuer, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+           add_extension(x509, issuer, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+           add_extension(x509, issuer, NID_subject_key_identifier, "hash") &&
+           (issuer == x509 || add_extension(x509, issuer, NID_authority_key_identifier, "keyid:always"));
+}
+
 // The certificate of `subject_key`, signed by the authority.
 Result<std::string> sign(const KeyPair& authority, EVP_PKEY* subject_key, const CertificateWish& wish, WallTime now) {
     TRY(issuer, read_x509(authority.certificate));
@@ -184,22 +200,35 @@ Result<KeyPair> make_authority(const std::string& name, WallTime now) {
     const Key key(EVP_EC_gen("P-256"));
     const Certificate x509(X509_new());
     X509* const raw = x509.get();
-    X509_set_version(raw, X509_VERSION_3);
-    const bool good =
-        key && set_serial(raw) && set_times(raw, now, 3650) && set_name(X509_get_subject_name(raw), name) &&
-        X509_set_issuer_name(raw, X509_get_subject_name(raw)) == 1 && X509_set_pubkey(raw, key.get()) == 1 &&
-        add_extension(raw, raw, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-        add_extension(raw, raw, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-        add_extension(raw, raw, NID_subject_key_identifier, "hash") && X509_sign(raw, key.get(), EVP_sha256()) > 0;
+    const Name subject(X509_NAME_new());
+    const bool good = key && set_name(subject.get(), name) && fill_authority(raw, raw, subject.get(), key.get()) &&
+                      set_times(raw, now, kAuthorityDays) && X509_sign(raw, key.get(), EVP_sha256()) > 0;
     if (!good) return fail(Code::internal, "{}", tls_error("can't make the authority " + name));
     return KeyPair{to_pem(raw), to_pem(key.get())};
+}
+
+Result<Successor> make_successor(const KeyPair& old, WallTime now) {
+    TRY(before, read_x509(old.certificate));
+    TRY(old_key, read_key(old.key));
+    const Key key(EVP_EC_gen("P-256"));
+    const Certificate own(X509_new()), cross(X509_new());
+    const X509_NAME* const name = X509_get_subject_name(before.get());
+    const ASN1_TIME* const from = X509_get0_notBefore(before.get());
+    const bool good =
+        key && fill_authority(own.get(), own.get(), name, key.get()) && set_times(own.get(), now, kAuthorityDays) &&
+        X509_set1_notBefore(own.get(), from) == 1 && X509_sign(own.get(), key.get(), EVP_sha256()) > 0 &&
+        fill_authority(cross.get(), before.get(), name, key.get()) && X509_set1_notBefore(cross.get(), from) == 1 &&
+        X509_set1_notAfter(cross.get(), X509_get0_notAfter(before.get())) == 1 &&
+        X509_sign(cross.get(), old_key.get(), EVP_sha256()) > 0;
+    if (!good) return fail(Code::internal, "{}", tls_error("can't make a successor of " + common_name(name)));
+    return Successor{{to_pem(own.get()), to_pem(key.get())}, to_pem(cross.get())};
 }
 
 Result<KeyPair> issue_certificate(const KeyPair& authority, const CertificateWish& wish, WallTime now) {
     const Key key(EVP_EC_gen("P-256"));
     if (!key) return fail(Code::internal, "{}", tls_error("can't make a key"));
     TRY(certificate, sign(authority, key.get(), wish, now));
-    return KeyPair{certificate + authority.certificate, to_pem(key.get())};
+    return KeyPair{with_chain(std::move(certificate), authority, wish), to_pem(key.get())};
 }
 
 Result<SigningRequest> make_signing_request(const std::string& name) {
@@ -241,7 +270,7 @@ Result<std::string> sign_request(const KeyPair& authority, const std::string& re
                                  WallTime now) {
     TRY(parsed, read_request(request));
     TRY(certificate, sign(authority, X509_REQ_get0_pubkey(parsed.get()), wish, now));
-    return certificate + authority.certificate;
+    return with_chain(std::move(certificate), authority, wish);
 }
 
 Result<> check_key_pair(const KeyPair& pair) {
@@ -270,6 +299,17 @@ Result<CertificateInfo> read_certificate(std::string_view pem) {
 Result<std::string> fingerprint_of(std::string_view pem) {
     TRY(info, read_certificate(pem));
     return info.fingerprint;
+}
+
+Result<std::vector<std::string>> certificates_in(std::string_view pem) {
+    ERR_clear_error();
+    const Bio bio = bio_of(pem);
+    std::vector<std::string> out;
+    while (const Certificate x509{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
+        out.push_back(to_pem(x509.get()));
+    if (out.empty()) return fail(Code::malformed, "{}", tls_error("here is no certificate in PEM"));
+    ERR_clear_error();  // the end of the text
+    return out;
 }
 
 Result<> write_key_pair(const KeyPair& pair, const std::string& certificate_path, const std::string& key_path) {

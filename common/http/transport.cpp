@@ -90,13 +90,17 @@ Result<TlsContext> client_context(const std::string& certificate, const std::str
     BIO* const key_bio = BIO_new_mem_buf(key.data(), static_cast<int>(key.size()));
     X509* const x509 = PEM_read_bio_X509(cert_bio, nullptr, nullptr, nullptr);
     EVP_PKEY* const private_key = PEM_read_bio_PrivateKey(key_bio, nullptr, nullptr, nullptr);
-    const bool good = x509 != nullptr && private_key != nullptr && SSL_CTX_use_certificate(context.get(), x509) == 1 &&
-                      SSL_CTX_use_PrivateKey(context.get(), private_key) == 1;
+    bool good = x509 != nullptr && private_key != nullptr && SSL_CTX_use_certificate(context.get(), x509) == 1 &&
+                SSL_CTX_use_PrivateKey(context.get(), private_key) == 1;
+    // What leads to an authority that the server knows, if it does not know the one that signed.
+    while (X509* const next = good ? PEM_read_bio_X509(cert_bio, nullptr, nullptr, nullptr) : nullptr)
+        good = SSL_CTX_add0_chain_cert(context.get(), next) == 1;
     X509_free(x509);
     EVP_PKEY_free(private_key);
     BIO_free(cert_bio);
     BIO_free(key_bio);
     if (!good) return fail(Code::invalid, "{}", tls_error("the client certificate and its key can't be used"));
+    ERR_clear_error();  // the end of the text
     return context;
 }
 
@@ -188,12 +192,14 @@ static std::string pem_of(X509* x509) {
     return pem;
 }
 
+// Its own time comes first: what signed it may have gone as well, and be no news to who has been away.
 static std::string problem_text(long number, const CertificateInfo& info) {
-    const std::string now = format_time(wall_now());
-    if (number == X509_V_ERR_CERT_HAS_EXPIRED)
-        return fmt::format("it ended at {}, and the clock here says {}", format_time(info.not_after), now);
-    if (number == X509_V_ERR_CERT_NOT_YET_VALID)
-        return fmt::format("it is valid from {} on, and the clock here says {}", format_time(info.not_before), now);
+    const WallTime now = wall_now();
+    if (info.not_after <= now)
+        return fmt::format("it ended at {}, and the clock here says {}", format_time(info.not_after), format_time(now));
+    if (now < info.not_before)
+        return fmt::format("it is valid from {} on, and the clock here says {}", format_time(info.not_before),
+                           format_time(now));
     return fmt::format("{} (issued by \"{}\")", X509_verify_cert_error_string(number), info.issuer);
 }
 

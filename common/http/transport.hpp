@@ -19,7 +19,7 @@ struct TlsFiles;
 
 // A server's context: certificate with chain, optional client authority. TLS 1.2 and later.
 Result<TlsContext> server_context(const TlsFiles& files);
-// A client's, which verifies nothing by itself; certificate and key: PEM of our own, or empty.
+// A client's, which verifies nothing by itself; certificate (with its chain) and key: PEM of our own, or empty.
 Result<TlsContext> client_context(const std::string& certificate, const std::string& key, bool tls13_only);
 
 std::string tls_error(std::string_view subject);  // with what OpenSSL's queue says; empties it

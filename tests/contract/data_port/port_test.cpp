@@ -93,6 +93,33 @@ TEST_CASE("hosts of other clouds, and who shows no certificate, stay outside") {
     CHECK(hosts.names.empty());
 }
 
+TEST_CASE(
+    "hosts of which one has a certificate of the next authority and one knows only the one before pass each other") {
+    TwoHosts hosts;
+    const auto next = *http::make_successor(hosts.authority, wall_now());
+    const auto renewed = [&](HostId host) {
+        DataIdentity out = identity_of(hosts.authority, host);
+        const auto pair = *http::issue_certificate(next.pair,
+                                                   {.name = host.str(),
+                                                    .uris = {kHostUriPrefix + host.str()},
+                                                    .server = true,
+                                                    .client = true,
+                                                    .days = 30,
+                                                    .followed_by = next.cross + hosts.authority.certificate},
+                                                   wall_now());
+        out.certificate = pair.certificate;
+        out.key = pair.key;
+        return out;
+    };
+    const DataIdentity source = renewed(hosts.source);
+    CHECK(hosts.open(hosts.client(source), hosts.to(), "libvirt").has_value());
+    REQUIRE(hosts.port->renew(renewed(hosts.target)));
+    CHECK(hosts.open(hosts.client(), hosts.to(), "memory").has_value());
+    DataIdentity knows_both = source;
+    knows_both.authority = hosts.authority.certificate + next.pair.certificate;
+    CHECK(hosts.open(hosts.client(knows_both), hosts.to(), "disk").has_value());
+}
+
 TEST_CASE("a source speaks to the host that the move names, and to no other") {
     TwoHosts hosts;
     DataTarget wrong = hosts.to();
