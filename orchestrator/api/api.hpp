@@ -24,7 +24,7 @@ struct ApiOptions {
     std::int64_t upload_rate_min = 64 << 10;  // bytes a second, over upload_rate_window; slower ones are given up
     milliseconds upload_rate_window{60'000};
     std::size_t uploads_each_max = 2;             // that one caller may have under way
-    std::string authority;                        // PEM text of the CA, served at /v1/ca.pem; empty: 404
+    std::function<std::string()> authority = {};  // PEM of the CAs, for /v1/ca.pem, from a worker; empty: 404
     std::function<std::string()> join_info = {};  // JSON for /v1/join-info, from a worker; empty: 404
     double requests_a_second = 10'000;            // for each token; 0: no limit. The unix socket has none
     double request_burst = 20'000;

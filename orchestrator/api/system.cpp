@@ -107,9 +107,9 @@ void answer_explain(Exchange& x) {
 }
 
 void answer_authority(Exchange& x) {
-    if (x.context().options.authority.empty())
+    if (!x.context().options.authority)
         return x.refuse(error(Code::not_found, "this server has no certificate authority"));
-    http::Response response{.status = 200, .body = x.context().options.authority};
+    http::Response response{.status = 200, .body = x.context().options.authority()};
     response.headers.set("Content-Type", "application/x-pem-file");
     x.answer(std::move(response));
 }

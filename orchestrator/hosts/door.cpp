@@ -114,7 +114,7 @@ void AgentDoor::handle(http::Request request, http::Reply reply) {
 JoinInfo AgentDoor::join_info() const {
     const Installer installer = make_installer(parts_->options.packages, parts_->options.endpoints);
     return {.endpoints = parts_->options.endpoints,
-            .authority = parts_->seams.authority.fingerprint(),
+            .authority = parts_->seams.authority.fingerprint(wall_now()),
             .cluster = parts_->seams.cluster,
             .script_hash = installer.script_hash,
             .why_not = installer.why_not};
@@ -146,7 +146,7 @@ void AgentDoor::Parts::grant(const Applicant& applicant, const Result<Enrolled>&
     if (!certificate) return reply.send(refusal(certificate.error()));
     log::info(fmt::format("host {} joined", enrolled->host_name), {{"HOST", enrolled->host_name}});
     const nlohmann::json out = {{"certificate", *certificate},
-                                {"authority", seams.authority.certificate()},
+                                {"authority", seams.authority.trusted(wall_now())},
                                 {"cluster", enrolled->cluster},
                                 {"name", enrolled->host_name}};
     reply.send({.status = 200, .headers = {{"Content-Type", "application/json"}}, .body = out.dump()});

@@ -98,6 +98,7 @@ struct OrchestratorService::Parts {
     Result<> build_core(const std::string& first_pool);
     std::vector<std::string> extra_names() const;
     Result<> listen_tls();
+    void look_at_certificate();
     void renew_certificate();
     void look_at_memory();
     void handle(http::Request request, http::Reply reply);
@@ -178,25 +179,37 @@ Result<> OrchestratorService::Parts::listen_tls() {
     log::info(
         fmt::format("the API and the agents' channel listen on port {}, the API on {}/api.sock as well; the "
                     "SHA-256 fingerprint of its authority is {}",
-                    port, config.run_directory, authority->fingerprint()));
-    io.post([this] { io.after(kLookAtCertificate, [this] { renew_certificate(); }); });
+                    port, config.run_directory, authority->fingerprint(core.wall())));
+    io.post([this] { look_at_certificate(); });
     return {};
 }
 
-// On the I/O loop, now and then: it ends one day, and addresses come and go.
-void OrchestratorService::Parts::renew_certificate() {
-    const bool taken = workers.submit([this] {
-        const auto files = authority->server_certificate(extra_names(), core.wall());
-        if (!files) return log::error("the server's certificate can't be renewed: " + files.error().message);
-        if (!files->renewed) return;
-        const auto loaded = server->reload_certificates();
-        if (loaded)
-            log::info("the server's certificate was renewed");
-        else
-            log::error("the renewed certificate of the server can't be used: " + loaded.error().message);
+// On the I/O loop, now and then: certificates end one day, and addresses come and go. No two of these jobs run at once.
+void OrchestratorService::Parts::look_at_certificate() {
+    io.after(kLookAtCertificate, [this] {
+        const bool taken = workers.submit([this] {
+            renew_certificate();
+            io.post([this] { look_at_certificate(); });
+        });
+        if (taken) return;
+        log::warning("the server's certificate was not looked at: the workers are busy");
+        look_at_certificate();
     });
-    if (!taken) log::warning("the server's certificate was not looked at: the workers are busy");
-    io.after(kLookAtCertificate, [this] { renew_certificate(); });
+}
+
+// On a worker. The authority first: what it can't hand over now is handed over later, and signs until then.
+void OrchestratorService::Parts::renew_certificate() {
+    if (const auto renewed = authority->renew(core.wall()); !renewed)
+        log::error("the cluster's authority was not looked after: " + renewed.error().message);
+    const auto files = authority->server_certificate(extra_names(), core.wall());
+    if (!files) return log::error("the server's certificate can't be renewed: " + files.error().message);
+    if (!files->renewed) return;
+    const auto loaded = server->reload_certificates();
+    if (loaded)
+        log::info("the server's certificate was renewed; the SHA-256 fingerprint of its authority is " +
+                  authority->fingerprint(core.wall()));
+    else
+        log::error("the renewed certificate of the server can't be used: " + loaded.error().message);
 }
 
 // On the I/O loop, now and then. No two of these jobs run at once: the next is asked for when one is done.
@@ -224,7 +237,7 @@ Result<OrchestratorService::HostCertificate> OrchestratorService::certify_host(c
     const Authority& authority = *parts_->authority;
     TRY(request, http::make_signing_request(host.str()));
     TRY(certificate, authority.sign_host(request.request, host, wall_now()));
-    return HostCertificate{authority.certificate(), std::move(certificate), std::move(request.key)};
+    return HostCertificate{authority.trusted(wall_now()), std::move(certificate), std::move(request.key)};
 }
 
 Result<> OrchestratorService::listen() {
@@ -232,7 +245,7 @@ Result<> OrchestratorService::listen() {
     api::ApiOptions options{.admin_gid = gid_of(p.config.group),
                             .upload_directory = p.images->upload_directory(),
                             .upload_keep_free = kKeptFree,
-                            .authority = p.authority->certificate()};
+                            .authority = [&p] { return p.authority->trusted(p.core.wall()); }};
     const bool has_port = p.config.listen != "none";
     if (has_port) {
         TRY(address, parse_listen(p.config.listen));

@@ -44,9 +44,10 @@ tell_api() {
     fact "    $(authority_fingerprint)"
 }
 
-# As "axle login" shows it.
+# As "axle login" shows it: of the last certificate that the server shows.
 authority_fingerprint() {
-    openssl x509 -in "$state/identity/ca.pem" -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//' || echo "(see $state/identity/ca.pem)"
+    tac "$state/tls/server.pem" 2>/dev/null | sed '/BEGIN CERTIFICATE/q' | tac |
+        openssl x509 -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//' || echo "(see journalctl -u 'axle*')"
 }
 
 tell_guest() {

@@ -114,7 +114,7 @@ TEST_CASE("an image's content is streamed to a file and imported") {
 }
 
 TEST_CASE("the cloud tells of itself") {
-    CloudServer cloud({.api = {.authority = "PEM"}});
+    CloudServer cloud({.api = {.authority = [] { return std::string("PEM"); }}});
     auto client = cloud.client();
     furnish(cloud, client);
     CHECK(ask(client, "GET", "/healthz").body["alive"] == true);

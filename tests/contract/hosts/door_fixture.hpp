@@ -9,6 +9,7 @@
 #include "common/base/now.hpp"
 #include "common/http/tls.hpp"
 #include "common/link/join_string.hpp"
+#include "common/link/succession.hpp"
 #include "common/link/ws_channel.hpp"
 #include "orchestrator/hosts/door.hpp"
 #include "tests/support/cloud_server.hpp"
@@ -23,18 +24,25 @@ inline HostId host_number(int number) {
     return id;
 }
 
+// An authority that was made then has a year and a half left, and one of then has ended.
+inline const WallTime kEighthYear{wall_now().ms - INT64_C(3'100) * 24 * 3'600'000};
+inline const WallTime kEleventhYear{wall_now().ms - INT64_C(4'000) * 24 * 3'600'000};
+
 class DoorServer {
   public:
-    explicit DoorServer(DoorOptions options = {}) : cloud({.seal_key = "seal", .images = folder.path()}) {
+    // authority_from: when it was made, and nobody has looked after it since.
+    explicit DoorServer(DoorOptions options = {}, WallTime authority_from = wall_now())
+        : cloud({.seal_key = "seal", .images = folder.path()}) {
         folders = {folder / "identity", folder / "tls"};
         REQUIRE(make_directories(folders.identity, 0700));
         REQUIRE(make_directories(folders.tls, 0700));
-        authority.emplace(*Authority::open(folders, wall_now()));
+        authority.emplace(*Authority::open(folders, authority_from));
         const auto files = *authority->server_certificate({}, wall_now());
         door = std::make_unique<AgentDoor>(
             AgentDoor::Seams{cloud.orchestrator(), cloud.core(), io, workers, *authority, cluster()},
             std::move(options));
         server = std::make_unique<http::Server>(io, workers, [this](http::Request request, http::Reply reply) {
+            if (request.path == kAuthoritiesPath) return reply.send({200, {}, authority->trusted(wall_now())});
             door->handle(std::move(request), std::move(reply));
         });
         port = *server->listen_tls("127.0.0.1", 0, {files.certificate_path, files.key_path, files.authority_path});
@@ -54,10 +62,16 @@ class DoorServer {
         thread.join();
     }
 
+    // As the orchestrator does now and then.
+    void look_after_authority() {
+        REQUIRE(authority->renew(wall_now()));
+        REQUIRE(authority->server_certificate({}, wall_now()).has_value());
+        REQUIRE(server->reload_certificates());
+    }
     std::string cluster() { return cloud.store().state().cluster.str(); }
     std::string endpoint() const { return "https://127.0.0.1:" + std::to_string(port); }
     JoinString join_string(const std::string& secret) {
-        return {{endpoint()}, authority->fingerprint(), cluster(), secret};
+        return {{endpoint()}, authority->fingerprint(wall_now()), cluster(), secret};
     }
     json request(const char* method, const std::string& target, const json& body = nullptr, int expected = 0) {
         auto client = cloud.client();

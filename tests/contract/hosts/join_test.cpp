@@ -23,7 +23,7 @@ TEST_CASE("a new token makes a machine a host; its key never leaves it") {
     const auto identity = server.join(secret, 1);
     REQUIRE(identity.has_value());
     CHECK(identity->cluster == server.cluster());
-    CHECK(identity->authority == server.authority->certificate());
+    CHECK(identity->authority == server.authority->trusted(wall_now()));
     const auto info = http::read_certificate(identity->certificate);
     REQUIRE(info.has_value());
     CHECK(info->uris == std::vector<std::string>{kHostUriPrefix + host_number(1).str()});
@@ -104,7 +104,7 @@ TEST_CASE("nonsense at the door is refused and leaves nothing") {
     DoorServer server;
     const std::string secret = server.token("new");
     http::Client client({.endpoint = *http::Endpoint::parse(server.endpoint()),
-                         .authority = server.authority->certificate(),
+                         .authority = server.authority->trusted(wall_now()),
                          .expected_uri = kOrchestratorUri});
     const auto request = http::make_signing_request("x");
     for (const std::string& body :
@@ -132,7 +132,7 @@ TEST_CASE("the installer holds the packages' hashes, and serves nothing else") {
     DoorServer server({.endpoints = {"https://cloud:7443"}, .packages = packages.path()});
     const JoinInfo info = server.door->join_info();
     http::Client client({.endpoint = *http::Endpoint::parse(server.endpoint()),
-                         .authority = server.authority->certificate(),
+                         .authority = server.authority->trusted(wall_now()),
                          .expected_uri = kOrchestratorUri});
     const auto script = client.request("GET", "/install/agent.sh");
     REQUIRE(script.has_value());
@@ -143,4 +143,18 @@ TEST_CASE("the installer holds the packages' hashes, and serves nothing else") {
     CHECK(client.request("GET", "/install/axle-cli_" AXLE_VERSION "_amd64.deb")->body == "axle-cli");
     for (const char* name : {"secret_" AXLE_VERSION "_amd64.deb", "..%2fetc%2fpasswd", "", "axle-cli"})
         CHECK(client.request("GET", std::string("/install/") + name)->status == 404);
+}
+
+TEST_CASE("a join string from before the authority handed over lets a machine in, and it is told both authorities") {
+    DoorServer server({}, kEighthYear);
+    const JoinString before = server.join_string(server.token("early"));
+    server.look_after_authority();
+    CHECK(server.join_string("x").authority == before.authority);
+    const auto identity = join_cluster(before, host_number(1), "h1", std::nullopt, server.folder / "pending");
+    REQUIRE(identity.has_value());
+    CHECK(http::certificates_in(identity->authority)->size() == 2);
+    CHECK(http::certificates_in(identity->certificate)->size() == 3);
+    RawAgent host(server, *identity);
+    host.say(host.hello());
+    CHECK(host.expect<Welcome>().host == "h1");
 }
