@@ -36,6 +36,13 @@ Result<http::SigningRequest> pending_request(const std::string& path, const Host
     return made;
 }
 
+bool holds(const std::string& authorities, const std::string& fingerprint) {
+    const auto each = http::certificates_in(authorities);
+    return each && std::ranges::any_of(*each, [&](const std::string& pem) {
+               return http::fingerprint_of(pem).value_or("") == fingerprint;
+           });
+}
+
 // Unavailable: nobody answered there; every other error is the orchestrator's word.
 Result<HostIdentity> ask(const JoinString& join, const std::string& endpoint_text, const HostId& host,
                          const std::string& hostname, const http::SigningRequest& request) {
@@ -59,7 +66,7 @@ Result<HostIdentity> ask(const JoinString& join, const std::string& endpoint_tex
                           .certificate = given->value("certificate", ""),
                           .key = request.key};
     // The connection was recognised by its fingerprint; so is what it says of itself.
-    if (http::fingerprint_of(identity.authority).value_or("") != join.authority)
+    if (!holds(identity.authority, join.authority))
         return fail(Code::unauthenticated, "{} sends another authority than the join string names", endpoint_text);
     return identity;
 }
@@ -102,9 +109,19 @@ Result<> write_host_identity(const std::string& path, const HostIdentity& identi
     return write_file_durably(path, to_json_text(identity) + "\n", 0600);
 }
 
+bool may_replace(const std::string& offered, const std::string& present, WallTime now) {
+    const auto made = http::read_certificate(offered), there = http::read_certificate(present);
+    if (!made || !there) return made.has_value();
+    const std::int64_t half = (made->not_after.ms - made->not_before.ms) / 2;  // a clock here may lag by less
+    const bool is_of_now = made->not_before.ms - now.ms < half && now < made->not_after;
+    return is_of_now || now < there->not_before || there->not_after <= now;
+}
+
 bool is_past_half(const std::string& certificate, WallTime now) {
     const auto info = http::read_certificate(certificate);
-    return info && now.ms - info->not_before.ms > (info->not_after.ms - info->not_before.ms) / 2;
+    if (!info) return false;
+    const std::int64_t age = now.ms - info->not_before.ms, whole = info->not_after.ms - info->not_before.ms;
+    return age < 0 || age > whole / 2;
 }
 
 std::vector<std::string> order_endpoints(const HostIdentity& identity, const std::string& answered,

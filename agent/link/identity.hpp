@@ -18,7 +18,7 @@ struct HostIdentity {
     std::string cluster;
     std::vector<std::string> endpoints;
     std::string pinned;       // one of them that a person named on this machine: always the first; empty: none
-    std::string authority;    // PEM
+    std::string authority;    // PEM, one or several: any of them may have signed for the orchestrator and for hosts
     std::string certificate;  // PEM
     std::string key;          // PEM; never leaves this machine
 };
@@ -27,7 +27,10 @@ struct HostIdentity {
 Result<std::optional<HostIdentity>> read_host_identity(const std::string& path);
 Result<> write_host_identity(const std::string& path, const HostIdentity& identity);
 
-// Whether it is time for a new certificate.
+// Whether a certificate is taken instead of the one that is there. Not where it is of quite another time and the one
+// that is there is of ours: then the orchestrator's clock has jumped, and would shut this host out.
+bool may_replace(const std::string& offered, const std::string& present, WallTime now);
+// Whether it is time for a new certificate: after the middle of its time, or before its beginning (a clock was ahead).
 bool is_past_half(const std::string& certificate, WallTime now);
 
 // What is told of places, as this host will look at them: a pinned one, the one that answered, then the others.

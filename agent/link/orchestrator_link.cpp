@@ -13,13 +13,14 @@
 #include "common/base/now.hpp"
 #include "common/base/units.hpp"
 #include "common/http/tls.hpp"
+#include "common/link/succession.hpp"
 #include "common/link/ws_channel.hpp"
 #include "common/model/codec.hpp"
 
 namespace axle {
 namespace {
 
-constexpr milliseconds kConnectTime{5'000};
+constexpr milliseconds kConnectTime{5'000}, kAnswerTime{10'000};
 
 std::string local_address_of(int fd) {
     sockaddr_storage at{};
@@ -44,6 +45,17 @@ std::string words_of(const Error& e) {
     return "refused by the orchestrator: " + body->value("detail", "") + (hint.empty() ? "" : "; " + hint);
 }
 
+// Why it can't be dialled. Where all that is trusted has ended, that is the reason, whatever TLS makes of it.
+std::string why_not(const Error& e, const HostIdentity& identity) {
+    const auto end = end_of_trust(identity.authority);
+    const WallTime now = wall_now();
+    if (e.code != Code::unauthenticated || !end || now < *end) return words_of(e);
+    return fmt::format(
+        "the cloud's authority, as this host knows it, ended at {}, and the clock here says {}. If the clock is right: "
+        "axle host token create --host NAME, then `axle-agent join STRING` here; guests are not touched",
+        format_time(*end), format_time(now));
+}
+
 }  // namespace
 
 struct OrchestratorLink::Parts : std::enable_shared_from_this<OrchestratorLink::Parts> {
@@ -63,8 +75,19 @@ struct OrchestratorLink::Parts : std::enable_shared_from_this<OrchestratorLink::
     std::string pending_key;  // of a request for a new certificate that is under way
     std::weak_ptr<WsChannelState> channel;
     std::jthread thread;
+    std::mutex
+        keeping;  // of what is written down: one change at a time. Taken before `mutex`, held while it is written
 
     void run();
+    HostIdentity identity_now() const {
+        const std::lock_guard lock(mutex);
+        return identity;
+    }
+    LinkState state_now() const {
+        const std::lock_guard lock(mutex);
+        return state;
+    }
+    Result<> keep(const std::function<void(HostIdentity&)>& change);
     std::size_t place_of(const std::string& endpoint) const;
     Result<> dial(const std::string& endpoint);
     void take(std::shared_ptr<http::WebSocketClient> client);
@@ -72,7 +95,10 @@ struct OrchestratorLink::Parts : std::enable_shared_from_this<OrchestratorLink::
     void note_error(const std::string& why);
     Result<bool> intercept(const Message& message);
     void look_at_certificate();
-    void ask_for_certificate();
+    void look_soon();
+    void look_after_identity();
+    void ask_for_certificate(const HostIdentity& now);
+    void ask_for_authority(const HostIdentity& now);
     void take_certificate(const CertificateGrant& grant);
     void take_endpoints(const std::vector<std::string>& told);
     void tell_endpoints();
@@ -92,7 +118,7 @@ void OrchestratorLink::Parts::run() {
             round_is_over = turn + 1 == identity.endpoints.size();
         }
         auto dialled = dial(endpoint);
-        if (!dialled) note_error(words_of(dialled.error()));
+        if (!dialled) note_error(why_not(dialled.error(), identity_now()));
         std::unique_lock lock(mutex);
         if (dialled) {
             changed.wait(lock, [&] { return !up || stopping; });
@@ -196,7 +222,7 @@ Result<bool> OrchestratorLink::Parts::intercept(const Message& message) {
             state.last_error.clear();
         }
         log::info(fmt::format("connected to orchestrator {} as host {}", welcome->version, welcome->host));
-        ask_for_certificate();
+        look_soon();
         return true;
     }
     if (const auto* grant = std::get_if<CertificateGrant>(&message)) {
@@ -219,21 +245,29 @@ void OrchestratorLink::Parts::look_at_certificate() {
             const std::lock_guard lock(self->mutex);
             if (self->stopping) return;
         }
-        // Dropped when there is too much to do: the next look comes.
-        (void)self->seams.workers.submit([self] { self->ask_for_certificate(); });
+        self->look_soon();
         self->look_at_certificate();
     });
 }
 
-// On a worker. Does nothing while the certificate is in its first half.
-void OrchestratorLink::Parts::ask_for_certificate() {
-    HostIdentity now;
+// Not where it is called: messages must not wait for what is asked on another connection.
+void OrchestratorLink::Parts::look_soon() {
+    // Dropped when there is too much to do: the next look comes.
+    (void)seams.workers.submit([self = shared_from_this()] { self->look_after_identity(); });
+}
+
+// On a worker.
+void OrchestratorLink::Parts::look_after_identity() {
     {
         const std::lock_guard lock(mutex);
         if (!up) return;
-        now = identity;
     }
-    if (!is_past_half(now.certificate, wall_now())) return;
+    const HostIdentity now = identity_now();
+    if (wants_successor(now.authority, wall_now())) ask_for_authority(now);
+    if (is_past_half(now.certificate, wall_now())) ask_for_certificate(now);
+}
+
+void OrchestratorLink::Parts::ask_for_certificate(const HostIdentity& now) {
     auto request = http::make_signing_request(now.host.str());
     if (!request) return note_error(request.error().message);
     std::shared_ptr<WsChannelState> to;
@@ -245,42 +279,63 @@ void OrchestratorLink::Parts::ask_for_certificate() {
     if (to) send_on(*to, CertificateRequest{request->request});
 }
 
+// On a connection of its own: whoever is trusted now vouches for whom to trust then.
+void OrchestratorLink::Parts::ask_for_authority(const HostIdentity& now) {
+    const auto endpoint = http::Endpoint::parse(state_now().endpoint);
+    if (!endpoint) return;
+    http::ClientOptions options = client_options(now, *endpoint);
+    options.connect_time = kConnectTime;
+    options.timeout = kAnswerTime;
+    http::Client client(std::move(options));
+    const auto later = ask_for_successor(client, now.authority);
+    if (!later) return log::debug("no successor of the cloud's authority is known yet: " + later.error().message);
+    if (!*later) return;
+    const auto kept = keep([&](HostIdentity& knowing) { knowing.authority = **later; });
+    if (!kept) return note_error("the cloud's new authority can't be kept: " + kept.error().message);
+    log::info(fmt::format("this host knows the cloud's next authority: what it trusts lasts until {}",
+                          format_time(end_of_trust(**later).value_or(WallTime{}))));
+}
+
+// Written down, then true. Nothing to change is nothing to write.
+Result<> OrchestratorLink::Parts::keep(const std::function<void(HostIdentity&)>& change) {
+    const std::lock_guard one_at_a_time(keeping);
+    HostIdentity next = identity_now();
+    change(next);
+    TRY_VOID(write_host_identity(identity_path, next));
+    const std::lock_guard lock(mutex);
+    identity = std::move(next);
+    return {};
+}
+
 void OrchestratorLink::Parts::take_certificate(const CertificateGrant& grant) {
     if (!grant.error.empty()) return note_error("the certificate was not renewed: " + grant.error);
-    HostIdentity renewed;
+    std::string key;
     {
         const std::lock_guard lock(mutex);
         if (pending_key.empty()) return;
-        renewed = identity;
-        renewed.key = std::exchange(pending_key, {});
+        key = std::exchange(pending_key, {});
     }
-    renewed.certificate = grant.certificate;
-    const auto fits = http::check_key_pair({renewed.certificate, renewed.key});
+    const auto fits = http::check_key_pair({grant.certificate, key});
     if (!fits) return note_error("the renewed certificate can't be used: " + fits.error().message);
-    if (const auto written = write_host_identity(identity_path, renewed); !written)
-        return note_error("the renewed certificate can't be kept: " + written.error().message);
-    {
-        const std::lock_guard lock(mutex);
-        identity = std::move(renewed);
-    }
+    if (!may_replace(grant.certificate, identity_now().certificate, wall_now()))
+        return note_error(
+            "the renewed certificate is of another time than this: compare the clocks of this host and of "
+            "the orchestrator; the one that is there stays in use");
+    const auto kept = keep([&](HostIdentity& renewed) {
+        renewed.certificate = grant.certificate;
+        renewed.key = key;
+    });
+    if (!kept) return note_error("the renewed certificate can't be kept: " + kept.error().message);
     log::info("the certificate of this host was renewed");
 }
 
 // What was known gives way to what is told now.
 void OrchestratorLink::Parts::take_endpoints(const std::vector<std::string>& told) {
-    HostIdentity moved;
-    {
-        const std::lock_guard lock(mutex);
-        moved = identity;
-        moved.endpoints = order_endpoints(identity, state.endpoint, told);
-        if (moved.endpoints == identity.endpoints) return;
-    }
-    if (const auto written = write_host_identity(identity_path, moved); !written)
-        return note_error("where the orchestrator is can't be kept: " + written.error().message);
-    {
-        const std::lock_guard lock(mutex);
-        identity.endpoints = std::move(moved.endpoints);
-    }
+    const auto ordered = [&](const HostIdentity& now) { return order_endpoints(now, state_now().endpoint, told); };
+    const HostIdentity now = identity_now();
+    if (ordered(now) == now.endpoints) return;
+    const auto kept = keep([&](HostIdentity& moved) { moved.endpoints = ordered(moved); });
+    if (!kept) return note_error("where the orchestrator is can't be kept: " + kept.error().message);
     tell_endpoints();
 }
 
@@ -325,16 +380,14 @@ void OrchestratorLink::wait_closed(milliseconds limit) {
 }
 
 LinkState OrchestratorLink::state() const {
-    const std::lock_guard lock(parts_->mutex);
-    LinkState state = parts_->state;
-    if (const auto info = http::read_certificate(parts_->identity.certificate))
+    LinkState state = parts_->state_now();
+    if (const auto info = http::read_certificate(parts_->identity_now().certificate))
         state.certificate_ends = format_time(info->not_after);
     return state;
 }
 
 HostIdentity OrchestratorLink::identity() const {
-    const std::lock_guard lock(parts_->mutex);
-    return parts_->identity;
+    return parts_->identity_now();
 }
 
 }  // namespace axle

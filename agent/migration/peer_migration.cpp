@@ -44,7 +44,7 @@ struct PeerMigration::Parts {
     IncomingMoves incoming;
     std::mutex mutex;  // guards what follows
     std::unique_ptr<DataPort> data_port;
-    std::string certificate;  // that the port shows
+    std::string in_use;  // certificate and authority of the port
     int port = 0;
     std::map<VmId, std::shared_ptr<OutgoingMove>> outgoing;
 
@@ -70,7 +70,8 @@ DataPortHandlers PeerMigration::Parts::handlers() {
 Result<> PeerMigration::Parts::listen() {
     TRY(identity, options.identity());
     const std::lock_guard lock(mutex);
-    if (data_port && identity.certificate == certificate) return {};
+    const std::string shown = identity.certificate + identity.authority;
+    if (data_port && shown == in_use) return {};
     if (data_port) {
         TRY_VOID(data_port->renew(identity));
     } else {
@@ -80,7 +81,7 @@ Result<> PeerMigration::Parts::listen() {
         port = bound;
         log::info(fmt::format("other hosts reach this one at port {}", port));
     }
-    certificate = identity.certificate;
+    in_use = shown;
     return {};
 }
 

@@ -153,3 +153,69 @@ TEST_CASE("an agent that is refused goes on asking, and its state says why") {
     CHECK_FALSE(agent.link->state().connected);
     CHECK(agent.connections == 0);
 }
+
+TEST_CASE("an agent that trusts the authority before only connects to the next one's server, and comes to know it") {
+    DoorServer server({}, kEighthYear);
+    const HostIdentity early = server.joined(1);
+    REQUIRE(http::certificates_in(early.authority)->size() == 1);
+    server.look_after_authority();
+    Agent agent(server, early);
+    REQUIRE(agent.until([&] { return agent.link->identity().authority != early.authority; }));
+    CHECK(agent.link->identity().authority == server.authority->trusted(wall_now()));
+    CHECK((*read_host_identity(agent.path))->authority == agent.link->identity().authority);
+    CHECK(agent.link->identity().certificate == early.certificate);
+    CHECK(agent.link->state().connected);
+}
+
+TEST_CASE("an agent whose certificate the next authority signed passes at a server that knows the one before only") {
+    DoorServer server({}, kEighthYear);
+    HostIdentity host = server.joined(1);
+    AuthorityFolders elsewhere{server.folder / "next", server.folder / "next-tls"};
+    for (const std::string& folder : {elsewhere.identity, elsewhere.tls}) REQUIRE(make_directories(folder, 0700));
+    for (const char* name : {"/ca.pem", "/ca.key"})
+        REQUIRE(write_file_durably(elsewhere.identity + name, *read_file(server.folders.identity + name)));
+    const auto next = *Authority::open(elsewhere, wall_now());
+    const auto request = *http::make_signing_request("h1");
+    host.certificate = *next.sign_host(request.request, host.host, wall_now());
+    host.key = request.key;
+    RawAgent agent(server, host);
+    agent.say(agent.hello());
+    CHECK(agent.expect<Welcome>().host == "h1");
+    // Without what leads to the one before it is nobody's.
+    host.certificate = http::certificates_in(host.certificate)->front();
+    CHECK(RawAgent(server, host).reason().find("is not taken: unable to get") != std::string::npos);
+}
+
+TEST_CASE("an agent of a cloud whose authority has ended says so, and what has to be done") {
+    DoorServer server({}, kEleventhYear);
+    const std::string ended = server.authority->trusted(kEleventhYear);
+    server.look_after_authority();
+    HostIdentity host = server.joined(1);
+    REQUIRE(host.authority != ended);
+    host.authority = ended;
+    Agent agent(server, host);
+    REQUIRE(agent.until([&] {
+        const std::string why = agent.link->state().last_error;
+        return why.find("ended at") != std::string::npos && why.find("axle host token create") != std::string::npos;
+    }));
+    CHECK(agent.connections == 0);
+}
+
+TEST_CASE("a certificate from a clock that has jumped is not taken while the one that is there is good") {
+    constexpr std::int64_t kDayMs = INT64_C(24) * 3'600'000;
+    const auto authority = *http::make_authority("cloud", {0});
+    const auto of_day = [&](std::int64_t day) {
+        return http::issue_certificate(authority, {.name = "h", .days = 30}, {day * kDayMs})->certificate;
+    };
+    const std::string present = of_day(1'000);
+    const auto on = [](std::int64_t day) { return WallTime{day * kDayMs}; };
+    CHECK(may_replace(of_day(1'015), present, on(1'015)));
+    CHECK(may_replace(of_day(1'016), present, on(1'015)));                // this clock lags
+    CHECK_FALSE(may_replace(of_day(1'015 + 3'285), present, on(1'015)));  // nine years ahead
+    CHECK_FALSE(may_replace(of_day(1), present, on(1'015)));              // in the year of the epoch
+    CHECK(may_replace(of_day(1'031 + 3'285), present, on(1'031)));        // there is nothing to lose
+    CHECK_FALSE(may_replace("nonsense", present, on(1'015)));
+    CHECK_FALSE(is_past_half(present, on(1'014)));
+    CHECK(is_past_half(present, on(1'016)));
+    CHECK(is_past_half(present, on(900)));  // from a clock that was ahead
+}
