@@ -1,8 +1,15 @@
 #include "orchestrator/cli/context.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <nlohmann/json.hpp>
 
 #include "common/base/file.hpp"
+#include "common/base/now.hpp"
+#include "common/base/units.hpp"
+#include "common/http/client.hpp"
+#include "common/link/succession.hpp"
 #include "common/model/codec.hpp"
 #include "orchestrator/cli/yaml.hpp"
 
@@ -59,8 +66,8 @@ Result<Config> load_config(const Terminal& terminal) {
     if (contexts == document.end() || !contexts->is_object()) return config;
     for (const auto& [name, c] : contexts->items()) {
         if (!c.is_object()) return fail(Code::malformed, "{}: context {} must be a map", path, name);
-        config.contexts[name] = {text_at(c, "endpoint"), text_at(c, "token"), text_at(c, "project"),
-                                 text_at(c, "authority"), text_at(c, "fingerprint")};
+        config.contexts[name] = {text_at(c, "endpoint"),  text_at(c, "token"),       text_at(c, "project"),
+                                 text_at(c, "authority"), text_at(c, "fingerprint"), name};
     }
     return config;
 }
@@ -79,6 +86,49 @@ Result<> save_config(const Terminal& terminal, const Config& config) {
     }
     TRY_VOID(make_directories(config_directory(terminal), 0700));
     return write_file_durably(config_path(terminal), to_yaml(document), 0600);
+}
+
+Result<> change_config(const Terminal& terminal, const std::function<Result<>(Config&)>& change) {
+    TRY_VOID(make_directories(config_directory(terminal), 0700));
+    const std::string lock = config_directory(terminal) + "/lock";
+    const Fd fd(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd) return fail(system_error("open " + lock, errno));
+    while (::flock(fd.get(), LOCK_EX) != 0 && errno == EINTR) {
+    }  // where a home can't be locked, one person's two commands in the same instant are a risk that is taken
+    TRY(config, load_config(terminal));
+    TRY_VOID(change(config));
+    return save_config(terminal, config);
+}
+
+static bool is_https(const Context& context) {
+    const auto endpoint = http::Endpoint::parse(context.endpoint);
+    return endpoint && endpoint->kind == http::Endpoint::Kind::https;
+}
+
+Result<> check_trust(const Context& context, WallTime now) {
+    if (context.authority.empty() || !context.fingerprint.empty() || !is_https(context)) return {};
+    const auto end = end_of_trust(context.authority);
+    if (!end || now < *end) return {};
+    return fail(error(Code::unauthenticated,
+                      "the authority by which {} was recognised ended at {}, and the clock here says {}",
+                      context.endpoint, format_time(*end), format_time(now))
+                    .with_hint(fmt::format("if the clock is right: axle login {}, and compare the fingerprint that it "
+                                           "shows with the one in the server's log",
+                                           context.endpoint)));
+}
+
+void keep_trust(const Terminal& terminal, http::Client& client, const Context& context) {
+    if (context.name.empty() || !context.fingerprint.empty() || !is_https(context)) return;
+    if (!wants_successor(context.authority, wall_now())) return;
+    const auto later = ask_for_successor(client, context.authority);
+    if (!later || !*later) return;
+    (void)change_config(terminal, [&](Config& config) -> Result<> {
+        const auto found = config.contexts.find(context.name);
+        // Who has logged in anew meanwhile is left alone.
+        if (found != config.contexts.end() && found->second.authority == context.authority)
+            found->second.authority = **later;
+        return {};
+    });
 }
 
 Result<Context> choose_context(const Terminal& terminal, const Wanted& wanted) {

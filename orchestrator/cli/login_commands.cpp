@@ -81,7 +81,7 @@ Result<Context> new_context(const Terminal& terminal, const Flags& flags, const 
     return context;
 }
 
-Result<> try_context(const Context& context) {
+Result<http::Client> try_context(const Context& context) {
     TRY(endpoint, http::Endpoint::parse(context.endpoint));
     http::Client client({.endpoint = endpoint,
                          .authority = context.authority,
@@ -89,20 +89,22 @@ Result<> try_context(const Context& context) {
                          .token = context.token});
     TRY(response, client.request("GET", "/v1/status"));
     if (response.status != 200) return fail(error_of_response(response));
-    return {};
+    return client;
 }
 
 Result<int> login(const Terminal& terminal, const Flags& flags, const Options& o) {
     TRY(context, new_context(terminal, flags, o));
-    TRY_VOID(try_context(context));
-    TRY(config, load_config(terminal));
-    std::string name = o.name;
-    if (name.empty()) name = http::Endpoint::parse(context.endpoint)->host;
-    if (name.empty()) name = "local";
-    config.contexts[name] = context;
-    config.current = name;
-    TRY_VOID(save_config(terminal, config));
-    terminal.say(fmt::format("logged in to {}; context {} is in use", context.endpoint, name));
+    TRY(client, try_context(context));
+    context.name = o.name;
+    if (context.name.empty()) context.name = http::Endpoint::parse(context.endpoint)->host;
+    if (context.name.empty()) context.name = "local";
+    TRY_VOID(change_config(terminal, [&](Config& config) -> Result<> {
+        config.contexts[context.name] = context;
+        config.current = context.name;
+        return {};
+    }));
+    keep_trust(terminal, client, context);
+    terminal.say(fmt::format("logged in to {}; context {} is in use", context.endpoint, context.name));
     return 0;
 }
 
@@ -117,14 +119,15 @@ Result<int> list_contexts(const Terminal& terminal) {
 }
 
 Result<int> change_contexts(const Terminal& terminal, const std::string& name, bool removes) {
-    TRY(config, load_config(terminal));
-    if (!config.contexts.contains(name)) return fail(Code::not_found, "there is no context \"{}\"", name);
-    if (removes) config.contexts.erase(name);
-    if (!removes)
-        config.current = name;
-    else if (config.current == name)
-        config.current.clear();
-    TRY_VOID(save_config(terminal, config));
+    TRY_VOID(change_config(terminal, [&](Config& config) -> Result<> {
+        if (!config.contexts.contains(name)) return fail(Code::not_found, "there is no context \"{}\"", name);
+        if (removes) config.contexts.erase(name);
+        if (!removes)
+            config.current = name;
+        else if (config.current == name)
+            config.current.clear();
+        return {};
+    }));
     return 0;
 }
 

@@ -36,7 +36,9 @@ Result<int> perform(Build& build, const Terminal& terminal) {
     if (build.raw) return build.raw(terminal, build.flags);
     if (!build.action) return fail(usage("no command was given", "axle --help lists them"));
     TRY(session, Session::open(terminal, build.flags));
-    return build.action(session);
+    auto done = build.action(session);
+    if (done) keep_trust(terminal, session.client(), session.context());
+    return done;
 }
 
 // CLI11's words, on the stream where they belong: help that was asked for is data.

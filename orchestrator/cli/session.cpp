@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "common/base/now.hpp"
 #include "common/http/url.hpp"
 
 namespace axle::cli {
@@ -109,6 +110,7 @@ Result<Session> Session::open(const Terminal& terminal, const Flags& flags) {
         options.fingerprint.empty())
         return fail(error(Code::unauthenticated, "the certificate of {} is not known", context.endpoint)
                         .with_hint(fmt::format("axle login {} shows it and keeps it", context.endpoint)));
+    TRY_VOID(check_trust(context, wall_now()));
     return Session(terminal, flags, std::move(context), http::Client(std::move(options)));
 }
 
