@@ -2,10 +2,10 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "tests/support/authority_place.hpp"
 #include "tests/support/failing_call.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/verify_at.hpp"
-#include "tests/support/authority_place.hpp"
 
 using namespace axle;
 using namespace axle::test;
@@ -224,4 +224,35 @@ TEST_CASE("whichever call fails while it hands over, the authority is whole, and
     }
     CHECK(failed >= 8);
     CHECK((handed_over > 0 && handed_over < failed));
+}
+
+TEST_CASE("a second failure after one that came when the new key was there already leaves a whole authority, too") {
+#ifndef AXLE_FAULTS
+    SKIP_TEST("calls can be made to fail in dev builds only");
+#endif
+    constexpr std::int64_t kNow = kHandsOver + 1;
+    const auto fails_at = [](Authority& authority, int n) {
+        Result<> renewed;
+        return with_failing_call(n, EIO, [&] { renewed = authority.renew(day(kNow)); });
+    };
+    int twice = 0;
+    for (int first = 1; first < 100; ++first) {
+        bool reached = true;
+        for (int second = 1; second < 100; ++second) {
+            CAPTURE(first);
+            CAPTURE(second);
+            const Place place;
+            Authority authority = place.open(0);
+            const std::string known = place.content("identity/ca.pem"), key = place.content("identity/ca.key");
+            reached = fails_at(authority, first);
+            if (!reached || place.content("identity/ca.key") == key) break;
+            const bool again = fails_at(authority, second);
+            const Authority from_disk = place.open(kNow);
+            CHECK(server_problem(kNow, place.server(from_disk, kNow), known) == "");
+            if (!again) break;
+            ++twice;
+        }
+        if (!reached) break;
+    }
+    CHECK(twice > 0);
 }
