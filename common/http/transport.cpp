@@ -92,9 +92,14 @@ Result<TlsContext> client_context(const std::string& certificate, const std::str
     EVP_PKEY* const private_key = PEM_read_bio_PrivateKey(key_bio, nullptr, nullptr, nullptr);
     bool good = x509 != nullptr && private_key != nullptr && SSL_CTX_use_certificate(context.get(), x509) == 1 &&
                 SSL_CTX_use_PrivateKey(context.get(), private_key) == 1;
-    // What leads to an authority that the server knows, if it does not know the one that signed.
-    while (X509* const next = good ? PEM_read_bio_X509(cert_bio, nullptr, nullptr, nullptr) : nullptr)
-        good = SSL_CTX_add0_chain_cert(context.get(), next) == 1;
+    // What leads to an authority that the server knows, if it does not know the one that signed. An authority's own
+    // word for itself convinces nobody, and a server would keep it in memory for each of ten thousand connections.
+    while (X509* const next = good ? PEM_read_bio_X509(cert_bio, nullptr, nullptr, nullptr) : nullptr) {
+        if (X509_self_signed(next, 0) == 1)
+            X509_free(next);
+        else
+            good = SSL_CTX_add0_chain_cert(context.get(), next) == 1;
+    }
     X509_free(x509);
     EVP_PKEY_free(private_key);
     BIO_free(cert_bio);
