@@ -143,6 +143,12 @@ Result<> Agent::Parts::build() {
             return workers.submit("storage " + lane, std::move(job));
         },
         DirectoryStorageOptions{.seeds_directory = options.seeds_folder,
+                                .guest_files =
+                                    [identity](VmId vm) {
+                                        return std::vector{serial_log_path(identity, vm),
+                                                           console_socket_path(identity, vm),
+                                                           vnc_socket_path(identity, vm)};
+                                    },
                                 .pool = {.guests = guests_of(qemu), .fetch = options.fetch_image}});
     network = std::make_unique<LinuxNetwork>(LinuxNetworkOptions{options.host_folder}, io, workers, core_loop);
     make_migration(qemu);

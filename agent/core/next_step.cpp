@@ -18,7 +18,7 @@ StepDecision release_step(const VmWish& wish, const DomainObservation& seen, con
     if (memory.move.expected != Epoch{}) return {.step = Step::move_dismiss};  // or it would come up again
     if (is_on(seen.state) || seen.state == DomainState::crashed) return {.step = Step::destroy};
     if (seen.state == DomainState::shut_off) return {.step = Step::undefine};
-    if (!memory.seed_removed) return {.step = Step::remove_seed};
+    if (!memory.files_removed) return {.step = Step::remove_files};
     if (!memory.taps_gone) return {.step = Step::drop_taps};
     return {.step = Step::finish};
 }

@@ -26,7 +26,7 @@ enum class Step {
     attach_nic,
     detach_nic,
     undefine,
-    remove_seed,
+    remove_files,  // that it had beside its disks
     drop_taps,
     finish,  // of a release: nothing is left
     // ---- of a move to or from another host (move_step.hpp)
@@ -76,7 +76,7 @@ struct VmMemory {
     bool stop_expired = false;  // power stopped: the guest did not obey within its time
     bool restart_due = true;    // the back-off after a crash is over
     bool confirmed = true;      // its epoch is, or need not be, confirmed since the boot
-    bool seed_removed = false;
+    bool files_removed = false;
     bool taps_gone = false;
     std::string missing;  // what the start must wait for; empty: nothing
     MoveMemory move = {};

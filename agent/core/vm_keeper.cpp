@@ -49,7 +49,7 @@ void VmKeeper::apply(const DocumentRecord& record) {
     vm.epoch = record.epoch;
     ++vm.version;
     vm.orphan = false;
-    vm.seed_made = vm.seed_removed = false;
+    vm.seed_made = vm.files_removed = false;
     vm.last_done = {};
     vm.trouble.reset();
     vm.had_taps = wants_taps(vm);
@@ -214,7 +214,7 @@ VmMemory VmKeeper::memory_of(const Entry& vm) const {
     memory.stop_noted = vm.stop_noted;
     memory.ask_due = vm.last_ask.ms == 0 || now - vm.last_ask >= kAskAgain;
     memory.restart_due = now >= vm.restart_not_before;
-    memory.seed_removed = vm.seed_removed;
+    memory.files_removed = vm.files_removed;
     memory.taps_gone = keep_.network.without(vm.id);
     memory.move = move_memory(vm);
     if (!vm.document) return memory;

@@ -111,7 +111,7 @@ class VmKeeper {
         bool start_asked = false;  // and not answered with a plain failure
         bool started = false;
         int starts_out = 0;  // starts of ours that were not answered, however late
-        bool seed_made = false, seed_removed = false;
+        bool seed_made = false, files_removed = false;
         std::string seed_path;
         bool volumes_checked = false;
         bool confirmed = false;

@@ -108,9 +108,9 @@ void VmKeeper::perform_edge(Entry& vm) {
             return hypervisor.detach_nic(vm.id, vm.decision.device, stepped(vm));
         case Step::undefine:
             return hypervisor.undefine(vm.id, stepped(vm));
-        case Step::remove_seed:
-            return seams_.storage.remove_seed(
-                vm.id, stepped(vm, [&vm, version = vm.version] { vm.seed_removed = version == vm.version; }));
+        case Step::remove_files:
+            return seams_.storage.remove_guest_files(
+                vm.id, stepped(vm, [&vm, version = vm.version] { vm.files_removed = version == vm.version; }));
         default:
             ENSURE(false, "a step without an action");
     }

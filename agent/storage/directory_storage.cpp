@@ -1,5 +1,6 @@
 #include "agent/storage/directory_storage.hpp"
 
+#include "agent/guest/guest_files.hpp"
 #include "agent/guest/seed.hpp"
 #include "agent/storage/paths.hpp"
 
@@ -119,9 +120,14 @@ void DirectoryStorage::make_seed(VmDocument vm, Answer<std::string> answer) {
         std::move(answer));
 }
 
-void DirectoryStorage::remove_seed(VmId vm, Done done) {
+void DirectoryStorage::remove_guest_files(VmId vm, Done done) {
     perform<void>(
-        kSeedLane, [=, directory = options_.seeds_directory] { return remove_seed_file(directory, vm); },
+        kSeedLane,
+        [vm, seeds = options_.seeds_directory, files = options_.guest_files]() -> Result<> {
+            if (files)
+                for (const std::string& path : files(vm)) TRY_VOID(remove_with_rotated(path));
+            return remove_seed_file(seeds, vm);
+        },
         std::move(done));
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/storage/pool_directory.hpp"
 #include "common/base/clock.hpp"
@@ -11,6 +12,8 @@ namespace axle {
 
 struct DirectoryStorageOptions {
     std::string seeds_directory = "/var/lib/axle/seeds";
+    // Paths of what else a guest has here besides its disks: its log, sockets that QEMU left. None: nothing.
+    std::function<std::vector<std::string>(VmId)> guest_files;
     PoolSettings pool;
 };
 
@@ -37,7 +40,7 @@ class DirectoryStorage final : public Storage {
     void claim_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) const override;
     void make_seed(VmDocument vm, Answer<std::string> answer) override;
-    void remove_seed(VmId vm, Done done) override;
+    void remove_guest_files(VmId vm, Done done) override;
     void sweep(std::vector<PoolDocument> pools, Done done) override;
 
   private:

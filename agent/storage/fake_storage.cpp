@@ -292,10 +292,10 @@ void FakeStorage::make_seed(VmDocument vm, Answer<std::string> answer) {
         std::move(answer));
 }
 
-void FakeStorage::remove_seed(VmId vm, Done done) {
+void FakeStorage::remove_guest_files(VmId vm, Done done) {
     const std::string path = "/seeds/" + vm.str() + ".iso";
     perform<void>(
-        "remove_seed", vm.str(), path,
+        "remove_guest_files", vm.str(), path,
         [=, this]() -> Result<> {
             if (disks_.files.contains(path)) disks_.apply(path, std::nullopt);
             return {};

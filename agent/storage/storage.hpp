@@ -74,7 +74,8 @@ class Storage {
 
     // NoCloud seed of a VM as an ISO file; the answer is its path. Rewritten only when its content changed. Mode 0600.
     virtual void make_seed(VmDocument vm, Answer<std::string> path) = 0;
-    virtual void remove_seed(VmId vm, Done done) = 0;
+    // What this host keeps of a guest besides its disks: its seed, its serial log, its sockets. The guest is undefined.
+    virtual void remove_guest_files(VmId vm, Done done) = 0;
 
     // Removes temporary files of ours that a crash left (never volumes or images). At start, before anything else.
     virtual void sweep(std::vector<PoolDocument> pools, Done done) = 0;

@@ -462,7 +462,7 @@ void SimulatedEdges::make_seed(VmDocument vm, Answer<std::string> path) {
         std::move(path));
 }
 
-void SimulatedEdges::remove_seed(VmId vm, Done done) {
+void SimulatedEdges::remove_guest_files(VmId vm, Done done) {
     call<void>(
         false,
         [&machine = machine_, vm] {

@@ -59,7 +59,7 @@ struct SimulatedEdges final : public Hypervisor,
     void claim_volume(PoolDocument pool, VolumeDocument volume, Done done) override;
     std::string volume_path(const PoolDocument& pool, const VolumeDocument& volume) const override;
     void make_seed(VmDocument vm, Answer<std::string> path) override;
-    void remove_seed(VmId vm, Done done) override;
+    void remove_guest_files(VmId vm, Done done) override;
     void sweep(std::vector<PoolDocument> pools, Done done) override;
 
     // Network

@@ -186,6 +186,9 @@ class RealRoom final : public Room {
         DirectoryStorageOptions options;
         options.pool.guests = FileOwner{::geteuid() == 0 ? kGuests : ::geteuid(), ::getegid()};
         options.seeds_directory = dir_ / "seeds";
+        options.guest_files = [this](VmId vm) {
+            return std::vector{dir_ / "guests" + "/" + vm.str() + ".log", dir_ / "guests" + "/" + vm.str() + ".vnc"};
+        };
         options.pool.least_free = kMiB;
         // In the test's own thread, and yet never inside the call.
         storage_ = std::make_unique<DirectoryStorage>(

@@ -297,10 +297,21 @@ TEST_CASE_TEMPLATE("seeds are made, kept and removed", R, BOTH) {
     vm.seed.hostname = "web2";
     CHECK(*room.seed(vm) == *path);
     const auto remove = [&] {
-        return room.template wait<void>([&](auto done) { room.storage().remove_seed(vm.id, done); });
+        return room.template wait<void>([&](auto done) { room.storage().remove_guest_files(vm.id, done); });
     };
     CHECK(remove());
     CHECK(remove());
+}
+
+TEST_CASE("of a guest that is gone no log stays, nor what was rotated away from it, nor a socket; others keep theirs") {
+    RealRoom room;
+    const VmId gone(uuid(5)), other(uuid(6));
+    REQUIRE(make_directories(room / "guests"));
+    for (const std::string& name : {gone.str() + ".log", gone.str() + ".log.0", gone.str() + ".log.1",
+                                    gone.str() + ".vnc", other.str() + ".log", other.str() + ".log.0"})
+        REQUIRE(write_file_durably(room / "guests/" + name, "what the guest said"));
+    REQUIRE(room.wait<void>([&](auto done) { room.storage().remove_guest_files(gone, done); }));
+    CHECK(*list_directory(room / "guests") == std::vector<std::string>{other.str() + ".log", other.str() + ".log.0"});
 }
 
 TEST_CASE_TEMPLATE("a sweep takes temporary files of ours, never volumes or images", R, BOTH) {

@@ -7,10 +7,10 @@ using namespace axle;
 namespace axle {
 static doctest::String toString(Step step) {
     static const char* const names[] = {
-        "none",       "wait",     "record_run",  "record_end", "note_stop", "make_seed", "check",  "define",
-        "start",      "suspend",  "resume",      "ask",        "destroy",   "attach",    "detach", "attach_nic",
-        "detach_nic", "undefine", "remove_seed", "drop_taps",  "finish",    "begin",     "send",   "abort",
-        "hand_over",  "tell",     "expect",      "accept",     "dismiss"};
+        "none",       "wait",     "record_run",   "record_end", "note_stop", "make_seed", "check",  "define",
+        "start",      "suspend",  "resume",       "ask",        "destroy",   "attach",    "detach", "attach_nic",
+        "detach_nic", "undefine", "remove_files", "drop_taps",  "finish",    "begin",     "send",   "abort",
+        "hand_over",  "tell",     "expect",       "accept",     "dismiss"};
     return names[static_cast<int>(step)];
 }
 }  // namespace axle
@@ -161,11 +161,12 @@ TEST_CASE("the next step of a guest") {
          [](Scene& s) {
              s.wish.release = true, s.seen.epoch = {1, 6};
          }},
-        {"released, undefined: its seed goes", Step::remove_seed, [](Scene& s) { s.wish.release = true, s.seen = {}; }},
+        {"released, undefined: its seed and its log go", Step::remove_files,
+         [](Scene& s) { s.wish.release = true, s.seen = {}; }},
         {"released, no seed: its taps go", Step::drop_taps,
-         [](Scene& s) { s.wish.release = s.memory.seed_removed = true, s.seen = {}; }},
+         [](Scene& s) { s.wish.release = s.memory.files_removed = true, s.seen = {}; }},
         {"released, nothing left: finished", Step::finish,
-         [](Scene& s) { s.wish.release = s.memory.seed_removed = s.memory.taps_gone = true, s.seen = {}; }},
+         [](Scene& s) { s.wish.release = s.memory.files_removed = s.memory.taps_gone = true, s.seen = {}; }},
     };
     for (const Row& row : rows) {
         CAPTURE(row.claim);
