@@ -83,7 +83,9 @@ Result<Response> Client::download(std::string_view target, const Headers& header
         stopped = !piece(bytes);
         return !stopped;
     };
+    in.wire->give_up = [&] { return !taken({}); };
     auto response = read_response(*in.wire, false, taken, in.options.timeout, silence);
+    if (in.wire) in.wire->give_up = {};
     if (stopped) in.wire.reset();
     return in.finish(std::move(response));
 }

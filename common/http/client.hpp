@@ -55,7 +55,8 @@ class Client {
                              std::string_view body = {});
 
     // The body goes to `piece` as it comes, when the status is 2xx (else it is in the response). piece returns false
-    // to stop. silence: how long nothing may come; 0: for ever.
+    // to stop; it is asked with nothing, too, when a signal came in a silence. silence: how long nothing may come; 0:
+    // for ever.
     using Piece = std::function<bool(std::string_view bytes)>;
     Result<Response> download(std::string_view target, const Headers& headers, const Piece& piece,
                               milliseconds silence = milliseconds{0});

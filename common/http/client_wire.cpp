@@ -21,13 +21,13 @@
 
 namespace axle::http {
 
-bool wait_for(int fd, short events, milliseconds wait) {
+bool wait_for(int fd, short events, milliseconds wait, const std::function<bool()>& give_up) {
     pollfd watched{fd, events, 0};
     const int time = wait.count() == 0 ? -1 : wait.count() < 0 ? 0 : static_cast<int>(wait.count());
     for (;;) {
         const int ready = poll(&watched, 1, time);
         if (ready > 0) return true;
-        if (ready == 0 || errno != EINTR) return false;
+        if (ready == 0 || errno != EINTR || (give_up && give_up())) return false;
     }
 }
 
@@ -142,7 +142,7 @@ Result<bool> Wire::fill(milliseconds wait) {
             in.append(bytes.data(), static_cast<std::size_t>(got));
             return true;
         }
-        if (!wait_for(transport.fd(), POLLIN, wait))
+        if (!wait_for(transport.fd(), POLLIN, wait, give_up))
             return fail(Code::timeout, "the server said nothing for {} s; the outcome is unknown", wait.count() / 1000);
     }
 }

@@ -1,5 +1,6 @@
 // Inside of common/http: the client's blocking side of a connection. Every wait is a poll(2) with a limit.
 #pragma once
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,9 @@ class Wire {
     // stop_if_answered: returns early when the server sends something.
     Result<> write(std::string_view bytes, milliseconds wait, bool stop_if_answered = false);
     // Adds what comes to `in`. False: the server has ended. Code::timeout when nothing comes; wait 0: for ever.
+    // The same when `give_up` said so, which is asked whenever a signal ended the wait.
     Result<bool> fill(milliseconds wait);
+    std::function<bool()> give_up;
     bool is_readable() const;
     // Has the server said something, or closed? Never waits. TLS' own messages (session tickets) don't count.
     bool is_answered();
@@ -32,7 +35,8 @@ class Wire {
 
 Result<> verify_server(ssl_st* ssl, const ClientOptions& options);
 
-// Waits for poll events; false: the time is over. wait 0: for ever; negative: not at all.
-bool wait_for(int fd, short events, milliseconds wait);
+// Waits for poll events; false: the time is over, or give_up said so after a signal. wait 0: for ever; negative: not at
+// all.
+bool wait_for(int fd, short events, milliseconds wait, const std::function<bool()>& give_up = {});
 
 }  // namespace axle::http

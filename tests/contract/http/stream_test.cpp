@@ -1,6 +1,8 @@
 // Streams, events, WebSockets, uploads over real sockets.
+#include <csignal>
 #include <fcntl.h>
 #include <optional>
+#include <poll.h>
 
 #include "tests/contract/http/http_fixture.hpp"
 
@@ -75,6 +77,35 @@ TEST_CASE("events reach a reader as they are written, and the end is told") {
     CHECK_FALSE(stream->write("more"));
     stream.reset();
     CHECK(server.server.stats().accepted == 1);
+}
+
+TEST_CASE("who reads a stream in which nothing comes is asked after a signal, and may leave") {
+    std::mutex mutex;
+    std::optional<Stream> stream;
+    TestServer server([&](Request, Reply reply) {
+        const std::lock_guard lock(mutex);
+        stream = reply.event_stream();
+    });
+    struct sigaction action {};
+    struct sigaction former {};
+    action.sa_handler = [](int) {};  // without SA_RESTART, as a terminal's Ctrl-C has it
+    REQUIRE(::sigaction(SIGUSR1, &action, &former) == 0);
+    std::atomic<bool> over = false;
+    std::jthread person([&, reader = ::pthread_self()] {
+        while (!over) {
+            ::poll(nullptr, 0, 5);
+            const std::lock_guard lock(mutex);
+            if (stream) ::pthread_kill(reader, SIGUSR1);
+        }
+    });
+    Client client = server.client();
+    bool asked = false;
+    (void)client.download(
+        "/v1/watch", {}, [&](std::string_view bytes) { return !(asked = bytes.empty()); }, milliseconds{20'000});
+    over = true;
+    person.join();
+    ::sigaction(SIGUSR1, &former, nullptr);
+    CHECK(asked);
 }
 
 TEST_CASE("a reader of events that leaves is noticed") {
