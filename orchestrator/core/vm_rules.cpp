@@ -73,7 +73,9 @@ GoalState goal_of(const Task& task, const Vm& vm) {
     const bool nowhere = !vm.status.placement && task.spec.generation > kFirstGeneration;
     switch (task.spec.goal) {
         case TaskGoal::vm_running:
-            if (seen && (r.state == DomainState::running || r.state == DomainState::paused)) return reached();
+            // Paused, and not settled: it is yet to be resumed.
+            if (seen && (r.state == DomainState::running || (r.state == DomainState::paused && r.settled)))
+                return reached();
             if (seen && run_is_over(vm)) return reached();
             return open(what_is_in_the_way(vm));
         case TaskGoal::vm_paused:
