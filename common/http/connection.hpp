@@ -29,7 +29,7 @@ struct ResponseStart {
     std::shared_ptr<StreamQueue> queue;
     std::optional<std::int64_t> length = {};
     bool is_head_request = false;
-    bool endless = false;  // events: the client's end of file means that it left
+    bool endless = false;  // StreamHead: the client's end of file means that it left
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {

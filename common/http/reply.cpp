@@ -78,7 +78,7 @@ Stream Reply::stream(StreamHead head) {
     auto queue = std::make_shared<StreamQueue>(state->target, head.queue_max);
     ResponseStart start{head_of(head.status, head.headers), queue, head.length, state->is_head_request};
     start.head += head.length ? fmt::format("Content-Length: {}\r\n", *head.length) : "Transfer-Encoding: chunked\r\n";
-    start.endless = Headers(head.headers).value("Content-Type").starts_with("text/event-stream");
+    start.endless = head.endless;
     to_connection(state->target,
                   [start = std::move(start)](Connection& c, std::uint64_t serial) { c.begin_stream(serial, start); });
     // A connection that is gone leaves nobody to tell the queue: the job above finds out, or the queue's own wake-up.
@@ -86,7 +86,7 @@ Stream Reply::stream(StreamHead head) {
 }
 
 Stream Reply::event_stream(std::size_t queue_max) {
-    return stream({200, {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}}, {}, queue_max});
+    return stream({200, {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}}, {}, queue_max, true});
 }
 
 Result<WebSocket> Reply::websocket(WebSocketHandlers handlers, WebSocketOptions options) {

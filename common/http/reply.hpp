@@ -48,6 +48,7 @@ struct StreamHead {
     Headers headers = {};                          // Content-Type above all
     std::optional<std::int64_t> length = {};       // known: sent as Content-Length, else chunked
     std::size_t queue_max = std::size_t{4} << 20;  // bytes
+    bool endless = false;  // nothing may come for long: the client's end of file means that it left
 };
 
 // Called on the loop's thread, in order: post on, don't block. The handlers are dropped after on_closed.

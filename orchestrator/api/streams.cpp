@@ -93,6 +93,7 @@ void Tunnel::stand() {
         http::StreamHead head;
         head.headers.set("Content-Type", "text/plain; charset=utf-8");
         head.headers.set("Cache-Control", "no-store");
+        head.endless = query.follow;
         download = exchange->reply().stream(std::move(head));
         exchange->note_answered(200);
         download.on_closed(

@@ -128,6 +128,35 @@ TEST_CASE("a reader of events that leaves is noticed") {
     CHECK_FALSE(stream.is_open());
 }
 
+TEST_CASE("a reader of what may be silent for long is noticed when it leaves, of other streams it may close its half") {
+    for (const bool endless : {true, false}) {
+        CAPTURE(endless);
+        Told told;
+        std::mutex mutex;
+        Stream stream;
+        TestServer server([&](Request, Reply reply) {
+            const std::lock_guard lock(mutex);
+            stream = reply.stream({.headers = {{"Content-Type", "text/plain"}}, .endless = endless});
+            stream.on_closed([&](std::string why) { told(std::move(why)); });
+            stream.write("so far");
+        });
+        RawSocket raw(server.port);
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        raw.read_until("so far");
+        REQUIRE(::shutdown(raw.fd.get(), SHUT_WR) == 0);
+        if (endless) {
+            CHECK(eventually([&] { return told.is(); }));
+            CHECK(told.why == "the client went away");
+            continue;
+        }
+        stream.write("the rest");
+        stream.close();
+        CHECK(raw.read_until("the rest").find("the rest") != std::string::npos);
+        CHECK(eventually([&] { return told.is(); }));
+        CHECK(told.why.empty());
+    }
+}
+
 TEST_CASE("a reader of events that does not read is cut off and costs no more than the limit") {
     Told told;
     std::mutex mutex;
