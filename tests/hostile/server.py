@@ -1,7 +1,6 @@
 """The orchestrator under attack: the real program with its own store, port and socket, seen from outside."""
 import http.client
 import json
-import os
 import re
 import resource
 import signal
@@ -16,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
 from cloud import BINARIES
 from host import TestFailure, wait_for
+from process_levels import process_levels
 
 PORT = 7443
 FILES = 8192  # that the server may have open: attackers try to have them all
@@ -105,7 +105,7 @@ class Server:
 
 
 class Levels:
-    """Memory (MiB that are its own, not mapped from files), open files and threads of a process, and their peaks."""
+    """Memory, open files and threads of a process, and their peaks."""
 
     def __init__(self, pid):
         self._proc = Path(f"/proc/{pid}")
@@ -115,10 +115,7 @@ class Levels:
         self._thread.start()
 
     def now(self):
-        status = (self._proc / "status").read_text()
-        return {"memory": int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) / 1024,
-                "files": len(os.listdir(self._proc / "fd")),
-                "threads": int(re.search(r"Threads:\s+(\d+)", status).group(1))}
+        return process_levels(self._proc)
 
     def _clear_peak(self):
         self._peak = {"memory": 0, "files": 0, "threads": 0}

@@ -56,6 +56,12 @@ class Cloud:
     def stop(self):
         self._signal(int(signal.SIGTERM))
 
+    def crash_libvirtd(self):
+        """It dies, and somebody starts it anew."""
+        pid = self.host.path("/run/libvirtd.pid").read_text().strip()
+        self.host.run("kill", "-9", pid, check=False)
+        self.host.run("libvirtd", "-d")
+
     def log_tail(self, lines=40):
         log = self.host.directory / "axle.log"
         if not log.exists():  # somebody else started it

@@ -55,7 +55,7 @@ class Machine:
     def __init__(self, cloud):
         self.cloud = cloud
         self.orders = {"kill": self.kill, "freeze": self.freeze, "power-cut": self.power_cut, "settle": self.settle,
-                       "libvirtd-crash": self.crash_libvirtd, "guest-down": self.guest_down,
+                       "libvirtd-crash": cloud.crash_libvirtd, "guest-down": self.guest_down,
                        "guest-crash": self.guest_crash, "virsh-destroy": self.virsh_destroy, "left": self.left}
 
     def obey(self, line):
@@ -81,11 +81,6 @@ class Machine:
         self.cloud.service.wait(timeout=60)
         self.cloud.host.start()
         self.cloud.start()
-
-    def crash_libvirtd(self):
-        pid = self.cloud.host.path("/run/libvirtd.pid").read_text().strip()
-        self.cloud.host.run("kill", "-9", pid, check=False)
-        self.cloud.host.run("libvirtd", "-d")
 
     def settle(self):
         if self.cloud.service.poll() is not None:
