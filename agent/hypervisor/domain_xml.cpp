@@ -3,6 +3,7 @@
 #include <array>
 
 #include "common/base/ensure.hpp"
+#include "common/base/units.hpp"
 
 namespace axle {
 namespace {
@@ -205,7 +206,9 @@ std::string whole_xml(const DomainPlan& plan, bool incoming) {
     xml.open("domain", {{"type", text_of(d.accelerator)}});
     xml.text("name", domain_name(d.id)).text("uuid", d.id.str()).text("title", d.name);
     add_mark(xml, plan, incoming);
-    xml.text("memory", number(d.memory / 1024), {{"unit", "KiB"}}).text("vcpu", number(d.cpus));
+    // Whole MiB, rounded up: libvirt rounds the machine and its memory differently, and such a guest can't move.
+    const std::int64_t mebibytes = (d.memory + kMiB - 1) / kMiB;
+    xml.text("memory", number(mebibytes * 1024), {{"unit", "KiB"}}).text("vcpu", number(d.cpus));
     xml.open("os").text("type", "hvm", {{"arch", "x86_64"}, {"machine", d.machine}}).close("os");
     xml.open("features").empty("acpi").empty("apic").close("features");
     xml.open("cpu", {{"mode", "custom"}, {"match", "exact"}, {"check", "none"}})

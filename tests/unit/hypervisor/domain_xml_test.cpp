@@ -22,6 +22,15 @@ TEST_CASE("a plan gives this XML and no other: an upgrade changes no guest's har
     CHECK(domain_xml(sample_plan()) == domain_xml(sample_plan()));
 }
 
+TEST_CASE("a guest's memory is whole MiB, rounded up: libvirt moves no other") {
+    for (const auto& [bytes, kibibytes] : {std::pair{kMiB, 1024}, std::pair{kMiB + 1, 2048}, std::pair{kGiB, 1 << 20},
+                                           std::pair{std::int64_t{1'000'000'000}, 954 * 1024}}) {
+        DomainPlan plan = sample_plan();
+        plan.document.memory = bytes;
+        CHECK(domain_xml(plan).find(fmt::format("<memory unit='KiB'>{}</memory>", kibibytes)) != std::string::npos);
+    }
+}
+
 TEST_CASE("the hash of a guest's hardware stays what it is from release to release") {
     CHECK(sample_plan().hardware_hash() == "0df4c7556cef0837e177f8356bd82eb3");
 }
