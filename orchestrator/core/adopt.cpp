@@ -201,12 +201,37 @@ Result<const Volume*> Adoption::adopt_volume(const UnclaimedThing& thing, const 
     return &tx_.create(std::move(volume));
 }
 
+// One that was lost with this host, which is back with its file.
+Result<> Adoption::take_back_volume(const Uuid& id) {
+    const Volume* volume = tx_.world().find<Volume>(id);
+    const UnclaimedThing* file = nobodys(DocumentKind::volume, id);
+    const bool was_lost = volume != nullptr && !volume->is_deleted() && !volume->status.placement &&
+                          volume->status.phase == VolumePhase::lost;
+    if (!was_lost || file == nullptr || file->size <= 0)
+        return fail(error(Code::conflict, "volume {} is not among what host {} has and nobody claims",
+                          volume == nullptr ? id.str() : volume->meta.name, host_.meta.name)
+                        .with_hint("axle unclaimed list --host " + host_.meta.name)
+                        .with_reason("no-disk"));
+    TRY_VOID(check_epoch(*file));
+    tx_.update_status<Volume>(id, [&](Volume& v) {
+        v.status.phase = VolumePhase::ready;
+        v.status.placement = at_;
+        v.status.conditions.clear();
+    });
+    return {};
+}
+
 Result<Mutated> Adoption::adopt(const UnclaimedThing& thing, const AdoptArguments& wanted) {
     const Kind kind = kind_of(thing.kind);
     if (const Uuid open = open_removal(tx_.world(), host_.meta.id, thing.kind, thing.id))
         return fail(error(Code::busy, "{} {} is being removed", text_of(thing.kind), thing.id.str())
                         .with_hint("if that has not begun: axle task cancel " + open.str()));
     const ObjectPtr known = tx_.world().get(kind, thing.id);
+    if (known && kind == Kind::volume && static_cast<const Volume&>(*known).status.phase == VolumePhase::lost) {
+        TRY_VOID(take_back_volume(thing.id));
+        return Mutated{.object = tx_.world().get(kind, thing.id),
+                       .about = fmt::format("taken back on host {}", host_.meta.name)};
+    }
     if (known && kind != Kind::vm) return fail(not_adoptable(thing, why_unclaimed(tx_.world(), thing)));
     if (known) {
         TRY_VOID(take_back(thing));

@@ -44,28 +44,35 @@ Result<> Adoption::check_same_devices(const Vm& vm, const VmDocument& document) 
 }
 
 // A VM whose move here the store has lost: this host has it at a later epoch, which it got only by the word of the host
-// that the store still names. That one runs it at no epoch up to this.
+// that the store still names. That one runs it at no epoch up to this. Or one that was lost with this host.
 Result<> Adoption::take_back(const UnclaimedThing& thing) {
     TRY_VOID(check_at_home(thing));
     TRY(document, document_of<VmDocument>(thing));
     const Vm& vm = *tx_.world().find<Vm>(thing.id);
-    if (vm.is_deleted() || vm.status.migration || !vm.status.placement || !(vm.status.placement->epoch < thing.epoch))
+    const std::optional<VmPlacement> before = vm.status.placement;
+    const bool was_moved = before && before->epoch < thing.epoch;
+    if (vm.is_deleted() || vm.status.migration || (!was_moved && !is_nowhere(tx_.world(), vm)))
         return fail(not_adoptable(thing, why_unclaimed(tx_.world(), thing)));
     TRY_VOID(check_same_devices(vm, document));
-    const VmPlacement before = *vm.status.placement;
-    for (const VmDocumentDisk& disk : document.disks)
-        tx_.update_status<Volume>(disk.volume, [&](Volume& v) { v.status.placement = at_; });
+    for (const VmDocumentDisk& disk : document.disks) {
+        if (was_moved)
+            tx_.update_status<Volume>(disk.volume, [&](Volume& v) { v.status.placement = at_; });
+        else
+            TRY_VOID(take_back_volume(disk.volume));
+    }
     tx_.update_spec<Vm>(thing.id, [&](Vm& v) {
         v.spec.power = document.power;
         v.spec.start_serial = std::max(v.spec.start_serial, document.start_serial);
-        v.status.leftovers.push_back(before);
+        if (before) v.status.leftovers.push_back(*before);
+        v.status.conditions.clear();
         v.status.placement = at_;
         v.status.report = {.state = thing.state, .start_serial = document.start_serial};
         ++v.meta.generation;
     });
     note_networks(tx_, *tx_.world().find<Vm>(thing.id), host_.meta.id);
-    notes_.push_back(
-        fmt::format("it is on host {} again, not on {}, as the store had it", host_.meta.name, before.host.name));
+    notes_.push_back(before ? fmt::format("it is on host {} again, not on {}, as the store had it", host_.meta.name,
+                                          before->host.name)
+                            : fmt::format("it is back on host {}, with which it was lost", host_.meta.name));
     return {};
 }
 

@@ -286,6 +286,13 @@ std::vector<DocumentRef> leaving_from(const World& world, const Uuid& host) {
     return out;
 }
 
+bool is_nowhere(const World& world, const Vm& vm) {
+    return !vm.status.placement && !vm.spec.disks.empty() && std::ranges::none_of(vm.spec.disks, [&](const auto& disk) {
+        const Volume* volume = world.find<Volume>(disk.second.volume.id);
+        return volume != nullptr && volume->status.placement;
+    });
+}
+
 std::optional<Farewell> farewell(const World& world, const Uuid& host, const DocumentRef& key, const Epoch& held) {
     switch (key.kind) {
         case DocumentKind::image:
@@ -299,6 +306,7 @@ std::optional<Farewell> farewell(const World& world, const Uuid& host, const Doc
             if (vm == nullptr) return std::nullopt;
             const bool here = vm->status.placement && vm->status.placement->host.id == host;
             const VmPlacement* left = leftover_on(*vm, host);
+            if (left == nullptr && is_nowhere(world, *vm)) return std::nullopt;
             // Of a later placement than any that this store knows: it has lost a move, and the guest runs there.
             if (!here && left == nullptr && vm->status.placement && vm->status.placement->epoch < held)
                 return std::nullopt;

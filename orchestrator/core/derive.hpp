@@ -22,6 +22,10 @@ struct DeriveContext {
     Revision head = 0;
 };
 
+// Lost with its host, disks and all: it runs nowhere else and never will. A host that comes back with it has the only
+// copy, and keeps it for a person to look at (unclaimed).
+bool is_nowhere(const World& world, const Vm& vm);
+
 // Of a VM that stays where it is placed; without the cluster.
 VmDocument vm_document(const World& world, const Vm& vm);
 // The document, or nullopt: the host is not to have it.

@@ -81,7 +81,8 @@ bool is_claimed(const World& world, const Uuid& host, const UnclaimedThing& thin
             if (volume == nullptr) return false;
             const Pool* pool = world.find<Pool>(volume->spec.pool.id);
             return is_on(*volume, host) || (pool != nullptr && pool->spec.shared) ||
-                   coming_disk(world, thing.id, host).vm != nullptr || !volume->status.placement;
+                   coming_disk(world, thing.id, host).vm != nullptr ||
+                   (!volume->status.placement && volume->status.phase != VolumePhase::lost);
         }
         default:
             return world.get(kind_of(thing.kind), thing.id) != nullptr;
@@ -91,12 +92,14 @@ bool is_claimed(const World& world, const Uuid& host, const UnclaimedThing& thin
 std::string why_unclaimed(const World& world, const UnclaimedThing& thing) {
     const Volume* volume = thing.kind == DocumentKind::volume ? world.find<Volume>(thing.id) : nullptr;
     if (volume != nullptr)
-        return fmt::format("volume {} of this id lies on host {}", volume->meta.name,
-                           volume->status.placement ? volume->status.placement->host.name : "?");
+        return volume->status.placement ? fmt::format("volume {} of this id lies on host {}", volume->meta.name,
+                                                      volume->status.placement->host.name)
+                                        : fmt::format("volume {} was lost with its host", volume->meta.name);
     const Vm* vm = thing.kind == DocumentKind::vm ? world.find<Vm>(thing.id) : nullptr;
     if (vm != nullptr)
-        return fmt::format("VM {} of this id belongs to host {}", vm->meta.name,
-                           vm->status.placement ? vm->status.placement->host.name : "?");
+        return vm->status.placement
+                   ? fmt::format("VM {} of this id belongs to host {}", vm->meta.name, vm->status.placement->host.name)
+                   : fmt::format("VM {} was lost with its host", vm->meta.name);
     if (thing.held) return "the host was told to keep it, and the store does not know it";
     return thing.kind == DocumentKind::vm ? "a domain with Axle's mark that no document tells of"
                                           : "a file that no document tells of";

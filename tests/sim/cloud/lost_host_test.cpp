@@ -79,6 +79,38 @@ TEST_CASE("of a host that is given up, guests without disks there start anew, ot
     }
 }
 
+TEST_CASE("a host that was given up and comes back keeps its guest running, and has it again by a person's word") {
+    for (const bool volume_only : {false, true}) {
+        CAPTURE(volume_only);
+        Burning cloud;
+        const std::size_t number = static_cast<std::size_t>(cloud.name[1] - '0');
+        const VmId id{cloud.vm("web")->meta.id};
+        const Uuid disk = cloud.volume("web-root")->meta.id;
+        cloud.power_cut(number, minutes{20});
+        REQUIRE(cloud.run_until([&] {
+            return !static_cast<const Host&>(*cloud.world().named(Kind::host, {}, cloud.name)).status.connected;
+        }));
+        REQUIRE(cloud.gives_up() == "ok");
+        REQUIRE(cloud.run_until([&] { return cloud.world().all(Kind::host).size() == 1; }));
+        REQUIRE(cloud.run_until([&] { return cloud.unclaimed(DocumentKind::vm).size() == 1; }, hours{1}));
+        cloud.run_for(minutes{5});
+        CHECK(cloud.machine(number).is_running(id));
+        CHECK(cloud.unclaimed(DocumentKind::volume).size() == 1);
+        const auto starts = cloud.machine(number).domains[id].starts;
+        REQUIRE(cloud.does(cloud.adopt(cloud.name, volume_only ? disk : Uuid{id})) == "ok");
+        CHECK(cloud.settles());
+        REQUIRE(cloud.vm("web")->status.placement);
+        CHECK(cloud.vm("web")->status.placement->host.name == cloud.name);
+        CHECK(cloud.volume("web-root")->status.phase == VolumePhase::ready);
+        CHECK(cloud.is_running("web"));
+        CHECK(cloud.machine(number).domains[id].starts == starts);
+        CHECK(cloud.deletes("web", true) == "ok");
+        CHECK(cloud.deletes("thin", true) == "ok");
+        CHECK(cloud.expunges());
+        CHECK(cloud.violation() == "");
+    }
+}
+
 TEST_CASE("a host that is removed takes along what it told: a network that it had can be deleted") {
     for (const bool connected : {true, false}) {
         CAPTURE(connected);
