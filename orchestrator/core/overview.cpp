@@ -22,6 +22,21 @@ std::string remedy(const Vm& vm, const Condition& c) {
     return "axle vm show " + name;
 }
 
+std::string remedy(const Host& host, const Condition& c) {
+    if (c.type == "Unclaimed") return "axle unclaimed list --host " + host.meta.name;
+    if (c.type == "DrainStuck") return fmt::format("axle host undrain {} takes the drain back", host.meta.name);
+    return "on that host: axle-agent doctor (axle doctor, if it is an all-in-one)";
+}
+
+Problem away_problem(const Host& host, std::size_t guests) {
+    return {"HostAway",
+            fmt::format("the agent of host {} is not connected; what is known of its {} VMs is from before",
+                        host.meta.name, guests),
+            fmt::format("on that host, if it is on: axle-agent doctor; journalctl -u 'axle*'. Dead for good: axle host "
+                        "remove {} --lost",
+                        host.meta.name)};
+}
+
 }  // namespace
 
 void Orchestrator::add_store_problems(Overview& o) const {
@@ -48,15 +63,11 @@ void Orchestrator::add_host_problems(Overview& o) const {
             {"NoPool", "there is no pool for disks", "axle pool create main --path /var/lib/axle/pools/main"});
     for (const auto& [id, object] : world.all(Kind::host)) {
         const auto& host = static_cast<const Host&>(*object);
-        if (!links_.is_connected(id))
-            o.problems.push_back({"HostAway", fmt::format("the agent of host {} is not connected", host.meta.name),
-                                  "on that host: axle-agent doctor; journalctl -u 'axle*'"});
+        if (!links_.is_connected(id)) o.problems.push_back(away_problem(host, world.vms_on(id).size()));
         for (const auto* conditions : {&host.status.conditions, &host.status.facts.conditions}) {
             for (const Condition& c : *conditions) {
                 if (!is_trouble(c)) continue;
-                const std::string hint = c.type == "Unclaimed" ? "axle unclaimed list --host " + host.meta.name
-                                                               : "on that host: axle doctor";
-                o.problems.push_back(problem_of(host, c, hint));
+                o.problems.push_back(problem_of(host, c, remedy(host, c)));
             }
         }
     }

@@ -45,12 +45,15 @@ Result<> check_unused(Transaction& tx, const Object& object) {
     int count = 0;
     for (const Key& key : tx.world().referrers(object.meta.id)) {
         const ObjectPtr user = tx.world().get(key.kind, key.id);
-        if (!user || user->is_deleted() || key.kind == Kind::task) continue;
+        if (!user || key.kind == Kind::task) continue;
+        // What is deleted and still lies on a host is there until that has let go of it.
+        if (user->is_deleted() && object.kind() != Kind::host) continue;
         if (object.kind() == Kind::image || object.kind() == Kind::flavor || object.kind() == Kind::sshkey) continue;
         if (object.kind() == Kind::vm && key.kind == Kind::portforward) continue;  // goes with it
         if (object.kind() == Kind::host && is_only_leftover(*user, object.meta.id)) continue;
         if (++count <= 5)
-            users += fmt::format("{}{} {}", users.empty() ? "" : ", ", text_of(key.kind), user->meta.name);
+            users += fmt::format("{}{} {}{}", users.empty() ? "" : ", ", text_of(key.kind), user->meta.name,
+                                 user->is_deleted() ? " (deleted)" : "");
     }
     if (count == 0) return {};
     if (count > 5) users += fmt::format(" and {} more", count - 5);

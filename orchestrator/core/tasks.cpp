@@ -35,11 +35,20 @@ bool replaces(TaskGoal newer, TaskGoal older) {
     return wish_of(newer) == Wish::deletion || (wish_of(newer) == wish_of(older) && wish_of(newer) == Wish::power);
 }
 
+// Nothing else is in the way of a VM while its host is away.
+std::string why_host_is_silent(const World& world, const Vm& vm) {
+    const Host* host = vm.status.placement ? world.find<Host>(vm.status.placement->host.id) : nullptr;
+    if (host == nullptr || host->status.connected || vm.status.migration) return {};
+    return fmt::format("host {}, where it is, is not connected", host->meta.name);
+}
+
 void settle_vm_task(Transaction& tx, const Task& task, const Vm& vm) {
     const GoalState state = goal_of(task, vm);
     if (state.state == GoalState::reached) return move_task(tx, task.meta.id, TaskPhase::succeeded);
     if (state.state == GoalState::failed) return move_task(tx, task.meta.id, TaskPhase::failed, state.error);
-    if (wish_of(task.spec.goal) != Wish::action) wait_task_for(tx, task.meta.id, state.waiting_for);
+    if (wish_of(task.spec.goal) == Wish::action) return;
+    const std::string silent = why_host_is_silent(tx.world(), vm);
+    wait_task_for(tx, task.meta.id, silent.empty() ? state.waiting_for : silent);
 }
 
 void settle_volume_task(Transaction& tx, const Task& task, const Volume& volume) {
