@@ -170,6 +170,9 @@ Result<int> create(Session& session, const KindInfo& kind, const CreateOptions& 
     if (kind.kind == Kind::image && !o.file.empty() && ::access(o.file.c_str(), R_OK) != 0)
         return fail(system_error(o.file, errno));
     TRY(document, document_of(kind, o));
+    if (kind.kind == Kind::image && session.flags().wait && o.file.empty() && !document["spec"].contains("url"))
+        return fail(
+            usage("an image needs its content: --file FILE, or --url with an address or a name of the catalogue"));
     std::string location;
     const std::string target = session.path_of(kind) + (session.flags().dry_run ? "?dryRun=true" : "");
     TRY(made, session.send_text("POST", target, to_yaml(document), "application/yaml", &location));

@@ -37,12 +37,18 @@ Error error_of_task(const json& task, const std::string& phase) {
     return e;
 }
 
+// The creation's own.
+bool is_first(const json& task) {
+    const json::json_pointer generation("/spec/generation");
+    return task.contains(generation) && task[generation] == 1;
+}
+
 // A wish is taken back by the opposite wish; work that only goes on can be cancelled.
 std::string way_back(const json& task, const std::string& id) {
     const std::string goal = at(task, "/spec/goal"), name = at(task, "/spec/target/name");
-    if (goal == "vm-running") return "axle vm stop " + name;
+    if (goal == "vm-running") return (is_first(task) ? "axle vm delete " : "axle vm stop ") + name;
     if (goal == "vm-stopped" || goal == "vm-paused") return "axle vm start " + name;
-    if (goal == "vm-deleted") return "axle vm restore " + name;
+    if (goal == "vm-deleted") return fmt::format("axle vm restore {}, unless it was deleted with --now", name);
     if (goal == "host-drain") return "axle host undrain " + name;
     if (goal == "host-return") return "axle host cordon " + name;
     return "axle task cancel " + id;

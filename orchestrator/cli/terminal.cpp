@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -61,10 +62,23 @@ void Terminal::say(std::string_view line) const {
     std::fflush(err);
 }
 
+// What goes over the edge would stay there when the line is written over. In characters of UTF-8.
+static std::string_view cut_to_width(std::string_view line, int fd) {
+    winsize window{};
+    if (::ioctl(fd, TIOCGWINSZ, &window) != 0 || window.ws_col < 2) return line;
+    std::size_t characters = 0;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const bool begins = (static_cast<unsigned char>(line[i]) & 0xC0) != 0x80;
+        if (begins && ++characters == window.ws_col) return line.substr(0, i);
+    }
+    return line;
+}
+
 void Terminal::progress(std::string_view line) const {
     if (!err_is_tty) return;
+    const std::string_view shown = cut_to_width(line, ::fileno(err));
     std::fputs("\r\033[K", err);
-    std::fwrite(line.data(), 1, line.size(), err);
+    std::fwrite(shown.data(), 1, shown.size(), err);
     std::fflush(err);
 }
 

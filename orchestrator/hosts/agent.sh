@@ -40,11 +40,12 @@ chmod 755 "$folder"
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086  # a list of words
 apt-get install -y -q --no-install-recommends $packages >"$folder/log" 2>&1 || { cat "$folder/log" >&2; die "apt-get install failed, see above"; }
-axle-agent join "$1"
+joined=$(axle-agent join "$1")
+say "${joined%%; now start it*}"
 if [ -d /run/systemd/system ]; then
     systemctl enable -q --now axle-agent axle-guests
     say "this machine is a host now: axle host list shows it"
 else
     /usr/lib/axle/supervise keep axle-agent
-    say "this machine is a host now; there is no systemd here: start /usr/lib/axle/supervise with it"
+    say "this machine is a host now. There is no systemd here: run this at each start of it: /usr/lib/axle/supervise keep axle-agent"
 fi

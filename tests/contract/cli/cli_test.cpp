@@ -66,6 +66,8 @@ TEST_CASE("an image that failed is imported once more, by its address or with an
     CHECK(again.code == 1);
     CHECK(again.err.find("the image is broken") != std::string::npos);
     CHECK(me.ok({"task", "list"}).out.find("STEP") != std::string::npos);
+    CHECK(me.axle({"image", "create", "empty"}).err.find("--file FILE") != std::string::npos);
+    CHECK(me.axle({"image", "show", "empty"}).code == 3);
     CHECK(me.ok({"image", "create", "up", "--no-wait"}).code == 0);
     CHECK(me.axle({"image", "import", "up"}).err.find("hint: upload its content") != std::string::npos);
     CHECK(me.ok({"image", "import", "up", "--file", me.file("disk", "content")}).out == "image up is ready\n");
