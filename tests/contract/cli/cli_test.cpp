@@ -131,7 +131,7 @@ TEST_CASE("who could not log in is warned, and what can't run says why") {
     CHECK(ran.code == 7);
     CHECK(ran.err.find("warning: nobody can log in") != std::string::npos);
     CHECK(ran.err.find("memory") != std::string::npos);
-    CHECK(ran.err.find("axle vm stop huge") != std::string::npos);
+    CHECK(ran.err.find("axle vm delete huge") != std::string::npos);
     const Ran left = me.ok({"vm", "create", "later", "--image", "debian-12", "--memory", "8TiB", "--no-wait"});
     CHECK(left.out.starts_with("task "));
     const std::string id = left.out.substr(5, 36);
