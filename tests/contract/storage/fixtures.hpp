@@ -172,9 +172,10 @@ class RealRoom final : public Room {
     }
     void while_open(const PoolDocument& pool, const VolumeDocument& volume, std::function<void()> job) override {
         const std::string path = storage_->volume_path(pool, volume);
-        const std::unique_ptr<FILE, int (*)(FILE*)> guest(
-            ::popen(fmt::format("qemu-io -f {} '{}' >/dev/null 2>&1", text_of(volume.format), path).c_str(), "w"),
-            ::pclose);
+        // Who looks locks it for a moment, too: then qemu-io can't open it, and tries again.
+        const std::string opens = fmt::format("qemu-io -f {} '{}' >/dev/null 2>&1", text_of(volume.format), path);
+        const std::string tries = fmt::format("for i in $(seq 100); do {} && break; sleep 0.02; done", opens);
+        const std::unique_ptr<FILE, int (*)(FILE*)> guest(::popen(tries.c_str(), "w"), ::pclose);
         const auto has_it = [&] {
             const auto looked = run_process({.program = "qemu-img", .arguments = {"info", path}});
             return looked && looked->error_tail.find("lock") != std::string::npos;
