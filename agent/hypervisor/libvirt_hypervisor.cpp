@@ -251,7 +251,9 @@ void LibvirtHypervisor::ask_shutdown(VmId id, Done done) {
         [=](virDomainPtr domain) -> Result<> {
             if (!is_active(domain)) return {};
             if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) == 0) return {};
-            return fail(libvirt_error(fmt::format("press the power button of domain {}", id.str())));
+            Error e = libvirt_error(fmt::format("press the power button of domain {}", id.str()));
+            if (!is_active(domain) || state_of(domain) == VIR_DOMAIN_SHUTDOWN) return {};  // by an earlier press
+            return fail(std::move(e));
         },
         std::move(done));
 }
