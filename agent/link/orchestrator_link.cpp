@@ -75,8 +75,8 @@ struct OrchestratorLink::Parts : std::enable_shared_from_this<OrchestratorLink::
     std::string pending_key;  // of a request for a new certificate that is under way
     std::weak_ptr<WsChannelState> channel;
     std::jthread thread;
-    std::mutex
-        keeping;  // of what is written down: one change at a time. Taken before `mutex`, held while it is written
+    // Of what is written down: one change at a time. Taken before `mutex`, held while it is written.
+    std::mutex keeping;
 
     void run();
     HostIdentity identity_now() const {
@@ -296,7 +296,7 @@ void OrchestratorLink::Parts::ask_for_authority(const HostIdentity& now) {
                           format_time(end_of_trust(**later).value_or(WallTime{}))));
 }
 
-// Written down, then true. Nothing to change is nothing to write.
+// Written down, then true.
 Result<> OrchestratorLink::Parts::keep(const std::function<void(HostIdentity&)>& change) {
     const std::lock_guard one_at_a_time(keeping);
     HostIdentity next = identity_now();

@@ -1,5 +1,7 @@
 // A deadline lies no further ahead than the retention that it comes from. It would where a person has accepted a clock
 // that was put back: what was deleted before that would be kept for as many years.
+#include "orchestrator/core/deadlines.hpp"
+
 #include <algorithm>
 
 #include "orchestrator/core/controllers.hpp"
@@ -25,16 +27,19 @@ std::int64_t retention_of(const World& world, const Object& object) {
 
 }  // namespace
 
+void expunge_by(Transaction& tx, const Key& key, std::int64_t at) {
+    auto sooner = tx.world().get(key.kind, key.id)->clone();
+    sooner->meta.deletion->expunge_at = std::min(sooner->meta.deletion->expunge_at, at);
+    tx.replace(std::move(sooner), true);
+}
+
 void Controllers::keep_no_longer(const Key& key) {
     const ObjectPtr object = pipeline_.world().get(key.kind, key.id);
     if (!object || !object->meta.deletion || object->meta.deletion->final) return;
     const std::int64_t latest = pipeline_.cluster_time() + retention_of(pipeline_.world(), *object);
     if (object->meta.deletion->expunge_at <= latest) return;
     Transaction tx = pipeline_.begin();
-    const auto sooner = [latest](auto& o) { o.meta.deletion->expunge_at = latest; };
-    if (key.kind == Kind::vm) tx.update_spec<Vm>(key.id, sooner);
-    if (key.kind == Kind::volume) tx.update_spec<Volume>(key.id, sooner);
-    if (key.kind == Kind::image) tx.update_spec<Image>(key.id, sooner);
+    expunge_by(tx, key, latest);
     pipeline_.commit(tx);
 }
 

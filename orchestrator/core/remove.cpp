@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "orchestrator/core/commands.hpp"
+#include "orchestrator/core/deadlines.hpp"
 #include "orchestrator/core/lost_host.hpp"
 #include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/tasks.hpp"
@@ -142,20 +143,15 @@ Mutated remove_with_farewell(Transaction& tx, const ObjectPtr& object) {
     return {.object = tx.world().get(T::kKind, id)};
 }
 
-// Of what is deleted and could still be restored: its time is over now.
-void expunge(Transaction& tx, const Uuid& id, Kind kind) {
-    auto gone = tx.world().get(kind, id)->clone();
-    gone->meta.deletion->expunge_at = std::min(gone->meta.deletion->expunge_at, tx.moment().cluster_time);
-    tx.replace(std::move(gone), true);
-}
-
-// With the disks that were deleted with it: those are still its own.
-void expunge_vm(Transaction& tx, const Vm& vm) {
-    expunge(tx, vm.meta.id, Kind::vm);
-    for (const auto& [name, disk] : vm.spec.disks) {
+// A VM with the disks that were deleted with it: those are still its own.
+void expunge_now(Transaction& tx, const Object& object) {
+    const std::int64_t now = tx.moment().cluster_time;
+    expunge_by(tx, {object.kind(), object.meta.id}, now);
+    if (object.kind() != Kind::vm) return;
+    for (const auto& [name, disk] : static_cast<const Vm&>(object).spec.disks) {
         const Volume* volume = tx.world().find<Volume>(disk.volume.id);
-        if (volume != nullptr && volume->is_deleted() && volume->status.attached_to.id == vm.meta.id)
-            expunge(tx, disk.volume.id, Kind::volume);
+        if (volume != nullptr && volume->is_deleted() && volume->status.attached_to.id == object.meta.id)
+            expunge_by(tx, {Kind::volume, disk.volume.id}, now);
     }
 }
 
@@ -176,7 +172,7 @@ Result<> check_project_empty(Transaction& tx, const Mutation& m, const Object& p
                                                "axle project delete {0} --now",
                                                project.meta.name))
                         .with_reason("in-use"));
-    for (const Key& key : deleted) expunge(tx, key.id, key.kind);
+    for (const Key& key : deleted) expunge_by(tx, key, tx.moment().cluster_time);
     return {};
 }
 
@@ -191,13 +187,8 @@ Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPt
                 .with_reason("protected"));
     if (object->is_deleted() && !m.now) return Mutated{.object = object, .changed = false};
     if (object->is_deleted()) {
-        const Uuid id = object->meta.id;
-        const Kind kind = object->kind();
-        if (kind == Kind::vm)
-            expunge_vm(tx, static_cast<const Vm&>(*object));
-        else
-            expunge(tx, id, kind);
-        return Mutated{.object = tx.world().get(kind, id)};
+        expunge_now(tx, *object);
+        return Mutated{.object = tx.world().get(object->kind(), object->meta.id)};
     }
     if (object->kind() == Kind::task)
         return fail(error(Code::invalid, "a task isn't deleted; it is forgotten 30 days after its end")

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/deadlines.hpp"
 
 namespace axle {
 namespace {
@@ -55,11 +56,9 @@ void give_back(std::vector<HostState>& hosts, const Volume& volume) {
 }
 
 void let_go_now(Transaction& tx, const Deleted& deleted) {
-    const auto now = [&](auto& object) {
-        object.meta.deletion->expunge_at = std::min(object.meta.deletion->expunge_at, tx.moment().cluster_time);
-    };
-    for (const Volume* volume : deleted.volumes) tx.update_spec<Volume>(volume->meta.id, now);
-    if (deleted.key.kind == Kind::vm) tx.update_spec<Vm>(deleted.key.id, now);
+    const std::int64_t now = tx.moment().cluster_time;
+    for (const Volume* volume : deleted.volumes) expunge_by(tx, {Kind::volume, volume->meta.id}, now);
+    if (deleted.key.kind == Kind::vm) expunge_by(tx, deleted.key, now);
 }
 
 }  // namespace
