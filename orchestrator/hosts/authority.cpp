@@ -97,7 +97,7 @@ Result<Authority> Authority::open(const AuthorityFolders& folders, WallTime now)
     authority.folders_ = folders;
     TRY_VOID(make_where_there_is_none(folders, now));
     TRY_VOID(authority.take_files());
-    if (const auto renewed = authority.renew(now); !renewed)  // a full disk, say: it signs meanwhile
+    if (const auto renewed = authority.hand_over(now); !renewed)  // a full disk, say: it signs meanwhile
         log::error("the cluster's authority can't hand over to a successor: " + renewed.error().message);
     return authority;
 }
@@ -117,10 +117,14 @@ Result<> Authority::take_files() {
     return {};
 }
 
-// Two durable steps. Before the second the key in ca.key is that of the last certificate in ca.pem: nothing has
-// changed, and a successor whose key was lost is made anew. With it the successor signs, and the old key is gone.
 Result<> Authority::renew(WallTime now) {
     TRY_VOID(take_files());
+    return hand_over(now);
+}
+
+// Two durable steps. Before the second the key in ca.key is that of the last certificate in ca.pem: nothing has
+// changed, and a successor whose key was lost is made anew. With it the successor signs, and the old key is gone.
+Result<> Authority::hand_over(WallTime now) {
     const auto old = now_signing();
     TRY(old_info, http::read_certificate(old->pair.certificate));
     if (old_info.not_after.ms - now.ms >= kSuccessionMs) return {};

@@ -76,6 +76,7 @@ class Authority {
     };
     static Result<Generation> generation_of(const http::KeyPair& files);
     Result<> take_files();
+    Result<> hand_over(WallTime now);  // by what was read last
     std::shared_ptr<const Generation> now_signing() const;
 
     AuthorityFolders folders_;
