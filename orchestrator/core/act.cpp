@@ -32,6 +32,12 @@ bool is_running(const Vm& vm) {
     return vm.status.report.state == DomainState::running;
 }
 
+// Nothing was done is an answer only where it is known how the VM is.
+bool is_known(const World& world, const Vm& vm) {
+    const Host* host = vm.status.placement ? world.find<Host>(vm.status.placement->host.id) : nullptr;
+    return host == nullptr || host->status.connected;
+}
+
 template <typename F>
 Mutated set_power(Transaction& tx, const Mutation& m, const Vm& vm, TaskGoal goal, F&& change) {
     const Uuid id = vm.meta.id;
@@ -45,7 +51,7 @@ Mutated set_power(Transaction& tx, const Mutation& m, const Vm& vm, TaskGoal goa
 
 Result<Mutated> start(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     const Vm& vm = static_cast<const Vm&>(*object);
-    if (vm.spec.power == Power::running && is_running(vm)) return nothing_to_do(object);
+    if (vm.spec.power == Power::running && is_running(vm) && is_known(tx.world(), vm)) return nothing_to_do(object);
     return set_power(tx, m, vm, TaskGoal::vm_running, [](VmSpec& s) {
         s.power = Power::running;
         s.force_stop = false;
@@ -56,7 +62,8 @@ Result<Mutated> start(Transaction& tx, const Mutation& m, const ObjectPtr& objec
 Result<Mutated> stop(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     TRY(arguments, arguments_of<StopArguments>(m));
     const Vm& vm = static_cast<const Vm&>(*object);
-    if (vm.spec.power == Power::stopped && vm.status.phase == VmPhase::stopped) return nothing_to_do(object);
+    const bool is_off = vm.status.phase == VmPhase::stopped && is_known(tx.world(), vm);
+    if (vm.spec.power == Power::stopped && is_off) return nothing_to_do(object);
     const bool force = arguments.force;
     return set_power(tx, m, vm, TaskGoal::vm_stopped, [&](VmSpec& s) {
         s.power = Power::stopped;
@@ -76,7 +83,7 @@ Result<Mutated> pause(Transaction& tx, const Mutation& m, const ObjectPtr& objec
 
 Result<Mutated> resume(Transaction& tx, const Mutation& m, const ObjectPtr& object) {
     const Vm& vm = static_cast<const Vm&>(*object);
-    if (vm.spec.power == Power::running && is_running(vm)) return nothing_to_do(object);
+    if (vm.spec.power == Power::running && is_running(vm) && is_known(tx.world(), vm)) return nothing_to_do(object);
     if (vm.spec.power == Power::stopped)
         return fail(error(Code::conflict, "VM {} is stopped, not paused", vm.meta.name)
                         .with_hint("axle vm start " + vm.meta.name));

@@ -16,6 +16,7 @@ Controllers::Controllers(Pipeline& pipeline, Executor& core, HostLinks& links, I
     : pipeline_(pipeline), core_(core), links_(links), importer_(importer) {}
 
 void Controllers::start() {
+    started_ = pipeline_.clock().boot();
     for (const std::string& digest : std::exchange(image_files_left_, {})) remove_image_file(digest);
     resync();
 }
@@ -59,6 +60,7 @@ void Controllers::reconcile(const Key& key) {
             return reconcile_image(key.id);
         case Kind::host:
             refresh_in_table(key.id);
+            watch_sight(key.id);
             reconcile_removals(key.id);
             if (const Host* host = pipeline_.world().find<Host>(key.id); host != nullptr && host->is_deleted())
                 return forget_lost_host(key.id);

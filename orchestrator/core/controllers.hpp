@@ -63,6 +63,8 @@ class Controllers {
     bool make_room(Transaction& tx, const Uuid& project, const VmRequest& request, std::vector<HostState> hosts);
     void bind_vm(Transaction& tx, const Uuid& vm, const Host& host, Decision decision);
     void set_phase(Transaction& tx, const Uuid& vm);
+    bool is_out_of_sight(const Vm& vm) const;  // sight.cpp: its host has been silent for too long
+    void watch_sight(const Uuid& host);
     void send_orders(Transaction& tx, const Vm& vm);
     void give_up_late_stop(Transaction& tx, const Vm& vm);
 
@@ -131,6 +133,9 @@ class Controllers {
     std::set<Uuid> waiting_near_;  // of these, those with rules about where others are
     std::set<Uuid> untold_hosts_;  // that have connected anew, with what is to be removed there
     std::set<Uuid> untold_;        // VMs whose host has connected anew: it may not have heard of orders that were sent
+    BootTime started_;
+    std::map<Uuid, BootTime> silent_since_;  // hosts
+    std::set<Uuid> out_of_sight_;            // of these, those whose VMs are unknown
     std::map<Uuid, ImportWork> importing_;
     std::vector<std::string> image_files_left_;  // digests that were to go when the last run ended
     HostTable table_;

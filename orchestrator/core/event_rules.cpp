@@ -92,7 +92,7 @@ void tell(Telling& t, const Vm& vm) {
             t.warn("Crashed", "died" + how_it_ended(vm.status.report));
         else if (phase == VmPhase::stopped)
             t.normal("Stopped", "is off" + how_it_ended(vm.status.report));
-        else if (phase == VmPhase::running || phase == VmPhase::paused)
+        else if ((phase == VmPhase::running || phase == VmPhase::paused) && was.status.phase != VmPhase::unknown)
             t.normal(camel_case(text_of(phase)), fmt::format("is {}", text_of(phase)));
     }
     tell_conditions(t, was.status.conditions, vm.status.conditions);

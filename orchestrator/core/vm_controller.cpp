@@ -131,7 +131,7 @@ void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Dec
 
 void Controllers::set_phase(Transaction& tx, const Uuid& id) {
     const Vm& vm = *tx.world().find<Vm>(id);
-    const VmPhase phase = phase_of(vm);
+    const VmPhase phase = phase_of(vm, !is_out_of_sight(vm));
     if (phase == vm.status.phase) return;
     tx.update_status<Vm>(id, [&](Vm& v) { v.status.phase = phase; });
 }

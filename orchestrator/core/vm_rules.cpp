@@ -37,11 +37,12 @@ bool has_ended_by_itself(const Vm& vm) {
     return vm.spec.power != Power::stopped && run_is_over(vm) && vm.status.report.last_end == RunEnd::guest_shutdown;
 }
 
-VmPhase phase_of(const Vm& vm) {
+VmPhase phase_of(const Vm& vm, bool in_sight) {
     const VmReport& r = vm.status.report;
     if (vm.meta.deletion) return vm.meta.deletion->final ? VmPhase::expunging : VmPhase::deleted;
     if (!vm.status.placement)
         return find_condition(vm.status.conditions, "Scheduled") != nullptr ? VmPhase::waiting : VmPhase::pending;
+    if (!in_sight) return VmPhase::unknown;
     const bool off = r.state == DomainState::absent || r.state == DomainState::shut_off;
     if (vm.status.migration && off && vm.spec.power == Power::running)  // between two hosts
         return vm.status.migration->live ? VmPhase::running : VmPhase::stopped;

@@ -8,7 +8,8 @@
 
 namespace axle {
 
-VmPhase phase_of(const Vm& vm);
+// in_sight: what its host last told of it holds; else nobody knows what a placed VM is doing.
+VmPhase phase_of(const Vm& vm, bool in_sight = true);
 // The guest ended its run itself, and its host leaves it off until the next start.
 bool has_ended_by_itself(const Vm& vm);
 

@@ -309,6 +309,7 @@ std::string Eyes::unsettled_vm(const Vm& vm) {
         return fmt::format("{} is not settled ({}, wants {}){}", name, text_of(report.state), text_of(vm.spec.power),
                            why);
     }
+    if (vm.status.phase == VmPhase::unknown) return name + " is unknown, and its host speaks";
     SimulatedMachine* machine = cloud_.machine_of(vm);
     const auto domain = machine->domains.find(VmId{vm.meta.id});
     const DomainState state = domain == machine->domains.end() ? DomainState::absent : domain->second.state;

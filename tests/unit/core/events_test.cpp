@@ -43,6 +43,10 @@ TEST_CASE("the life of a VM is told: made, placed, its phases, deleted, restored
     CHECK(vm_change([](Vm& v) { v.status.phase = VmPhase::crashed; }) == "Crashed!");
     CHECK(vm_change([](Vm& v) { v.status.phase = VmPhase::running; }, VmPhase::starting) == "Running");
     CHECK(vm_change([](Vm& v) { v.status.phase = VmPhase::starting; }, VmPhase::creating) == "");
+    // That a host is silent and speaks again is told once, of the host; not of each of its VMs.
+    CHECK(vm_change([](Vm& v) { v.status.phase = VmPhase::unknown; }) == "");
+    CHECK(vm_change([](Vm& v) { v.status.phase = VmPhase::running; }, VmPhase::unknown) == "");
+    CHECK(vm_change([](Vm& v) { v.status.phase = VmPhase::crashed; }, VmPhase::unknown) == "Crashed!");
     CHECK(vm_change([](Vm& v) {
               v.meta.deletion = Deletion{};
               v.status.phase = VmPhase::deleted;
