@@ -50,22 +50,23 @@ class Parameters {
     bool good_ = true;
 };
 
-LiveMoveProgress progress_in(virTypedParameterPtr stats, int count) {
+MoveStats stats_in(virTypedParameterPtr stats, int count) {
     const auto value = [&](const char* name) {
         unsigned long long n = 0;
         return virTypedParamsGetULLong(stats, count, name, &n) == 1 ? static_cast<std::int64_t>(n) : 0;
     };
-    LiveMoveProgress told{.total = value(VIR_DOMAIN_JOB_DATA_TOTAL), .downtime_ms = value(VIR_DOMAIN_JOB_DOWNTIME)};
-    // What a guest writes meanwhile goes twice; what is left is what counts.
-    told.done = std::max<std::int64_t>(0, told.total - value(VIR_DOMAIN_JOB_DATA_REMAINING));
-    return told;
+    return {.disk_total = value(VIR_DOMAIN_JOB_DISK_TOTAL),
+            .disk_left = value(VIR_DOMAIN_JOB_DISK_REMAINING),
+            .memory_total = value(VIR_DOMAIN_JOB_MEMORY_TOTAL),
+            .memory_left = value(VIR_DOMAIN_JOB_MEMORY_REMAINING),
+            .downtime_ms = value(VIR_DOMAIN_JOB_DOWNTIME)};
 }
 
-std::optional<LiveMoveProgress> job_progress(virDomainPtr domain, unsigned flags) {
+std::optional<MoveStats> job_stats(virDomainPtr domain, unsigned flags) {
     int type = 0, count = 0;
     virTypedParameterPtr stats = nullptr;
     if (virDomainGetJobStats(domain, &type, &stats, &count, flags) != 0) return std::nullopt;
-    const LiveMoveProgress told = progress_in(stats, count);
+    const MoveStats told = stats_in(stats, count);
     virTypedParamsFree(stats, count);
     if (type == VIR_DOMAIN_JOB_NONE) return std::nullopt;
     return told;
@@ -116,6 +117,7 @@ struct LiveMove::Parts {
     std::mutex mutex;  // guards what follows
     std::condition_variable changed;
     bool cancelled = false, over = false;
+    MoveTally tally{wish.plan.document.memory};  // the watcher's, after it run()'s
 
     Result<> fill(Parameters& parameters, const std::string& live_xml) const;
     void watch(virDomainPtr domain, const std::function<void(LiveMoveProgress)>& progress);
@@ -153,8 +155,8 @@ void LiveMove::Parts::watch(virDomainPtr domain, const std::function<void(LiveMo
         lock.unlock();
         if (abort) {
             virDomainAbortJob(domain);
-        } else if (const auto now = job_progress(domain, 0)) {
-            progress(*now);
+        } else if (const auto now = job_stats(domain, 0)) {
+            progress(tally.take(*now));
         }
         lock.lock();
     }
@@ -201,7 +203,7 @@ Result<> LiveMove::run(const std::function<void(LiveMoveProgress)>& progress) {
     }
     watcher.join();
     if (!moved) return moved;
-    if (const auto last = job_progress(domain.get(), VIR_DOMAIN_JOB_STATS_COMPLETED)) progress(*last);
+    if (const auto last = job_stats(domain.get(), VIR_DOMAIN_JOB_STATS_COMPLETED)) progress(parts.tally.take(*last));
     return {};
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/hypervisor/hypervisor.hpp"
+#include "agent/hypervisor/move_tally.hpp"
 
 namespace axle {
 
@@ -17,10 +18,6 @@ struct LiveMoveWish {
     // Each leads to the target: to its libvirt, and to the QEMU that takes the guest in there. Where that one listens
     // is the word of the target's agent, so the paths need not be the same there.
     std::string libvirt_socket, memory_socket, disk_socket;
-};
-struct LiveMoveProgress {
-    std::int64_t done = 0, total = 0;  // bytes of memory and disks
-    std::int64_t downtime_ms = 0;      // expected, after the end measured; 0: not known
 };
 
 class LiveMove {
