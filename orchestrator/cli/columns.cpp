@@ -66,13 +66,21 @@ std::string time_text(const json& value, std::int64_t now_ms, bool until) {
     return time->ms <= now_ms ? "over" : "in " + span_text(time->ms - now_ms);
 }
 
+// Of a VM's status: its host; while it moves, both.
+std::string place_text(const json& status) {
+    const json* host = find_path(status, "placement.host");
+    const json* target = find_path(status, "migration.host");
+    const std::string from = host != nullptr ? plain(*host) : "";
+    return target != nullptr ? fmt::format("{} -> {}", from, plain(*target)) : from;
+}
+
 using Table = std::map<Kind, std::vector<Column>>;
 Table machines_and_disks() {
     return {{Kind::vm,
              {{"NAME", "name"},
               {"STATUS", "status.phase"},
               {"ADDRESS", "status.addresses", Show::list},
-              {"HOST", "status.placement.host"},
+              {"HOST", "status", Show::place},
               {"CPUS", "spec.cpus"},
               {"MEMORY", "spec.memory", Show::bytes},
               {"AGE", "created", Show::age},
@@ -223,6 +231,8 @@ std::string cell(const json& object, const Column& column, std::int64_t now_ms) 
             return time_text(*value, now_ms, true);
         case Show::list:
             return listed(*value);
+        case Show::place:
+            return place_text(*value);
         case Show::count:
             return std::to_string(value->size());
         case Show::yes_no:

@@ -10,7 +10,7 @@
 
 namespace axle::cli {
 
-enum class Show { text, bytes, age, list, count, yes_no, until };
+enum class Show { text, bytes, age, list, count, yes_no, until, place };  // place: where a VM is, of its status
 
 struct Column {
     const char* title;

@@ -61,10 +61,17 @@ Error let_go(const json& task, const std::string& id, bool by_person) {
     return e;
 }
 
+// What a task that succeeded has to say beyond that: where a VM is now, and how long it stood still for it.
+std::string last_words(const json& task) {
+    const json* log = find_at(task, "/status/log");
+    if (at(task, "/spec/goal") != "vm-migrate" || log == nullptr || !log->is_array() || log->empty()) return {};
+    return log->back().is_string() ? log->back().get<std::string>() : std::string{};
+}
+
 }  // namespace
 
-Result<> follow_task(Session& session, const std::string& location) {
-    if (location.empty()) return {};
+Result<std::string> follow_task(Session& session, const std::string& location) {
+    if (location.empty()) return std::string{};
     const Terminal& terminal = session.terminal();
     const std::string id = location.substr(location.rfind('/') + 1);
     const InterruptGuard guard;
@@ -85,7 +92,7 @@ Result<> follow_task(Session& session, const std::string& location) {
         const std::string phase = at(known, "/status/phase");
         if (has_ended(phase)) {
             terminal.progress("");
-            if (phase == "succeeded") return {};
+            if (phase == "succeeded") return last_words(known);
             return fail(error_of_task(*task, phase));
         }
         const std::string line = line_of(*task);

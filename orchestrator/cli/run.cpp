@@ -136,10 +136,10 @@ Result<int> change(Session& session, const char* method, const std::string& targ
     TRY(object, session.request(method, full, body, &location));
     if (session.flags().dry_run) return show_one(session, object), 0;
     if (!session.flags().wait || location.empty()) return show_task(session, object, location, sentence), 0;
-    TRY_VOID(follow_task(session, location));
+    TRY(said, follow_task(session, location));
     const std::string path = target.substr(0, std::min(target.find("/actions/"), target.find('?')));
     auto now = session.get(path);  // what it has become; it may be gone
-    show_done(session, now ? *now : object, sentence);
+    show_done(session, now ? *now : object, said.empty() ? sentence : fmt::format("{}: {}", sentence, said));
     return 0;
 }
 

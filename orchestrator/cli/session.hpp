@@ -81,7 +81,8 @@ void show_done(const Session& session, const json& object, std::string_view sent
 void show_task(const Session& session, const json& object, const std::string& location, std::string_view sentence);
 
 // Follows the task at `location` to its end, with a progress line; nothing to follow: at once. Error: the task's, or
-// Code::timeout when the time is over or the person let go (reason "detached").
-Result<> follow_task(Session& session, const std::string& location);
+// Code::timeout when the time is over or the person let go (reason "detached"). Answers what it says of its success, if
+// anything.
+Result<std::string> follow_task(Session& session, const std::string& location);
 
 }  // namespace axle::cli

@@ -20,7 +20,7 @@ bool is_unwanted(const Vm& vm, const Task* task) {
     return vm.is_deleted() || stops || (task != nullptr && task->status.phase == TaskPhase::cancelling);
 }
 
-void show_step(Transaction& tx, const Uuid& task, const char* step) {
+void show_step(Transaction& tx, const Uuid& task, const std::string& step) {
     const Task* now = tx.world().find<Task>(task);
     if (now == nullptr || is_terminal(now->status.phase) || now->status.step == step) return;
     tx.update_status<Task>(task, [&](Task& t) { t.status.step = step; });
@@ -141,7 +141,7 @@ void Controllers::source_says(Transaction& tx, const Uuid& id, const MoveReport&
     switch (said.phase) {
         case MovePhase::moving:
             moving_[id] = said;
-            return show_step(tx, task, said.done > 0 ? "copying" : "waiting");
+            return show_step(tx, task, said.done > 0 ? "copying to host " + move.host.name : "waiting");
         case MovePhase::aborted:
             if (move.phase == MigrationPhase::moving)
                 end_move(tx, id,
@@ -154,7 +154,7 @@ void Controllers::source_says(Transaction& tx, const Uuid& id, const MoveReport&
                 v.status.migration->phase = MigrationPhase::handed_over;
                 v.status.migration->downtime_ms = said.downtime_ms;
             });
-            return show_step(tx, task, "finishing");
+            return show_step(tx, task, "starting on host " + move.host.name);
         default:
             return;  // a target's words
     }

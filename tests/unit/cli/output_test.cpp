@@ -62,6 +62,10 @@ TEST_CASE("cells show sizes, ages and lists as people want them") {
     CHECK(show("spec.shared", Show::yes_no) == "yes");
     CHECK(show("spec.none|spec.shared", Show::text) == "true");
     CHECK(show("spec.none", Show::text) == "");
+    const json moving = json::parse(R"({"status":{"placement":{"host":"h1"},"migration":{"host":"h2"}}})");
+    CHECK(cell(moving, {"HOST", "status", Show::place}, now) == "h1 -> h2");
+    CHECK(cell(json::parse(R"({"status":{"placement":{"host":"h1"}}})"), {"HOST", "status", Show::place}, now) == "h1");
+    CHECK(show("status", Show::place) == "");
 }
 
 TEST_CASE("every column of every kind is a field of it") {
@@ -73,6 +77,7 @@ TEST_CASE("every column of every kind is a field of it") {
             const std::string first(path.substr(0, path.find('|')));
             const auto dot = first.find('.');
             const std::string head = first.substr(0, dot);
+            if (column.show == Show::place) continue;  // of several fields
             const Type* type = head == "spec" ? kind.spec : head == "status" ? kind.status : &type_of<Meta>();
             const std::string field =
                 head == "spec" || head == "status" ? first.substr(dot + 1, first.find('.', dot + 1) - dot - 1) : head;
