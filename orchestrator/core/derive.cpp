@@ -30,12 +30,19 @@ bool is_wanted_on(const Vm& vm, const Uuid& host) {
     return is_on(vm, host) || (move_to(vm, host) != nullptr && !is_final(vm));
 }
 
+// Those that refer to both, found by the one that fewer refer to: hosts and networks may have thousands.
+const std::set<Key>& fewer(const World& world, const Uuid& one, const Uuid& other) {
+    const std::set<Key>& these = world.referrers(one);
+    const std::set<Key>& those = world.referrers(other);
+    return these.size() < those.size() ? these : those;
+}
+
+// VMs on the host, with all that are in the network among them.
 template <typename F>
-void each_vm_on(const World& world, const Uuid& host, F&& call) {
-    for (const Key& key : world.referrers(host)) {
-        if (key.kind != Kind::vm) continue;
-        const Vm* vm = world.find<Vm>(key.id);
-        if (is_on(*vm, host)) call(*vm);
+void each_vm_of_both(const World& world, const Uuid& host, const Uuid& network, F&& call) {
+    for (const Key& key : fewer(world, host, network)) {
+        const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
+        if (vm != nullptr && is_on(*vm, host)) call(*vm);
     }
 }
 
@@ -103,7 +110,8 @@ NetworkDocument network_document(const World& world, const NetworkObject& networ
                       .mtu = spec.mtu.value_or(1500)};
     d.id = NetworkId{network.meta.id};
     if (spec.type == NetworkType::nat) d.bridge = "axb" + short_hash(network.meta.id);
-    each_vm_on(world, host, [&](const Vm& vm) { add_forwards(world, vm, network.meta.id, d.forwards); });
+    each_vm_of_both(world, host, network.meta.id,
+                    [&](const Vm& vm) { add_forwards(world, vm, network.meta.id, d.forwards); });
     add_peers(world, network, host, d);
     std::ranges::sort(d.forwards, {}, [](const Forward& f) { return std::pair(f.host_port, f.listen); });
     return d;
@@ -112,10 +120,11 @@ NetworkDocument network_document(const World& world, const NetworkObject& networ
 // The volume that needs an image there, or null. Linear in the host's volumes.
 const Volume* volume_needing(const World& world, const Uuid& host, const Uuid& image_document) {
     const Volume* found = nullptr;
+    std::set<std::pair<Uuid, std::string_view>> looked_at;  // a few images, in hundreds of volumes
     each_volume_on(world, host, [&](const Volume& volume) {
-        if (found == nullptr && !volume.spec.image_digest.empty() &&
-            image_document_id(volume.spec.pool.id, volume.spec.image_digest) == image_document)
-            found = &volume;
+        if (found != nullptr || volume.spec.image_digest.empty()) return;
+        if (!looked_at.emplace(volume.spec.pool.id, volume.spec.image_digest).second) return;
+        if (image_document_id(volume.spec.pool.id, volume.spec.image_digest) == image_document) found = &volume;
     });
     return found;
 }
@@ -152,9 +161,7 @@ Uuid image_document_id(const Uuid& pool, const std::string& digest) {
 }
 
 bool network_is_on(const World& world, const Uuid& network, const Uuid& host) {
-    const std::set<Key>& there = world.referrers(host);
-    const std::set<Key>& in_it = world.referrers(network);
-    return std::ranges::any_of(there.size() < in_it.size() ? there : in_it, [&](const Key& key) {
+    return std::ranges::any_of(fewer(world, host, network), [&](const Key& key) {
         const Vm* vm = key.kind == Kind::vm ? world.find<Vm>(key.id) : nullptr;
         return vm != nullptr && is_wanted_on(*vm, host) &&
                std::ranges::any_of(vm->spec.nics, [&](const auto& nic) { return nic.second.network.id == network; });

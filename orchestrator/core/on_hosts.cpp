@@ -26,9 +26,10 @@ T& entry_or_new(std::vector<T>& reports, Ref T::*subject, const Ref& of) {
 template <typename T>
 void add_left(const std::vector<T>& before, const std::vector<T>* after, Ref T::*subject, Kind kind,
               std::vector<Key>& out) {
-    for (const T& there : before) {
-        const Uuid& of = (there.*subject).id;
-        if (after == nullptr || entry(*after, subject, of) == nullptr) out.push_back({kind, of});
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        const Uuid& of = (before[i].*subject).id;
+        const bool in_place = after != nullptr && i < after->size() && ((*after)[i].*subject).id == of;
+        if (!in_place && (after == nullptr || entry(*after, subject, of) == nullptr)) out.push_back({kind, of});
     }
 }
 

@@ -1,5 +1,7 @@
 #include "orchestrator/core/world.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "common/base/ensure.hpp"
@@ -59,42 +61,49 @@ ObjectPtr World::named(Kind kind, const Uuid& project, const std::string& name) 
 
 void World::put(ObjectPtr object) {
     auto& slot = objects_[static_cast<std::size_t>(object->kind())][object->meta.id];
-    if (slot) unindex(slot);
-    slot = object;
-    index(object);
+    const bool same_host = slot && object->kind() == Kind::host;
+    if (slot) unindex_names(*slot);
+    if (same_host)
+        count_host_anew(static_cast<const Host&>(*slot), static_cast<const Host&>(*object));
+    else if (slot)
+        count(*slot, -1);
+    slot = std::move(object);
+    index_names(*slot);
+    if (!same_host) count(*slot, +1);
 }
 
 void World::erase(Kind kind, const Uuid& id) {
     auto& table = objects_[static_cast<std::size_t>(kind)];
     const auto found = table.find(id);
     if (found == table.end()) return;
-    unindex(found->second);
+    unindex_names(*found->second);
+    count(*found->second, -1);
     table.erase(found);
 }
 
-void World::index(const ObjectPtr& object) {
-    const Key key{object->kind(), object->meta.id};
-    if (!object->is_deleted())
-        names_[static_cast<std::size_t>(key.kind)][NameKey{object->meta.project.id, object->meta.name}] = key.id;
-    if (object->meta.project.id) put_member(referrers_, object->meta.project.id, key, +1);
-    for_each_ref(const_cast<Object&>(*object), [&](const std::string&, Kind, Ref& ref) {
-        if (ref.id) put_member(referrers_, ref.id, key, +1);
-    });
-    count(*object, +1);
+void World::index_names(const Object& object) {
+    const Key key{object.kind(), object.meta.id};
+    if (!object.is_deleted())
+        names_[static_cast<std::size_t>(key.kind)][NameKey{object.meta.project.id, object.meta.name}] = key.id;
+    count_references(object, +1);
 }
 
-void World::unindex(const ObjectPtr& object) {
-    const Key key{object->kind(), object->meta.id};
-    if (!object->is_deleted()) {
+void World::unindex_names(const Object& object) {
+    const Key key{object.kind(), object.meta.id};
+    if (!object.is_deleted()) {
         auto& names = names_[static_cast<std::size_t>(key.kind)];
-        const auto found = names.find(NameKey{object->meta.project.id, object->meta.name});
+        const auto found = names.find(NameKey{object.meta.project.id, object.meta.name});
         if (found != names.end() && found->second == key.id) names.erase(found);
     }
-    if (object->meta.project.id) put_member(referrers_, object->meta.project.id, key, -1);
-    for_each_ref(const_cast<Object&>(*object), [&](const std::string&, Kind, Ref& ref) {
-        if (ref.id) put_member(referrers_, ref.id, key, -1);
+    count_references(object, -1);
+}
+
+void World::count_references(const Object& object, std::int64_t sign) {
+    const Key key{object.kind(), object.meta.id};
+    if (object.meta.project.id) put_member(referrers_, object.meta.project.id, key, sign);
+    for_each_ref(const_cast<Object&>(object), [&](const std::string&, Kind, Ref& ref) {
+        if (ref.id) put_member(referrers_, ref.id, key, sign);
     });
-    count(*object, -1);
 }
 
 void World::count(const Object& object, std::int64_t sign) {
@@ -107,12 +116,41 @@ void World::count(const Object& object, std::int64_t sign) {
     }
 }
 
+void World::count_pool(const Uuid& host, const ReportedPool& there, std::int64_t sign) {
+    put_member(told_, there.pool.id, host, sign);
+}
+
+void World::count_network(const Uuid& host, const ReportedNetwork& there, std::int64_t sign) {
+    put_member(told_, there.network.id, host, sign);
+    if (!there.ready || !there.conditions.empty()) put_member(troubled_, there.network.id, host, sign);
+}
+
 void World::count_host(const Host& host, std::int64_t sign) {
-    for (const ReportedPool& there : host.status.pools) put_member(told_, there.pool.id, host.meta.id, sign);
-    for (const ReportedNetwork& there : host.status.networks) {
-        put_member(told_, there.network.id, host.meta.id, sign);
-        if (!there.ready || !there.conditions.empty()) put_member(troubled_, there.network.id, host.meta.id, sign);
-    }
+    for (const ReportedPool& there : host.status.pools) count_pool(host.meta.id, there, sign);
+    for (const ReportedNetwork& there : host.status.networks) count_network(host.meta.id, there, sign);
+}
+
+// Its news is of one of its networks, and it may have hundreds: what stands where it stood, as it was, is left alone.
+void World::count_host_anew(const Host& before, const Host& after) {
+    const auto same_network = [](const ReportedNetwork& a, const ReportedNetwork& b) {
+        return a.network.id == b.network.id && a.ready == b.ready && a.conditions.empty() == b.conditions.empty();
+    };
+    const auto compare = [](const auto& was, const auto& is, const auto& same, const auto& count_one) {
+        std::vector<std::size_t> differ;
+        for (std::size_t i = 0; i < std::max(was.size(), is.size()); ++i)
+            if (i >= was.size() || i >= is.size() || !same(was[i], is[i])) differ.push_back(i);
+        for (const std::size_t i : differ)
+            if (i < was.size()) count_one(was[i], -1);
+        for (const std::size_t i : differ)
+            if (i < is.size()) count_one(is[i], +1);
+    };
+    const Uuid& host = after.meta.id;
+    compare(
+        before.status.pools, after.status.pools,
+        [](const ReportedPool& a, const ReportedPool& b) { return a.pool.id == b.pool.id; },
+        [&](const ReportedPool& there, int sign) { count_pool(host, there, sign); });
+    compare(before.status.networks, after.status.networks, same_network,
+            [&](const ReportedNetwork& there, int sign) { count_network(host, there, sign); });
 }
 
 void World::count_vm(const Vm& vm, std::int64_t sign) {

@@ -84,10 +84,14 @@ class World {
     std::string check_indexes() const;
 
   private:
-    void index(const ObjectPtr& object);
-    void unindex(const ObjectPtr& object);
+    void index_names(const Object& object);
+    void unindex_names(const Object& object);
+    void count_references(const Object& object, std::int64_t sign);
     void count(const Object& object, std::int64_t sign);
     void count_host(const Host& host, std::int64_t sign);
+    void count_host_anew(const Host& before, const Host& after);
+    void count_pool(const Uuid& host, const ReportedPool& there, std::int64_t sign);
+    void count_network(const Uuid& host, const ReportedNetwork& there, std::int64_t sign);
     void count_vm(const Vm& vm, std::int64_t sign);
     void count_nics(const Vm& vm, std::int64_t sign);
     void count_labels(const Vm& vm, std::int64_t sign);
