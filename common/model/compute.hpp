@@ -280,7 +280,6 @@ struct VmMigration {
     std::vector<MigrationDisk> disks;
     bool run_over = false;
     std::int64_t downtime_ms = 0;
-    std::optional<Decision> decision;
 };
 template <class V>
 void describe(VmMigration& v, V&& field) {
@@ -298,7 +297,6 @@ void describe(VmMigration& v, V&& field) {
     field("disks", v.disks, {.internal = true});
     field("runOver", v.run_over, {.internal = true});
     field("downtimeMs", v.downtime_ms, {.internal = true});
-    field("decision", v.decision, {.internal = true});
 }
 struct VmStatus {
     VmPhase phase = VmPhase::pending;
@@ -316,7 +314,6 @@ struct VmStatus {
     Accelerator accelerator = Accelerator::qemu;
     bool needs_reboot = false;
     VmReport report;
-    std::optional<Decision> decision;
     bool gone = false;  // the host has said that nothing of it is left
 };
 template <class V>
@@ -335,7 +332,6 @@ void describe(VmStatus& v, V&& field) {
     field("accelerator", v.accelerator, {.doc = "kvm, or qemu where it is emulated."});
     field("needsReboot", v.needs_reboot, {.doc = "A change of spec waits for the next start."});
     field("report", v.report, {.internal = true});
-    field("decision", v.decision, {.internal = true});
     field("gone", v.gone, {.internal = true});
 }
 

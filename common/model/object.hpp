@@ -153,8 +153,8 @@ Result<std::unique_ptr<Object>> from_store_form(Kind kind, std::string_view text
 // reference.
 void for_each_ref(Object& object, const std::function<void(const std::string& pointer, Kind kind, Ref& ref)>& call);
 
-// One field that differs between two specs of a kind, in values as the API writes them (JSON; empty: absent). Secrets:
-// "***".
+// One field that differs between two specs or status of a kind, as the API writes it (JSON; empty: absent; secrets:
+// "***"). What the API doesn't show is left out.
 struct FieldChange {
     std::string pointer;
     std::string before, after;

@@ -6,6 +6,7 @@
 #include "common/model/format.hpp"
 #include "orchestrator/core/adoption.hpp"
 #include "orchestrator/core/commands.hpp"
+#include "orchestrator/core/decisions.hpp"
 #include "orchestrator/core/derive.hpp"
 #include "orchestrator/core/on_hosts.hpp"
 
@@ -69,11 +70,19 @@ Result<> Adoption::take_back(const UnclaimedThing& thing) {
         v.status.report = {.state = thing.state, .start_serial = document.start_serial};
         ++v.meta.generation;
     });
+    if (before) forget_decision(tx_, thing.id, before->epoch);
+    note_adopted(thing.id, "taken back");
     note_networks(tx_, *tx_.world().find<Vm>(thing.id), host_.meta.id);
     notes_.push_back(before ? fmt::format("it is on host {} again, not on {}, as the store had it", host_.meta.name,
                                           before->host.name)
                             : fmt::format("it is back on host {}, with which it was lost", host_.meta.name));
     return {};
+}
+
+void Adoption::note_adopted(const Uuid& vm, const char* how) {
+    keep_decision(
+        tx_, vm, at_.epoch,
+        {.host = host_.meta.name, .summary = fmt::format("it was {} on host {}, where it was", how, host_.meta.name)});
 }
 
 // Addresses, slots and names as this orchestrator gives them.
@@ -218,14 +227,13 @@ Result<const Vm*> Adoption::adopt_vm(const UnclaimedThing& thing, const Ref& pro
     vm->status.cpu_model = document.cpu_model;
     vm->status.accelerator = document.accelerator;
     vm->status.report = {.state = thing.state, .start_serial = document.start_serial};
-    vm->status.decision = Decision{.host = host_.meta.name,
-                                   .summary = fmt::format("it was adopted on host {}, where it was", host_.meta.name)};
     TRY_VOID(take_disks(*vm, document));
     TRY_VOID(take_nics(*vm, document));
     take_keys(*vm, document);
     TRY_VOID(check_spec(*vm));
     const Vm& made = tx_.create(std::move(vm));
     note_networks(tx_, made, host_.meta.id);
+    note_adopted(made.meta.id, "adopted");
     return tx_.world().find<Vm>(thing.id);
 }
 

@@ -33,6 +33,7 @@ class Adoption {
     Result<const Vm*> adopt_vm(const UnclaimedThing& thing, const Ref& project, const std::string& name);
     Result<> check_at_home(const UnclaimedThing& thing) const;
     Result<> take_back(const UnclaimedThing& thing);
+    void note_adopted(const Uuid& vm, const char* how);
     Result<> take_back_volume(const Uuid& id);
     Result<> check_same_devices(const Vm& vm, const VmDocument& document) const;
     Result<> take_disks(Vm& vm, const VmDocument& document);

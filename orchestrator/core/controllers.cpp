@@ -7,7 +7,6 @@
 namespace axle {
 namespace {
 
-constexpr milliseconds kResync{30'000};
 constexpr int kKeysATurn = 64;  // then others have a turn
 
 }  // namespace
@@ -18,31 +17,30 @@ Controllers::Controllers(Pipeline& pipeline, Executor& core, HostLinks& links, I
 void Controllers::start() {
     started_ = pipeline_.clock().boot();
     for (const std::string& digest : std::exchange(image_files_left_, {})) remove_image_file(digest);
-    resync();
-}
-
-void Controllers::resync() {
-    for (const Kind kind : {Kind::image, Kind::volume, Kind::vm, Kind::network, Kind::pool, Kind::host}) {
-        for (const auto& [id, object] : pipeline_.world().all(kind)) enqueue({kind, id});
-    }
-    pipeline_.clock().cancel(resync_timer_);
-    resync_timer_ = pipeline_.clock().after(kResync, [this] { resync(); });
+    look_at_everything();
 }
 
 void Controllers::enqueue(const Key& key) {
-    if (!queued_.insert(key).second) return;
-    queue_.push_back(key);
+    queue_.add(key);
+    run_soon();
+}
+
+void Controllers::look_later(const Key& key) {
+    queue_.add_later(key);
+    run_soon();
+}
+
+void Controllers::run_soon() {
     if (running_) return;
     running_ = true;
     core_.post([this] { run_queue(); });
 }
 
 void Controllers::run_queue() {
-    for (int i = 0; i < kKeysATurn && !queue_.empty(); ++i) {
-        const Key key = queue_.front();
-        queue_.pop_front();
-        queued_.erase(key);
-        reconcile(key);
+    for (int i = 0; i < kKeysATurn; ++i) {
+        const auto key = queue_.take();
+        if (!key) break;
+        reconcile(*key);
     }
     running_ = !queue_.empty();
     if (running_) core_.post([this] { run_queue(); });

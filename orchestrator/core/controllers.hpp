@@ -1,13 +1,13 @@
 // Controllers (DESIGN 6): an item of work is only a key; the controller looks at the world and corrects all of it. An
 // event is a hint; a lost one costs latency, because everything is looked at again now and then. Core thread only.
 #pragma once
-#include <deque>
 #include <map>
 #include <set>
 
 #include "orchestrator/core/importer.hpp"
 #include "orchestrator/core/links.hpp"
 #include "orchestrator/core/tasks.hpp"
+#include "orchestrator/core/work_queue.hpp"
 #include "orchestrator/scheduler/host_table.hpp"
 
 namespace axle {
@@ -48,9 +48,20 @@ class Controllers {
     Result<VmRequest> request_for(const Vm& vm) const;  // unavailable: it can't be placed yet, and why
 
   private:
+    void look_later(const Key& key);
+    void run_soon();
     void run_queue();
     void reconcile(const Key& key);
+    void look_at_everything();  // resync.cpp
+    void look_again_in(milliseconds pause);
     void resync();
+    struct Round {  // over all objects of a kind
+        Kind kind;
+        BootTime began;
+        std::size_t bucket = 0;  // where it goes on
+        bool goes_on = false;
+    };
+    void next_slice(Round& round);
     void keep_no_longer(const Key& key);
     void wake_waiting();
     void wake_neighbours(const ChangeEvent& event);
@@ -61,7 +72,7 @@ class Controllers {
     void place_vm(Transaction& tx, const Vm& vm);
     // false: nothing deleted of that project would make room for it on these hosts.
     bool make_room(Transaction& tx, const Uuid& project, const VmRequest& request, std::vector<HostState> hosts);
-    void bind_vm(Transaction& tx, const Uuid& vm, const Host& host, Decision decision);
+    void bind_vm(Transaction& tx, const Uuid& vm, const Host& host, const Decision& decision);
     void set_phase(Transaction& tx, const Uuid& vm);
     bool is_out_of_sight(const Vm& vm) const;  // sight.cpp: its host has been silent for too long
     void watch_sight(const Uuid& host);
@@ -125,9 +136,9 @@ class Controllers {
     Executor& core_;
     HostLinks& links_;
     Importer& importer_;
-    std::deque<Key> queue_;
-    std::set<Key> queued_;
+    WorkQueue queue_;
     bool running_ = false;
+    std::vector<Round> rounds_;
     TimerId resync_timer_ = 0;
     std::set<Uuid> waiting_;       // VMs without a place
     std::set<Uuid> waiting_near_;  // of these, those with rules about where others are

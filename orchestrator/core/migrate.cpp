@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/units.hpp"
+#include "orchestrator/core/decisions.hpp"
 #include "orchestrator/core/derive.hpp"
 #include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/on_hosts.hpp"
@@ -174,7 +175,6 @@ Result<Uuid> begin_move(Transaction& tx, const Vm& vm, const MoveWish& wish) {
     move.document.plain = to_json_text(vm_document(tx.world(), vm));
     move.disks = std::move(disks);
     move.run_over = has_ended_by_itself(vm);
-    move.decision = std::move(decision);
     note_networks(tx, vm, move.host.id);
     move.task = make_task(tx, TaskGoal::vm_migrate, *tx.world().get(Kind::vm, id), wish.requester);
     tx.update_status<Task>(move.task, [&](Task& t) {
@@ -185,6 +185,7 @@ Result<Uuid> begin_move(Transaction& tx, const Vm& vm, const MoveWish& wish) {
     });
     const Uuid task = move.task;
     move.epoch = {tx.moment().incarnation, tx.next_revision()};
+    keep_decision(tx, id, move.epoch, decision);
     tx.update_status<Vm>(id, [&](Vm& v) {
         forget_leftover(v, move.host.id);  // the new document takes its place
         v.status.migration = std::move(move);

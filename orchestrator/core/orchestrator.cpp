@@ -4,6 +4,7 @@
 
 #include "common/base/digest.hpp"
 #include "common/base/log.hpp"
+#include "orchestrator/core/decisions.hpp"
 #include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
@@ -36,6 +37,7 @@ Orchestrator::Orchestrator(Seams seams)
     : core_(seams.core),
       pipeline_(seams.store, seams.clock, seams.random, std::move(seams.secrets)),
       image_source_(std::move(seams.image_source)),
+      spread_(std::move(seams.spread)),
       commands_(
           pipeline_, [this](const Vm& vm) { return foresee(vm); }, book_),
       links_(pipeline_, seams.core, {seams.store.state().cluster.str(), image_source_, std::move(seams.seal_key)},
@@ -140,7 +142,7 @@ void Orchestrator::note_twin(const Uuid& id, const std::string& twin) {
 }
 
 Result<> Orchestrator::load() {
-    TRY_VOID(pipeline_.load());
+    TRY_VOID(pipeline_.load(spread_));
     TRY_VOID(commands_.load());
     TRY_VOID(housekeeper_.load());
     TRY_VOID(controllers_.load());
@@ -360,9 +362,11 @@ void Orchestrator::explain(Principal who, Locator what, Answered<Decision> answe
     auto found = find(who, what);
     if (!found) return answer_durably<Decision>(std::move(answer), fail(std::move(found.error())));
     const Vm& vm = static_cast<const Vm&>(**found);
-    if (vm.status.decision && vm.status.placement)
-        return answer_durably<Decision>(std::move(answer), *vm.status.decision);
-    answer_durably<Decision>(std::move(answer), foresee(vm));
+    if (!vm.status.placement) return answer_durably<Decision>(std::move(answer), foresee(vm));
+    pipeline_.when_durable([this, id = vm.meta.id, at = *vm.status.placement, answer = std::move(answer)] {
+        const auto kept = decision_of(pipeline_.store(), id, at.epoch);
+        answer(kept ? *kept : Decision{.host = at.host.name, .summary = "it is on host " + at.host.name});
+    });
 }
 
 Decision Orchestrator::foresee(const Vm& vm) {

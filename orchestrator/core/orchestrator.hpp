@@ -23,8 +23,9 @@ class Orchestrator final : public Service {
         SecretCodec secrets;
         // Where an agent in our own process gets an image from; others ask for it over their channel's connection.
         std::function<std::string(const std::string& digest)> image_source;
-        std::string seal_key = {};  // of what agents are told to remember; empty: nothing is sealed
-        Retention retention = {};   // of what is over
+        std::string seal_key = {};   // of what agents are told to remember; empty: nothing is sealed
+        Retention retention = {};    // of what is over
+        Spread spread = one_by_one;  // of load()
     };
 
     explicit Orchestrator(Seams seams);
@@ -119,6 +120,7 @@ class Orchestrator final : public Service {
     Executor& core_;
     Pipeline pipeline_;
     const std::function<std::string(const std::string& digest)> image_source_;
+    const Spread spread_;
     UnclaimedBook book_;
     Commands commands_;
     HostLinks links_;

@@ -27,44 +27,6 @@ Pipeline::Pipeline(Store& store, Clock& clock, Random& random, SecretCodec secre
     store_.on_durable([this](Revision revision) { became_durable(revision); });
 }
 
-Result<> Pipeline::load_table(Table table, const std::function<Result<>(std::string_view, std::string_view)>& each) {
-    Result<> outcome;
-    TRY_VOID(store_.scan(table, "", "", false, [&](std::string_view key, std::string_view value) {
-        outcome = each(key, value);
-        return outcome.has_value();
-    }));
-    return outcome;
-}
-
-Result<> Pipeline::load() {
-    const auto read_object = [&](std::string_view key, std::string_view value) -> Result<> {
-        const KindInfo* kind = find_kind(key.substr(0, key.find('/')));
-        if (kind == nullptr)
-            return fail(
-                Code::corrupt,
-                "the store holds \"{}\", a kind that this release doesn't know: install the newer release again", key);
-        auto object = from_store_form(kind->kind, value, secrets_);
-        if (!object) return fail(std::move(object.error()).in(key));
-        const bool over = kind->kind == Kind::task && is_terminal(static_cast<const Task&>(**object).status.phase);
-        if (!over) world_.put(ObjectPtr(std::move(*object)));
-        return {};
-    };
-    TRY_VOID(load_table(Table::objects, read_object));
-    TRY_VOID(load_table(Table::tasks, read_object));
-    std::int64_t time = clock_.wall().ms, wall = time;
-    TRY(saved, store_.get(Table::meta, "clock"));
-    if (saved) {
-        TRY(record, parse_json(*saved));
-        time = record.value("time", time);
-        wall = record.value("wall", wall);
-    }
-    cluster_clock_ = ClusterClock::start(time, wall, clock_.wall().ms);
-    clock_saved_ = cluster_clock_.time;
-    ticked_ = clock_.boot();
-    tick();
-    return {};
-}
-
 void Pipeline::tick() {
     const BootTime now = clock_.boot();
     cluster_clock_.advance((now - ticked_).count(), clock_.wall().ms);

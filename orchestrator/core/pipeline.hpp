@@ -12,6 +12,10 @@
 
 namespace axle {
 
+// Does work(0) to work(count - 1), in any order, on as many threads as it likes; back when all are done.
+using Spread = std::function<void(std::size_t count, const std::function<void(std::size_t number)>& work)>;
+void one_by_one(std::size_t count, const std::function<void(std::size_t number)>& work);
+
 class Pipeline {
   public:
     static constexpr std::size_t kChangesInMemory = 16'384;
@@ -20,7 +24,8 @@ class Pipeline {
     Pipeline(Store& store, Clock& clock, Random& random, SecretCodec secrets);
 
     // At start, before anything else: reads every live object and unfinished task.
-    Result<> load();
+    // spread: the loader's work may be done on several threads; nothing else of the core is.
+    Result<> load(const Spread& spread = one_by_one);
 
     const World& world() const { return world_; }
     World& mutable_world() { return world_; }  // only for the loader and for forgetting what is over
@@ -70,7 +75,7 @@ class Pipeline {
     void add_events(Batch& batch, const std::vector<ChangeEvent>& changes) const;
     void became_durable(Revision revision);
     void feed(Revision durable);
-    Result<> load_table(Table table, const std::function<Result<>(std::string_view key, std::string_view value)>& each);
+    Result<> load_objects(Table table, const Spread& spread);
     void tick();
     void save_clock(Revision revision);
 

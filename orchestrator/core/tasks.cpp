@@ -1,5 +1,8 @@
 #include "orchestrator/core/tasks.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -115,6 +118,18 @@ void wait_task_for(Transaction& tx, const Uuid& id, const std::string& reason) {
         t.status.phase = to;
         t.status.reason = reason;
     });
+}
+
+bool has_ended(std::string_view record) {
+    // Quotes within texts are escaped: these words are the record's own. A task that is queued has no phase written.
+    constexpr std::string_view kPhase = R"(,"status":{"phase":")";
+    const std::size_t at = record.find(kPhase);
+    if (at == std::string_view::npos) return false;
+    const std::string_view phase = record.substr(at + kPhase.size());
+    constexpr std::array kEnded = {TaskPhase::succeeded, TaskPhase::failed, TaskPhase::cancelled,
+                                   TaskPhase::superseded};
+    return std::ranges::any_of(kEnded,
+                               [&](TaskPhase ended) { return phase.starts_with(std::string(text_of(ended)) + '"'); });
 }
 
 void settle_tasks(Transaction& tx, const Object& target) {

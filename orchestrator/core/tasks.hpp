@@ -12,6 +12,9 @@ Uuid open_task(const World& world, const Uuid& target, TaskGoal goal);
 void move_task(Transaction& tx, const Uuid& task, TaskPhase to, std::optional<TaskError> why = std::nullopt);
 void wait_task_for(Transaction& tx, const Uuid& task, const std::string& reason);
 
+// Of a task's record in the store, without reading it.
+bool has_ended(std::string_view record);
+
 // What becomes of a VM's or a volume's tasks as it now is.
 void settle_tasks(Transaction& tx, const Object& target);
 

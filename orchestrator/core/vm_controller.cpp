@@ -3,6 +3,7 @@
 
 #include "common/base/units.hpp"
 #include "orchestrator/core/controllers.hpp"
+#include "orchestrator/core/decisions.hpp"
 #include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/planted.hpp"
@@ -66,6 +67,7 @@ void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
         move_task(tx, task, deletion ? TaskPhase::succeeded : TaskPhase::superseded);
     }
     let_go_of_disks(tx, vm);
+    if (vm.status.placement) forget_decision(tx, id, vm.status.placement->epoch);
     tx.erase(Kind::vm, id);
 }
 
@@ -80,30 +82,29 @@ void Controllers::waits_no_more(const Uuid& vm) {
 
 void Controllers::place_vm(Transaction& tx, const Vm& vm) {
     const Uuid id = vm.meta.id;
-    const auto wait = [&](const char* reason, std::string message, std::optional<Decision> decision) {
+    const auto wait = [&](const char* reason, std::string message) {
         waiting_.insert(id);
         const Condition* now = find_condition(vm.status.conditions, "Scheduled");
         if (now != nullptr && now->reason == reason && now->message == message) return;
         tx.update_status<Vm>(id, [&](Vm& v) {
             set_condition(v.status.conditions, {"Scheduled", false, reason, message, pipeline_.now_text()});
-            if (decision) v.status.decision = std::move(decision);
         });
     };
     const auto request = request_for(vm);
     if (request && !request->rules.empty()) waiting_near_.insert(id);
-    if (!request) return wait("NotReady", request.error().message, std::nullopt);
+    if (!request) return wait("NotReady", request.error().message);
     Decision decision = decide_for(*request);
     decision.at = pipeline_.now_text();
     if (decision.host.empty()) {
         std::string summary = decision.summary;
         if (make_room(tx, vm.meta.project.id, *request, host_states())) summary += kRoomIsMade;
-        return wait("NoCapacity", std::move(summary), std::move(decision));
+        return wait("NoCapacity", std::move(summary));
     }
     const ObjectPtr host = tx.world().named(Kind::host, {}, decision.host);
-    bind_vm(tx, id, static_cast<const Host&>(*host), std::move(decision));
+    bind_vm(tx, id, static_cast<const Host&>(*host), decision);
 }
 
-void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Decision decision) {
+void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, const Decision& decision) {
     waits_no_more(id);
     const Ref at{host.meta.id, host.meta.name};
     const HostFacts& facts = host.status.facts;
@@ -117,10 +118,10 @@ void Controllers::bind_vm(Transaction& tx, const Uuid& id, const Host& host, Dec
         });
     }
     note_networks(tx, *tx.world().find<Vm>(id), host.meta.id);
+    keep_decision(tx, id, epoch, decision);
     tx.update_status<Vm>(id, [&](Vm& v) {
         forget_leftover(v, at.id);  // the new document takes its place
         v.status.placement = VmPlacement{at, epoch};
-        v.status.decision = std::move(decision);
         drop_condition(v.status.conditions, "Scheduled");
         if (v.status.machine.empty()) v.status.machine = facts.guest_machine;
         v.status.accelerator = v.spec.accelerator == WantedAccelerator::qemu ? Accelerator::qemu : facts.accelerator;

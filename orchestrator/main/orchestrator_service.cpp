@@ -14,6 +14,7 @@
 #include "common/base/now.hpp"
 #include "common/http/server.hpp"
 #include "common/link/join_string.hpp"
+#include "common/loop/on_all_cores.hpp"
 #include "common/loop/program.hpp"
 #include "common/loop/random.hpp"
 #include "common/loop/workers.hpp"
@@ -141,9 +142,11 @@ Result<> OrchestratorService::Parts::build_core(const std::string& first_pool) {
     const SecretCodec codec{
         [this](std::string_view plain, std::string_view place) { return box->seal(plain, place); },
         [this](std::string_view sealed, std::string_view place) { return box->open(sealed, place); }};
-    orchestrator = std::make_unique<Orchestrator>(
-        Orchestrator::Seams{*store, core, random, core, *images, codec,
-                            [this](const std::string& digest) { return images->path(digest); }, seal_key});
+    Orchestrator::Seams seams{
+        *store,  core, random, core, *images, codec, [this](const std::string& digest) { return images->path(digest); },
+        seal_key};
+    seams.spread = on_all_cores;
+    orchestrator = std::make_unique<Orchestrator>(std::move(seams));
     TRY_VOID(orchestrator->load());
     // A store that has lost its tail doesn't know what came last: nothing is dropped then.
     if (!store->state().read_only)

@@ -22,6 +22,8 @@ const char* name_of(Table table) {
             return "idempotency";
         case Table::meta:
             return "meta";
+        case Table::decisions:
+            return "decisions";
     }
     return "unknown";
 }

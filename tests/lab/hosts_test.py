@@ -193,6 +193,26 @@ def second_orchestrator(lab):
     check(agent.status()["connected"], "the host stays with its own orchestrator")
 
 
+@case("a machine that gets another address and another name is the same host, and its guest reaches the others")
+def other_address(lab):
+    agent = lab.agent_of("web2")
+    name, pid, address = agent.host.name, lab.qemu_pid("web2"), "10.200.0.77"
+    agent.host.run("hostname", "renamed")
+    for words in (f"addr del {agent.host.address}/24 dev eth0", f"addr add {address}/24 dev eth0",
+                  f"route replace default via {lab.world.address}"):
+        agent.host.run("ip", *words.split())
+
+    def told():
+        status = lab.get("host", name)["status"]
+        return (status["connected"], status["address"], status["facts"]["underlay"], status["facts"]["hostname"])
+    wait_for("it is known by its new address and name", 180, lambda: told() == (True, address, address, "renamed"))
+    wait_for("web1 pings web2", 60,
+             lambda: "3 packets received" in lab.inside("web1", f"ping -c 3 -W 3 {lab.address('web2')}", check=False))
+    check_equal(lab.inside("web2", "hostname"), "web2", "a login through the agent")
+    check_undisturbed(lab, "web2", pid)
+    check_equal(lab.get("vm", "web2")["status"]["placement"]["host"], name, "the host that web2 is on")
+
+
 @case("a host that was switched off comes back by itself, with its guest, also without the orchestrator")
 def power_cut(lab):
     agent = lab.agent_of("web2")

@@ -372,6 +372,20 @@ std::string Eyes::left_over() {
     for (std::size_t i = 0; i < cloud_.hosts.size(); ++i) {
         if (auto what = left_on(i); !what.empty()) return fmt::format("h{}: {}", i, what);
     }
+    return left_in_store();
+}
+
+// Of decisions about places: those of placements that are there.
+std::string Eyes::left_in_store() {
+    for (const auto& [key, decision] : cloud_.disk.tables[static_cast<std::size_t>(Table::decisions)]) {
+        const Vm* vm = cloud_.world().find<Vm>(*Uuid::parse(key.substr(0, 36)));
+        const auto is_of = [&](const Epoch& epoch) {
+            return key.substr(37) == fmt::format("{}.{}", epoch.incarnation, epoch.revision);
+        };
+        const bool wanted = vm != nullptr && ((vm->status.placement && is_of(vm->status.placement->epoch)) ||
+                                              (vm->status.migration && is_of(vm->status.migration->epoch)));
+        if (!wanted) return "a decision is left of " + key;
+    }
     return "";
 }
 

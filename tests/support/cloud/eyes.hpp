@@ -29,6 +29,7 @@ class Eyes {
     std::string unsettled();
     // "" when hosts hold nothing that has no owner.
     std::string left_over();
+    std::string left_in_store();
     std::uint64_t events_seen() const { return events_seen_; }
     // (phase, goal) pairs of tasks that ended, for coverage.
     std::map<std::string, int> ended_tasks;

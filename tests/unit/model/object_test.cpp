@@ -125,3 +125,14 @@ TEST_CASE("what is never changed goes with its entry of a map, and only with it"
     REQUIRE(changes.size() == 2);
     for (const auto& change : changes) CHECK(change.change == Change::live);
 }
+
+TEST_CASE("what the API doesn't show differs without a word of it") {
+    VmStatus before, after;
+    after.report.state = DomainState::running;
+    after.gone = true;
+    CHECK(diff_values(type_of<VmStatus>(), &before, &after, "/status").empty());
+    after.phase = VmPhase::running;
+    const auto changes = diff_values(type_of<VmStatus>(), &before, &after, "/status");
+    REQUIRE(changes.size() == 1);
+    CHECK(changes[0].pointer == "/status/phase");
+}
