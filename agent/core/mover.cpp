@@ -46,7 +46,7 @@ MoveMemory VmKeeper::move_memory(const Entry& vm) const {
             .told = moving.told,
             .start_is_out = vm.starts_out > 0,
             .error = moving.error,
-            .disks_missing = moves ? keep_.storage.missing(*vm.document) : "",
+            .disks_missing = moves ? keep_.storage.missing(*vm.document).what : "",
             .expected = moving.expected,
             .lets_in = moving.lets_in,
             .handed_over = moving.handed_over};

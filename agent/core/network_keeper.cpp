@@ -112,22 +112,23 @@ void NetworkKeeper::finish_released(const NetworkPlan& plan) {
     }
 }
 
-std::string NetworkKeeper::missing(const VmDocument& vm) const {
+Missing NetworkKeeper::missing(const VmDocument& vm) const {
     for (const auto& nic : vm.nics) {
         auto network = networks_.find(nic.network);
         if (network == networks_.end())
-            return fmt::format("nic {} is on network {}, which this host was not given", nic.name, nic.network.str());
+            return {fmt::format("nic {} is on network {}, which this host was not given", nic.name, nic.network.str())};
         const std::string tap = tap_name(vm.id, nic.name);
         auto applied = usable_.find(tap);
         const bool same = applied != usable_.end() && applied->second.mac == nic.mac &&
                           applied->second.address == nic.address && applied->second.network == nic.network;
         const auto& conditions = network->second.report.conditions;
         if (auto trouble = tap_errors_.find(tap); trouble != tap_errors_.end())
-            return fmt::format("nic {}: {}", nic.name, trouble->second);
+            return {fmt::format("nic {}: {}", nic.name, trouble->second)};
         if (!network->second.report.ready)
-            return fmt::format("network {} is not ready{}", network->second.document.name,
-                               conditions.empty() ? "" : ": " + conditions.front().message);
-        if (!same) return fmt::format("nic {} is being connected", nic.name);
+            return {fmt::format("network {} is not ready{}", network->second.document.name,
+                                conditions.empty() ? "" : ": " + conditions.front().message),
+                    conditions.empty()};
+        if (!same) return {fmt::format("nic {} is being connected", nic.name), true};
     }
     return {};
 }

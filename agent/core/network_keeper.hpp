@@ -8,6 +8,7 @@
 
 #include "agent/core/attempt.hpp"
 #include "agent/core/ledger.hpp"
+#include "agent/core/missing.hpp"
 #include "agent/core/reporter.hpp"
 #include "agent/core/seams.hpp"
 
@@ -31,7 +32,7 @@ class NetworkKeeper {
     static constexpr milliseconds kHintEvery{5'000};
 
     // Why the NICs of this guest can't be used now; empty: its taps are there and its networks ready.
-    std::string missing(const VmDocument& vm) const;
+    Missing missing(const VmDocument& vm) const;
     // No tap of this guest is in what was applied last.
     bool without(VmId vm) const;
     // The bridge behind which a NIC of this guest has this address; empty: it has no such NIC, or none that stands.

@@ -12,6 +12,11 @@ StepDecision wait(std::string reason, std::string why) {
     return {.step = Step::wait, .reason = std::move(reason), .why = std::move(why)};
 }
 
+// A step on the way, or something that is in the way: the reason tells which.
+StepDecision wait_for_missing(const VmMemory& memory) {
+    return wait(memory.missing_comes ? "Preparing" : "Waiting", memory.missing);
+}
+
 StepDecision release_step(const VmWish& wish, const DomainObservation& seen, const VmMemory& memory) {
     if (seen.state != DomainState::absent && seen.epoch > wish.epoch)
         return wait("EpochLower", "the domain on this host is of a later placement than the release");
@@ -98,7 +103,7 @@ StepDecision on_step(const VmWish& wish, const DomainObservation& seen, const Vm
     const auto device = device_step(document, seen);
     if (!device) return {.step = Step::none};
     const bool attaches = device->step == Step::attach_disk || device->step == Step::attach_nic;
-    if (attaches && !memory.missing.empty()) return wait("Waiting", memory.missing);
+    if (attaches && !memory.missing.empty()) return wait_for_missing(memory);
     return *device;
 }
 
@@ -113,7 +118,7 @@ StepDecision off_step(const VmWish& wish, const DomainObservation& seen, const V
     if (in_crash_loop(memory.run, memory.host))
         return wait("CrashLoop", "it crashed too often; it is tried again after ten quiet minutes or by a start");
     if (!memory.restart_due) return wait("CrashBackOff", "it crashed and is started again soon");
-    if (!memory.missing.empty()) return wait("Waiting", memory.missing);
+    if (!memory.missing.empty()) return wait_for_missing(memory);
     if (!memory.seed_made) return {.step = Step::make_seed};
     if (!memory.volumes_checked) return {.step = Step::check_volumes};
     if (wish.hardware_hash.empty()) return wait("Waiting", "its disks are not known on this host");

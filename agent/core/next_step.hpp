@@ -78,7 +78,8 @@ struct VmMemory {
     bool confirmed = true;      // its epoch is, or need not be, confirmed since the boot
     bool files_removed = false;
     bool taps_gone = false;
-    std::string missing;  // what the start must wait for; empty: nothing
+    std::string missing;         // what the start must wait for; empty: nothing
+    bool missing_comes = false;  // it is being made
     MoveMemory move = {};
 };
 

@@ -235,28 +235,38 @@ void StorageKeeper::fetch(ImageEntry& image) {
 
 void StorageKeeper::set_image(ImageEntry& image, SimpleReport report) {
     keep_since(image.report.conditions, report.conditions, seams_.clock.wall());
-    const bool news = image.report.ready != report.ready;
+    const bool came = report.ready && !image.report.ready;
+    const bool trouble = !report.ready && report.conditions != image.report.conditions;
     image.report = std::move(report);
     reporter_.set({DocumentKind::image, image.document.id}, {}, to_json_text(image.report));
-    if (!news || !image.report.ready) return;
+    if (!came && !trouble) return;
     for (auto& [id, volume] : volumes_) {
-        if (volume.document.image_digest == image.document.digest) volume.attempt->kick_now();
+        if (volume.document.image_digest != image.document.digest) continue;
+        if (came)
+            volume.attempt->kick_now();
+        else if (volume.report.state == VolumeState::pending)
+            volume.attempt->kick();  // it tells what it waits for
     }
 }
 
 // ---- what others ask
 
-std::string StorageKeeper::missing(const VmDocument& vm) const {
+Missing StorageKeeper::missing(const VmDocument& vm) const {
     for (const auto& disk : vm.disks) {
         auto it = volumes_.find(disk.volume);
         if (it == volumes_.end() || it->second.verdict != Verdict::keep)
-            return fmt::format("disk {} is on volume {}, which this host was not given", disk.name, disk.volume.str());
+            return {
+                fmt::format("disk {} is on volume {}, which this host was not given", disk.name, disk.volume.str())};
         if (usable_pool(it->second.document.pool) == nullptr)
-            return fmt::format("disk {} is on a pool that can't be used now", disk.name);
-        if (it->second.report.state == VolumeState::ready) continue;
-        const auto& conditions = it->second.report.conditions;
-        return fmt::format("disk {} is {}{}", disk.name, text_of(it->second.report.state),
-                           conditions.empty() ? "" : ": " + conditions.front().message);
+            return {fmt::format("disk {} is on a pool that can't be used now", disk.name)};
+        const VolumeReport& report = it->second.report;
+        if (report.state == VolumeState::ready) continue;
+        const Condition* trouble = report.conditions.empty() ? nullptr : &report.conditions.front();
+        const bool comes =
+            report.state == VolumeState::pending && (trouble == nullptr || trouble->reason == kImagePending);
+        return {fmt::format("disk {} is {}{}", disk.name, text_of(report.state),
+                            trouble == nullptr ? "" : ": " + trouble->message),
+                comes};
     }
     return {};
 }

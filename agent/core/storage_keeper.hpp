@@ -11,10 +11,14 @@
 
 #include "agent/core/attempt.hpp"
 #include "agent/core/ledger.hpp"
+#include "agent/core/missing.hpp"
 #include "agent/core/reporter.hpp"
 #include "agent/core/seams.hpp"
 
 namespace axle {
+
+// Why a volume isn't ready: its image is on its way to the host.
+inline constexpr const char* kImagePending = "ImagePending";
 
 // Who has a volume at work.
 struct VolumeUse {
@@ -40,8 +44,8 @@ class StorageKeeper {
     void resync();                             // look at everything again
     void kick_ended();                         // a guest let go of its disks: look at what waits to be released
 
-    // Why the disks of this guest can't be used now; empty: they can.
-    std::string missing(const VmDocument& vm) const;
+    // Why the disks of this guest can't be used now.
+    Missing missing(const VmDocument& vm) const;
     std::optional<std::string> volume_path(VolumeId volume) const;
     const VolumeDocument* volume(VolumeId volume) const;
     const PoolDocument* pool(PoolId pool) const;

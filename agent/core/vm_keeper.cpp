@@ -220,22 +220,24 @@ VmMemory VmKeeper::memory_of(const Entry& vm) const {
     if (!vm.document) return memory;
     memory.stop_expired = vm.stop_noted && vm.stop_waited >= milliseconds{vm.document->stop_timeout_ms};
     memory.confirmed = vm.confirmed || !keep_.storage.on_shared_pool(*vm.document);
-    memory.missing = missing(vm);
+    Missing missing = this->missing(vm);
+    memory.missing = std::move(missing.what);
+    memory.missing_comes = missing.comes;
     return memory;
 }
 
-std::string VmKeeper::missing(const Entry& vm) const {
-    if (!listed_) return "libvirt has not told yet what runs on this host";
-    std::string missing = keep_.storage.missing(*vm.document);
-    if (missing.empty()) missing = keep_.network.missing(*vm.document);
+Missing VmKeeper::missing(const Entry& vm) const {
+    if (!listed_) return {"libvirt has not told yet what runs on this host", true};
+    Missing missing = keep_.storage.missing(*vm.document);
+    if (missing.what.empty()) missing = keep_.network.missing(*vm.document);
     for (const auto& disk : vm.document->disks) {
-        if (!missing.empty() || planted().share_volumes) break;
+        if (!missing.what.empty() || planted().share_volumes) break;
         if (auto held = holders_.find(disk.volume); held != holders_.end() && held->second != vm.id) {
             auto other = vms_.find(held->second);
-            missing = fmt::format("disk {} is open in guest {}", disk.name,
-                                  other == vms_.end() ? held->second.str() : name_of(other->second));
+            missing.what = fmt::format("disk {} is open in guest {}", disk.name,
+                                       other == vms_.end() ? held->second.str() : name_of(other->second));
         } else if (auto open = open_elsewhere_.find(disk.volume); open != open_elsewhere_.end()) {
-            missing =
+            missing.what =
                 fmt::format("disk {} is open in domain {}, which belongs to no document", disk.name, open->second);
         }
     }

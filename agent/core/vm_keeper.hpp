@@ -145,7 +145,7 @@ class VmKeeper {
     std::optional<DomainPlan> plan_of(const Entry& vm) const;
     bool wants_taps(const Entry& vm) const;
     std::string name_of(const Entry& vm) const;
-    std::string missing(const Entry& vm) const;
+    Missing missing(const Entry& vm) const;
     bool needs_reboot(const Entry& vm) const;
     void update_report(Entry& vm);
 

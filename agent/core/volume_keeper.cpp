@@ -68,9 +68,12 @@ void StorageKeeper::create(VolumeEntry& volume) {
     if (!document.image_digest.empty()) {
         const ImageEntry* image = find_image(document.pool, document.image_digest);
         if (image == nullptr || image->verdict != Verdict::keep || !image->report.ready) {
+            const std::string name = document.image_digest.substr(0, 12);
+            if (image == nullptr || image->report.conditions.empty())
+                return volume_waits(volume, kImagePending, fmt::format("its image {} is not on this host yet", name));
             return volume_waits(
-                volume, "ImagePending",
-                fmt::format("its image {} is not on this host yet", document.image_digest.substr(0, 12)));
+                volume, "ImageUnavailable",
+                fmt::format("its image {} is not on this host: {}", name, image->report.conditions.front().message));
         }
     }
     const PoolEntry* pool = usable_pool(document.pool);
@@ -200,7 +203,7 @@ void StorageKeeper::forget_volume(VolumeEntry& volume) {
 
 void StorageKeeper::set_volume(VolumeEntry& volume, VolumeReport report) {
     keep_since(volume.report.conditions, report.conditions, seams_.clock.wall());
-    const bool news = volume.report.state != report.state;
+    const bool news = volume.report.state != report.state || volume.report.conditions != report.conditions;
     volume.report = std::move(report);
     reporter_.set({DocumentKind::volume, volume.document.id}, volume.epoch, to_json_text(volume.report));
     if (news) hooks_.changed();

@@ -176,6 +176,16 @@ TEST_CASE("the next step of a guest") {
     }
 }
 
+TEST_CASE("what is being made is a step on the way, what is in the way is told as such") {
+    for (const bool comes : {false, true}) {
+        Scene scene;
+        scene.off(RunEnd::host_down);
+        scene.memory.missing = "nic eth0 is being connected";
+        scene.memory.missing_comes = comes;
+        CHECK(scene.decide().reason == (comes ? "Preparing" : "Waiting"));
+    }
+}
+
 TEST_CASE("no step ever powers off a guest that is kept and should run") {
     for (const DomainState state : {DomainState::running, DomainState::paused, DomainState::stopping}) {
         for (const Power power : {Power::running, Power::paused}) {
