@@ -6,6 +6,7 @@
 #include "orchestrator/core/admit.hpp"
 #include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/planted.hpp"
+#include "orchestrator/scheduler/scheduler.hpp"
 
 namespace axle {
 namespace {
@@ -254,6 +255,16 @@ void give_slots(Admission& a, Vm& vm) {
     }
 }
 
+// A host that is asked for by name is there when it is asked for. It may go later: then the VM waits.
+void admit_named_host(Admission& a, const Vm& vm, const Vm* before) {
+    const auto named = vm.spec.host_selector.find(kHostNameLabel);
+    if (named == vm.spec.host_selector.end()) return;
+    if (before != nullptr && before->spec.host_selector == vm.spec.host_selector) return;
+    if (a.tx.world().named(Kind::host, {}, named->second)) return;
+    a.refuse("/spec/hostSelector/axle~1host", "no-such-object",
+             fmt::format("there is no host \"{}\"; axle host list shows those that there are", named->second));
+}
+
 }  // namespace
 
 void give_addresses(Admission& a, Vm& vm) {
@@ -280,6 +291,7 @@ void keep_devices_while_moving(Admission& a, const Vm& vm, const Vm& before) {
 
 Result<> admit_vm(Admission& a, Vm& vm, const Vm* before) {
     fill_size(a, vm);
+    admit_named_host(a, vm, before);
     if (before == nullptr) vm.status = {};
     if (before != nullptr) {
         carry_over(vm, *before);

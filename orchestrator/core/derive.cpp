@@ -9,6 +9,7 @@
 #include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/peers.hpp"
 #include "orchestrator/core/selector.hpp"
+#include "orchestrator/scheduler/scheduler.hpp"
 
 namespace axle {
 namespace {
@@ -175,7 +176,13 @@ bool image_is_on(const World& world, const std::string& digest, const Uuid& host
 }
 
 bool pool_is_on(const Pool& pool, const Host& host) {
-    return !is_final(pool) && selects(pool.spec.host_selector, host.meta.labels);
+    if (is_final(pool)) return false;
+    const Labels& selector = pool.spec.host_selector;
+    const auto named = selector.find(kHostNameLabel);
+    if (named == selector.end()) return selects(selector, host.meta.labels);
+    Labels others = selector;
+    others.erase(kHostNameLabel);
+    return named->second == host.meta.name && selects(others, host.meta.labels);
 }
 
 std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRef& key, const DeriveContext& context) {

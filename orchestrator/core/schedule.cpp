@@ -104,11 +104,15 @@ Result<VmRequest> request_of(const World& world, const Vm& vm) {
                 return fail(Code::unavailable, "image {} of disk {} is gone", volume->spec.image.name, name);
             return fail(error(Code::unavailable, "image {} of disk {} is {}", image->meta.name, name,
                               text_of(image->status.phase))
+                            .with_reason(image->status.phase == ImagePhase::failed ? "" : kWaitsForImage)
                             .with_hint(fmt::format("axle image show {}", image->meta.name)));
         }
         VolumeRequest v{
             .pool_name = volume->spec.pool.name, .size = volume->spec.size, .image_digest = volume->spec.image_digest};
         v.pool = PoolId{volume->spec.pool.id};
+        if (const Image* image = world.find<Image>(volume->spec.image.id);
+            image != nullptr && image->status.digest == v.image_digest)
+            v.image_size = image->status.size;
         if (volume->status.placement) {
             v.pinned = HostId{volume->status.placement->host.id};
             v.pinned_name = volume->status.placement->host.name;

@@ -7,7 +7,8 @@ namespace axle {
 
 HostState host_state_of(const World& world, const Host& host);
 std::vector<HostState> host_states_of(const World& world);  // by name
-// Code::unavailable: it can't be placed yet, and why.
+// Code::unavailable: it can't be placed yet, and why. The reason kWaitsForImage: it goes on by itself.
+inline constexpr const char* kWaitsForImage = "ImagePending";
 Result<VmRequest> request_of(const World& world, const Vm& vm);
 
 }  // namespace axle

@@ -1,6 +1,7 @@
 // Near or far from other VMs, by hosts or zones: required rules refuse, wishes score.
 #include <algorithm>
 
+#include "common/base/counted.hpp"
 #include "orchestrator/scheduler/scheduler.hpp"
 
 namespace axle {
@@ -8,10 +9,6 @@ namespace {
 
 const Uuid& domain_of(const NeighbourRule& rule, const HostState& host) {
     return rule.over == Domain::zone ? host.zone : host.id;
-}
-
-std::string said(std::int64_t count) {
-    return count == 1 ? "1 VM" : fmt::format("{} VMs", count);
 }
 
 std::string where(const NeighbourRule& rule, const HostState& host) {
@@ -24,12 +21,12 @@ std::optional<std::string> reject_by(const NeighbourRule& rule, const HostState&
     const std::int64_t there = rule.count_at(host);
     if (rule.policy == Affinity::apart) {
         if (there == 0) return std::nullopt;
-        return fmt::format("{} has {} that {} keeps apart", where(rule, host), said(there), rule.name);
+        return fmt::format("{} has {} that {} keeps apart", where(rule, host), counted(there, "VM"), rule.name);
     }
     if (there > 0 || (rule.counts.empty() && rule.may_be_first)) return std::nullopt;
     if (rule.counts.empty()) return fmt::format("{} wants to be where no VM is yet", rule.name);
     return fmt::format("{} has none of the {} that {} wants to be with", where(rule, host),
-                       said(static_cast<std::int64_t>(rule.neighbours.size())), rule.name);
+                       counted(rule.neighbours.size(), "VM"), rule.name);
 }
 
 // Far: the fewer the better. Near: the more the better, measured by where most of them are.

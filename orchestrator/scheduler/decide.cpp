@@ -1,10 +1,18 @@
 // Every filter in turn, then the weighted sum of the scores.
+#include <algorithm>
+
 #include "orchestrator/scheduler/chain.hpp"
 
 namespace axle {
 namespace {
 
-std::string refusal(const VmRequest& request, const Refusals& refusals, std::size_t hosts) {
+// Of a VM that asks for one host by name, that host's reason is the one that matters.
+std::string refusal(const VmRequest& request, const std::vector<Candidate>& candidates, const Refusals& refusals,
+                    std::size_t hosts) {
+    const std::string named = named_host(request);
+    const auto there = std::ranges::find(candidates, named, &Candidate::host);
+    if (!named.empty() && there != candidates.end())
+        return fmt::format("{} asks for host {}: {}", request.name, named, there->reason);
     if (hosts == 0) return fmt::format("no host for {}: there are no hosts yet", request.name);
     if (refusals.empty()) return fmt::format("no host for {}: the host that its disks lie on is gone", request.name);
     if (hosts == 1) {
@@ -68,7 +76,7 @@ Decision conclude(const VmRequest& request, std::vector<Candidate> candidates, c
         if (best == nullptr || c.total > best->total || (c.total == best->total && c.host < best->host)) best = &c;
     }
     if (best == nullptr) {
-        decision.summary = refusal(request, refusals, hosts);
+        decision.summary = refusal(request, decision.candidates, refusals, hosts);
         return decision;
     }
     decision.host = best->host;

@@ -1,4 +1,5 @@
 // CPUs and memory: what is claimed by records and what is allocatable after overcommit and reserve.
+#include "common/base/counted.hpp"
 #include "common/base/units.hpp"
 #include "orchestrator/scheduler/scheduler.hpp"
 
@@ -7,8 +8,8 @@ namespace axle {
 std::optional<std::string> reject_cpus(const VmRequest& request, const HostState& host) {
     const std::int64_t free = host.cpus_allocatable - host.cpus_claimed;
     if (request.cpus <= free) return std::nullopt;
-    return fmt::format("needs {} CPUs, {} of {} allocatable are free", request.cpus, std::max<std::int64_t>(free, 0),
-                       host.cpus_allocatable);
+    return fmt::format("needs {}, {} of {} allocatable are free", counted(request.cpus, "CPU"),
+                       std::max<std::int64_t>(free, 0), host.cpus_allocatable);
 }
 
 std::optional<std::string> reject_memory(const VmRequest& request, const HostState& host) {

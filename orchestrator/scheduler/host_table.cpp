@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "common/base/counted.hpp"
 #include "orchestrator/scheduler/chain.hpp"
 
 namespace axle {
@@ -95,6 +96,13 @@ const HostState* HostTable::find(const HostId& id) const {
     return found == hosts_.end() ? nullptr : &found->second->state;
 }
 
+const HostState* HostTable::find_named(const std::string& name) const {
+    for (const auto& [id, entry] : hosts_) {
+        if (entry->state.name == name) return &entry->state;
+    }
+    return nullptr;
+}
+
 // One decision over classes.
 class HostTable::Search {
   public:
@@ -123,12 +131,10 @@ class HostTable::Search {
         fewer_room_ += look.left;
     }
 
-    // A disk that lies on a host leaves nothing to choose.
-    void look_only_at(const HostState& host, std::size_t others) {
+    // A disk that lies on a host, or its name that is asked for, leaves nothing to choose.
+    void look_only_at(const HostState& host, std::size_t others, const char* filter, std::string why_not_others) {
         if (!look_closely(host) || others == 0) return;
-        elsewhere_ = Candidate{.host = fmt::format("{} others", others),
-                               .filter = "pools",
-                               .reason = fmt::format("a disk of the VM lies on host {}", host.name)};
+        elsewhere_ = Candidate{.host = counted(others, "other"), .filter = filter, .reason = std::move(why_not_others)};
     }
 
     Decision end(std::size_t all) && {
@@ -199,8 +205,11 @@ Decision HostTable::decide(const VmRequest& request) const {
         return decide_among(request, all);
     }
     Search search(request, classes_.size());
+    const std::string named = named_host(request);
     const auto pinned = std::ranges::find_if(request.volumes, [](const VolumeRequest& v) { return bool(v.pinned); });
-    if (pinned == request.volumes.end()) {
+    if (const HostState* asked = named.empty() ? nullptr : find_named(named)) {
+        search.look_only_at(*asked, size() - 1, "labels", fmt::format("the VM asks for host {} by name", named));
+    } else if (pinned == request.volumes.end()) {
         for (const NeighbourRule& rule : request.rules) {
             for (const Neighbour& n : rule.neighbours) {
                 if (const auto entry = hosts_.find(n.host); rule.over == Domain::host && entry != hosts_.end())
@@ -209,7 +218,7 @@ Decision HostTable::decide(const VmRequest& request) const {
         }
         for (const auto& [signature, hosts] : classes_) search.look_into(hosts);
     } else if (const HostState* host = find(pinned->pinned)) {
-        search.look_only_at(*host, size() - 1);
+        search.look_only_at(*host, size() - 1, "pools", fmt::format("a disk of the VM lies on host {}", host->name));
     }
     return std::move(search).end(size());
 }

@@ -46,6 +46,7 @@ class HostTable {
     class Search;
 
     void leave_class(Entry& entry);
+    const HostState* find_named(const std::string& name) const;
 
     std::unordered_map<Uuid, std::unique_ptr<Entry>> hosts_;
     std::map<std::string, Class> classes_;

@@ -52,7 +52,8 @@ struct VolumeRequest {
     HostId pinned;  // zero: anywhere
     std::string pinned_name;
     std::string image_digest;
-    std::int64_t copied = 0;  // bytes that are written there at once: it comes from another host
+    std::int64_t image_size = 0;  // bytes that a host without it has to fetch first
+    std::int64_t copied = 0;      // bytes that are written there at once: it comes from another host
 };
 // What a guest that was made once keeps for ever.
 struct GuestRequest {
@@ -93,6 +94,11 @@ struct VmRequest {
     std::vector<NeighbourRule> rules = {};
     Strategy strategy = Strategy::spread;
 };
+
+// A host's own name, as a label that it has by itself: by this key of host_selector a VM asks for one host.
+inline constexpr const char* kHostNameLabel = "axle/host";
+// Empty: it asks for none by name.
+std::string named_host(const VmRequest& request);
 
 // A filter: why this host won't do, in numbers; nullopt: it will.
 using Filter = std::optional<std::string> (*)(const VmRequest&, const HostState&);

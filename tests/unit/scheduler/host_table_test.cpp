@@ -183,6 +183,28 @@ TEST_CASE("a VM with a disk on a host goes there or nowhere") {
     CHECK(table.size() == 999);
 }
 
+TEST_CASE("of many hosts the one that is asked for by name is taken, or its reason told") {
+    test::SeededRandom random(1);
+    HostTable table;
+    std::vector<HostState> all;
+    for (int i = 0; i < 500; ++i) {
+        all.push_back(drawn(i, random));
+        table.put(all.back());
+    }
+    int placed = 0;
+    for (int i = 0; i < 500; i += 7) {
+        VmRequest wanted = request(8, 32 * kGiB);
+        wanted.host_selector[kHostNameLabel] = all[static_cast<std::size_t>(i)].name;
+        placed += takes_as_every_look_does(table, all, wanted) ? 1 : 0;
+        CHECK(table.decide(wanted).summary == decide(wanted, all).summary);
+    }
+    CHECK(placed > 5);
+    CHECK(placed < 72);
+    VmRequest nowhere = request(1, kGiB);
+    nowhere.host_selector[kHostNameLabel] = "h9";
+    CHECK(table.decide(nowhere).summary.find("is not host h9, which the VM asks for by name") != std::string::npos);
+}
+
 TEST_CASE("a fleet without room tells each filter's refusals with the number of hosts and an example") {
     HostTable table;
     test::SeededRandom random(1);

@@ -1,6 +1,9 @@
 // Filters and scores row by row, and what a decision says.
 #include "orchestrator/scheduler/scheduler.hpp"
 
+#include <algorithm>
+#include <set>
+
 #include <doctest/doctest.h>
 
 #include "common/base/units.hpp"
@@ -182,12 +185,70 @@ TEST_CASE("the emptier host wins, equals go by name, and the order of hosts does
     CHECK(decide(request(), {b, a}).host == "h1");
     a.memory_claimed = 4 * kGiB;
     CHECK(decide(request(), {a, b}).host == "h2");
-    b.images = {};
+}
+
+TEST_CASE("an image at hand counts by what its copy costs: load decides where that is little") {
+    HostState a = host("h1"), b = host("h2");
+    b.images = {"d"};
     VmRequest r = request();
     r.volumes[0].image_digest = "d";
-    a.memory_claimed = 0;
-    b.images = {"d"};
-    CHECK(decide(r, {a, b}).host == "h2");
+    r.volumes[0].image_size = 500 * kMiB;
+    CHECK(decide(r, {a, b}).host == "h2");  // all else is equal
+    b.cpus_claimed = 1;                     // of 8
+    const Decision small = decide(r, {a, b});
+    CHECK(small.host == "h1");
+    CHECK(small.candidates[0].scores.at("image-at-hand") == 0);
+    CHECK(small.candidates[1].scores.at("image-at-hand") == doctest::Approx(0.0488).epsilon(0.01));
+    r.volumes[0].image_size = 12 * kGiB;
+    const Decision large = decide(r, {a, b});
+    CHECK(large.host == "h2");
+    CHECK(large.candidates[1].scores.at("image-at-hand") == 1);
+    b.cpus_claimed = 6;
+    b.memory_claimed = 4 * kGiB;
+    CHECK(decide(r, {a, b}).host == "h1");
+    // Two disks of one image: it is fetched once.
+    r.volumes.push_back(r.volumes[0]);
+    r.volumes[0].image_size = r.volumes[1].image_size = 1 * kGiB;
+    CHECK(decide(r, {a, b}).candidates[1].scores.at("image-at-hand") == doctest::Approx(0.1));
+}
+
+TEST_CASE("VMs of a small image spread over hosts though one has it") {
+    std::vector<HostState> hosts = {host("h1"), host("h2"), host("h3")};
+    hosts[0].images = {"d"};
+    VmRequest r = request();
+    r.cpus = 1;
+    r.memory = kGiB;
+    r.volumes[0].image_digest = "d";
+    r.volumes[0].image_size = 400 * kMiB;
+    std::set<std::string> used;
+    for (int i = 0; i < 3; ++i) {
+        const Decision d = decide(r, hosts);
+        used.insert(d.host);
+        HostState& taken = *std::ranges::find(hosts, d.host, &HostState::name);
+        taken.cpus_claimed += r.cpus;
+        taken.memory_claimed += r.memory;
+        taken.images = {"d"};
+    }
+    CHECK(used.size() == 3);
+}
+
+TEST_CASE("a VM that asks for a host by name goes there or is told that host's reason") {
+    HostState a = host("h1"), b = host("h2"), c = host("h3");
+    VmRequest r = request();
+    b.memory_claimed = 4 * kGiB;
+    r.host_selector[kHostNameLabel] = "h2";
+    CHECK(decide(r, {a, b, c}).host == "h2");
+    CHECK(decide(r, {a, b, c}).candidates[0].reason == "is not host h2, which the VM asks for by name");
+    b.memory_claimed = 8 * kGiB;
+    CHECK(decide(r, {a, b, c}).summary ==
+          "web1 asks for host h2: needs 2 GiB of memory, 0 B of 8 GiB allocatable are free");
+    b.connected = false;
+    CHECK(decide(r, {a, b, c}).summary == "web1 asks for host h2: its agent is not connected");
+    r.host_selector[kHostNameLabel] = "h9";
+    CHECK(decide(r, {a, c}).summary ==
+          "no host of 2 for web1: 2 refused by labels (e.g. h1: is not host h9, which the VM asks for by name)");
+    r.host_selector = {{kHostNameLabel, "h1"}, {"ssd", "yes"}};
+    CHECK(decide(r, {a, b, c}).summary == "web1 asks for host h1: has no label ssd, ssd=yes is wanted");
 }
 
 TEST_CASE("a wish to be apart or together outweighs all room, and without one no score speaks of it") {
