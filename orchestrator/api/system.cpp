@@ -40,9 +40,16 @@ json overview_json(const Overview& overview) {
                 {"counts", overview.counts},
                 {"problems", json::array()}};
     out["clock"] = clock_json(overview.clock);
-    for (const Problem& problem : overview.problems)
-        out["problems"].push_back({{"type", problem.type}, {"message", problem.message}, {"hint", problem.hint}});
-    out["healthy"] = overview.problems.empty() && !overview.store.read_only;
+    bool well = !overview.store.read_only;
+    for (const Problem& problem : overview.problems) {
+        out["problems"].push_back({{"type", problem.type},
+                                   {"severity", problem.note ? "note" : "trouble"},
+                                   {"message", problem.message},
+                                   {"hint", problem.hint}});
+        if (!problem.hosts.empty()) out["problems"].back()["hosts"] = problem.hosts;
+        well = well && problem.note;
+    }
+    out["healthy"] = well;
     return out;
 }
 

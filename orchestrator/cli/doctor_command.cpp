@@ -1,48 +1,14 @@
 // doctor: what the server says of itself and its hosts, and what this machine's agent says of this machine.
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "common/base/file.hpp"
 #include "orchestrator/cli/app.hpp"
-
-extern char** environ;
+#include "orchestrator/cli/local_agent.hpp"
 
 namespace axle::cli {
 namespace {
 
 struct Finding {
-    std::string level;  // ok, warning, error
+    std::string level;  // ok, note, warning, error
     std::string subject, message, fix;
 };
-
-// Output of a program of ours; nullopt: it isn't installed or said nothing.
-std::optional<std::string> output_of(const std::string& program, std::vector<std::string> words) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
-    Fd read_end(ends[0]), write_end(ends[1]);
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, write_end.get(), 1);
-    std::vector<char*> argv;
-    words.insert(words.begin(), program);
-    for (std::string& w : words) argv.push_back(w.data());
-    argv.push_back(nullptr);
-    pid_t child = 0;
-    const int started = ::posix_spawnp(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
-    ::posix_spawn_file_actions_destroy(&actions);
-    write_end.reset();
-    if (started != 0) return std::nullopt;
-    std::string out;
-    char buffer[4096];
-    for (ssize_t n = 0; (n = ::read(read_end.get(), buffer, sizeof buffer)) > 0 && out.size() < (1 << 20);)
-        out.append(buffer, static_cast<std::size_t>(n));
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    return out.empty() ? std::nullopt : std::optional(out);
-}
 
 void add_local(std::vector<Finding>& findings) {
     for (const char* program : {"axle-agent", "axle-allinone"}) {
@@ -74,7 +40,8 @@ void add_server(Session& session, std::vector<Finding>& findings) {
                         fmt::format("axle {} answers at {}", word(*status, "version"), session.context().endpoint),
                         ""});
     for (const json& problem : (*status)["problems"])
-        findings.push_back({"warning", word(problem, "type"), word(problem, "message"), word(problem, "hint")});
+        findings.push_back({word(problem, "severity") == "note" ? "note" : "warning", word(problem, "type"),
+                            word(problem, "message"), word(problem, "hint")});
     auto hosts = session.list(info_of(Kind::host), {});
     if (!hosts) return;
     for (const json& host : *hosts) {

@@ -1,4 +1,5 @@
 // status, wait, watch, explain, tasks.
+#include "common/base/counted.hpp"
 #include "common/base/now.hpp"
 #include "common/base/units.hpp"
 #include "common/http/url.hpp"
@@ -9,6 +10,22 @@
 namespace axle::cli {
 namespace {
 
+// What is broken first; what is only worth knowing after it.
+std::string problems_text(const json& problems) {
+    std::string broken, notes;
+    std::size_t count = 0;
+    for (const json& problem : problems) {
+        const bool note = word(problem, "severity") == "note";
+        count += note ? 0 : 1;
+        (note ? notes : broken) += fmt::format("  {}: {}\n    => {}\n", word(problem, "type"), word(problem, "message"),
+                                               word(problem, "hint"));
+    }
+    const std::string head =
+        count == 0 ? "all is well\n"
+                   : fmt::format("{} {} attention:\n", counted(count, "thing"), count == 1 ? "wants" : "want");
+    return head + broken + (notes.empty() ? "" : "worth knowing:\n" + notes);
+}
+
 Result<int> show_status(Session& session) {
     TRY(status, session.get("/v1/status"));
     const bool healthy = status.value("healthy", false);
@@ -17,21 +34,14 @@ Result<int> show_status(Session& session) {
     std::string out = fmt::format("axle {} at {}\n", word(status, "version"), session.context().endpoint);
     const json& counts = status["counts"];
     const auto count = [&](const char* what) { return counts.value(what, std::int64_t{0}); };
-    out += fmt::format("{} VMs ({} running), {} volumes, {} images, {} networks, {} hosts\n", count("vms"),
-                       count("vms.running"), count("volumes"), count("images"), count("networks"), count("hosts"));
+    out += fmt::format("{} ({} running), {}, {}, {}, {}\n", counted(count("vms"), "VM"), count("vms.running"),
+                       counted(count("volumes"), "volume"), counted(count("images"), "image"),
+                       counted(count("networks"), "network"), counted(count("hosts"), "host"));
     const json& space = status["space"];
     out += fmt::format("store: revision {}, {} free{}\n", status.value("revision", 0),
                        format_bytes(space.value("freeBytes", std::int64_t{0})),
                        status["store"].value("readOnly", false) ? ", READ-ONLY" : "");
-    if (healthy) {
-        out += "all is well\n";
-    } else {
-        out += fmt::format("{} things want attention:\n", status["problems"].size());
-        for (const json& problem : status["problems"])
-            out += fmt::format("  {}: {}\n    => {}\n", word(problem, "type"), word(problem, "message"),
-                               word(problem, "hint"));
-    }
-    session.terminal().data(out);
+    session.terminal().data(out + problems_text(status["problems"]));
     return healthy ? 0 : 1;
 }
 
@@ -174,7 +184,10 @@ void add_task_verbs(Build& build) {
 }  // namespace
 
 void add_general_commands(Build& build) {
-    build.verb(&build.app, "status", "Is all well? What isn't, and what to do", show_status);
+    build.verb(&build.app, "status", "Is all well? What isn't, and what to do", show_status)
+        ->footer(
+            "Exit status: 0 all is well, also where something is worth knowing; 1 something wants attention, or "
+            "nobody answers.");
     struct Options {
         std::string first, second = "status.phase=running", third;
     };

@@ -1,16 +1,21 @@
 // What isn't well in the whole cloud, and a person's word on what only a person can decide: a loss, a clock.
+#include <algorithm>
+
+#include "common/base/counted.hpp"
 #include "common/base/units.hpp"
 #include "orchestrator/core/orchestrator.hpp"
-#include "orchestrator/core/vm_rules.hpp"
+#include "orchestrator/core/severity.hpp"
 
 namespace axle {
 namespace {
 
 constexpr std::size_t kProblemsMax = 50;
+constexpr std::size_t kNamesMax = 10;  // that a sentence names
 
 Problem problem_of(const Object& object, const Condition& c, const std::string& hint) {
     const std::string where = object.meta.project.name.empty() ? "" : object.meta.project.name + "/";
-    return {c.type, fmt::format("{} {}{}: {}", info_of(object.kind()).name, where, object.meta.name, c.message), hint};
+    return {name_of(c), fmt::format("{} {}{}: {}", info_of(object.kind()).name, where, object.meta.name, c.message),
+            hint};
 }
 
 // The command that says more of a VM's trouble, or ends it.
@@ -22,19 +27,56 @@ std::string remedy(const Vm& vm, const Condition& c) {
     return "axle vm show " + name;
 }
 
-std::string remedy(const Host& host, const Condition& c) {
-    if (c.type == "Unclaimed") return "axle unclaimed list --host " + host.meta.name;
-    if (c.type == "DrainStuck") return fmt::format("axle host undrain {} takes the drain back", host.meta.name);
-    return "on that host: axle-agent doctor (axle doctor, if it is an all-in-one)";
+// host: empty: of several.
+std::string host_remedy(const std::string& type, const std::string& host) {
+    if (type == "Unclaimed") return "axle unclaimed list" + (host.empty() ? "" : " --host " + host);
+    if (type == "DrainStuck")
+        return fmt::format("axle host undrain {} takes the drain back", host.empty() ? "HOST" : host);
+    if (type == "NoAccelerator")
+        return "nothing, if that is known; else switch virtualization on in the firmware there, or nested "
+               "virtualization where the machine is a VM itself";
+    return fmt::format("on {}: axle-agent doctor (axle doctor, if it is an all-in-one)",
+                       host.empty() ? "each of them" : "that host");
 }
 
-Problem away_problem(const Host& host, std::size_t guests) {
-    return {"HostAway",
-            fmt::format("the agent of host {} is not connected; what is known of its {} VMs is from before",
-                        host.meta.name, guests),
-            fmt::format("on that host, if it is on: axle-agent doctor; journalctl -u 'axle*'. Dead for good: axle host "
-                        "remove {} --lost",
-                        host.meta.name)};
+std::string listed(const std::vector<std::string>& names) {
+    std::string out;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (i == kNamesMax) return out + fmt::format(" and {} more", names.size() - i);
+        out += (i == 0 ? "" : ", ") + names[i];
+    }
+    return out;
+}
+
+// The same condition, of one host or several.
+struct HostCondition {
+    Condition first;
+    bool alike = true;  // all say the same
+    std::vector<std::string> hosts;
+};
+
+Problem problem_of(const HostCondition& c) {
+    const bool one = c.hosts.size() == 1;
+    Problem problem{.type = name_of(c.first), .note = severity_of(c.first) == Severity::note, .hosts = c.hosts};
+    problem.message = one ? fmt::format("host {}: {}", c.hosts[0], c.first.message)
+                          : fmt::format("{} hosts ({}): {}{}", c.hosts.size(), listed(c.hosts),
+                                        c.alike ? "" : c.hosts[0] + " says: ", c.first.message);
+    problem.hint = host_remedy(c.first.type, one ? c.hosts[0] : "");
+    return problem;
+}
+
+Problem away_problem(std::vector<std::string> hosts, std::size_t guests) {
+    const bool one = hosts.size() == 1;
+    const std::string known =
+        fmt::format("what is known of {} {} is from before", one ? "its" : "their", counted(guests, "VM"));
+    return {.type = "HostAway",
+            .message = one ? fmt::format("the agent of host {} is not connected; {}", hosts[0], known)
+                           : fmt::format("the agents of {} hosts ({}) are not connected; {}", hosts.size(),
+                                         listed(hosts), known),
+            .hint = fmt::format("on {}, if it is on: axle-agent doctor; journalctl -u 'axle*'. Dead for good: axle "
+                                "host remove {} --lost",
+                                one ? "that host" : "each of them", one ? hosts[0] : "HOST"),
+            .hosts = std::move(hosts)};
 }
 
 }  // namespace
@@ -61,16 +103,26 @@ void Orchestrator::add_host_problems(Overview& o) const {
     if (world.names_of(Kind::pool).empty())
         o.problems.push_back(
             {"NoPool", "there is no pool for disks", "axle pool create main --path /var/lib/axle/pools/main"});
-    for (const auto& [id, object] : world.all(Kind::host)) {
-        const auto& host = static_cast<const Host&>(*object);
-        if (!links_.is_connected(id)) o.problems.push_back(away_problem(host, world.vms_on(id).size()));
+    std::vector<std::string> away;
+    std::size_t guests_away = 0;
+    std::map<std::string, HostCondition> by_type;
+    for (const auto& [key, id] : world.names_of(Kind::host)) {
+        const auto& host = *world.find<Host>(id);
+        if (!links_.is_connected(id)) {
+            away.push_back(host.meta.name);
+            guests_away += world.vms_on(id).size();
+        }
         for (const auto* conditions : {&host.status.conditions, &host.status.facts.conditions}) {
             for (const Condition& c : *conditions) {
-                if (!is_trouble(c)) continue;
-                o.problems.push_back(problem_of(host, c, remedy(host, c)));
+                if (severity_of(c) != Severity::trouble && severity_of(c) != Severity::note) continue;
+                HostCondition& same = by_type.try_emplace(c.type, HostCondition{c}).first->second;
+                same.alike = same.alike && same.first.message == c.message;
+                if (same.hosts.empty() || same.hosts.back() != host.meta.name) same.hosts.push_back(host.meta.name);
             }
         }
     }
+    if (!away.empty()) o.problems.push_back(away_problem(std::move(away), guests_away));
+    for (const auto& [type, condition] : by_type) o.problems.push_back(problem_of(condition));
 }
 
 void Orchestrator::add_object_problems(Overview& o) const {
@@ -112,6 +164,7 @@ void Orchestrator::overview(Principal who, Answered<Overview> answer) {
         add_store_problems(o);
         add_host_problems(o);
         add_object_problems(o);
+        std::ranges::stable_partition(o.problems, [](const Problem& p) { return !p.note; });
     }
     answer_durably<Overview>(std::move(answer), std::move(o));
 }

@@ -150,6 +150,8 @@ struct Problem {
     std::string type;     // stable: "HostAway"
     std::string message;  // cause, with its numbers
     std::string hint;     // what to do next
+    bool note = false;    // a lasting property of a machine: worth knowing, and all is well nevertheless
+    std::vector<std::string> hosts = {};  // that it is about: what several have alike is one
 };
 
 // How many more of a size would fit, and what the loss of a host would mean.
@@ -195,7 +197,7 @@ struct Overview {
     ClockState clock;
     Revision durable = 0;
     std::map<std::string, std::int64_t> counts;  // "vms", "vms.running", "hosts", ...
-    std::vector<Problem> problems;
+    std::vector<Problem> problems;               // notes last
     std::string version;
 };
 

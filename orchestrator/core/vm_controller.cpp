@@ -82,7 +82,7 @@ void Controllers::waits_no_more(const Uuid& vm) {
 
 void Controllers::place_vm(Transaction& tx, const Vm& vm) {
     const Uuid id = vm.meta.id;
-    const auto wait = [&](const char* reason, std::string message) {
+    const auto wait = [&](const std::string& reason, std::string message) {
         waiting_.insert(id);
         const Condition* now = find_condition(vm.status.conditions, "Scheduled");
         if (now != nullptr && now->reason == reason && now->message == message) return;
@@ -92,7 +92,10 @@ void Controllers::place_vm(Transaction& tx, const Vm& vm) {
     };
     const auto request = request_for(vm);
     if (request && !request->rules.empty()) waiting_near_.insert(id);
-    if (!request) return wait("NotReady", request.error().message);
+    if (!request) {
+        const std::string& reason = request.error().reason;
+        return wait(reason.empty() ? "NotReady" : reason, request.error().message);
+    }
     Decision decision = decide_for(*request);
     decision.at = pipeline_.now_text();
     if (decision.host.empty()) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "orchestrator/core/severity.hpp"
+
 namespace axle {
 namespace {
 
@@ -26,7 +28,9 @@ std::string what_is_in_the_way(const Vm& vm) {
         if (!c.status && c.type == "Scheduled") return c.message;
     }
     for (const Condition& c : vm.status.report.conditions) {
-        if (is_trouble(c) && !c.message.empty()) return c.message;
+        const Severity severity = severity_of(c);
+        const bool in_the_way = severity == Severity::step || severity == Severity::trouble;
+        if (in_the_way && !c.message.empty()) return c.message;
     }
     return "";
 }
@@ -105,11 +109,6 @@ GoalState goal_of(const Task& task, const Vm& vm) {
         default:
             return open("");
     }
-}
-
-bool is_trouble(const Condition& c) {
-    const bool good = c.type == "Ready" || c.type == "Scheduled" || c.type == "Placed";
-    return good != c.status;
 }
 
 const Condition* find_condition(const std::vector<Condition>& conditions, std::string_view type) {

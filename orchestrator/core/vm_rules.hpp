@@ -20,8 +20,6 @@ struct GoalState {
 };
 GoalState goal_of(const Task& task, const Vm& vm);
 
-// Ready, Scheduled and Placed are well when they hold; every other type names a trouble.
-bool is_trouble(const Condition& condition);
 // A condition of this type, or null.
 const Condition* find_condition(const std::vector<Condition>& conditions, std::string_view type);
 // Sets or replaces; keeps `since` where status and reason are the same. true: something changed.

@@ -23,8 +23,9 @@ class ScriptedHost {
         std::string log = "hello from the guest\n";
         std::vector<std::string> features;
         std::string underlay;
-        UnclaimedReport unclaimed;  // told after the hello
-        std::string removes_not;    // why it removes nothing; empty: it does
+        UnclaimedReport unclaimed;               // told after the hello
+        std::string removes_not;                 // why it removes nothing; empty: it does
+        std::vector<Condition> conditions = {};  // of the machine
     };
 
     // Connects; on the core's thread.
@@ -48,12 +49,14 @@ class ScriptedHost {
         hello.facts.features.push_back(kUnclaimedFeature);
         hello.facts.underlay = script_.underlay;
         hello.facts.data_port = script_.features.empty() ? 0 : 7444;
+        hello.facts.conditions = script_.conditions;
         if (script_.unclaimed.total > 0)
             hello.facts.conditions.push_back({.type = "Unclaimed", .reason = "Unclaimed", .message = "some things"});
         say(std::move(hello));
         if (script_.unclaimed.total > 0) say(script_.unclaimed);
     }
     ~ScriptedHost() { wire_->host = nullptr; }
+    void leave() { wire_->closed("the line was cut"); }  // on the core's thread
     ScriptedHost(const ScriptedHost&) = delete;
     ScriptedHost& operator=(const ScriptedHost&) = delete;
 
@@ -64,6 +67,7 @@ class ScriptedHost {
     struct Wire {
         ScriptedHost* host = nullptr;
         std::function<void(Message)> to_orchestrator;
+        std::function<void(std::string)> closed;
     };
     struct End final : Channel {
         End(std::shared_ptr<Wire> w, Executor& c) : wire(std::move(w)), core(c) {}
@@ -73,7 +77,7 @@ class ScriptedHost {
             });
         }
         void on_message(std::function<void(Message)> told) override { wire->to_orchestrator = std::move(told); }
-        void on_closed(std::function<void(std::string)>) override {}
+        void on_closed(std::function<void(std::string)> told) override { wire->closed = std::move(told); }
         void close(std::string) override { wire->host = nullptr; }
         std::shared_ptr<Wire> wire;
         Executor& core;

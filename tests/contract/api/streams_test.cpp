@@ -87,6 +87,8 @@ TEST_CASE("a stream that can't be is refused before it begins") {
     const auto refused = cloud.client().websocket("/v1/projects/default/vms/a/console");
     REQUIRE_FALSE(refused);
     CHECK(refused.error().reason == "http-409");
+    CHECK(refused.error().message == "VM a is stopped");
+    CHECK(refused.error().hint == "axle vm start a");
     CHECK_FALSE(cloud.client().websocket("/v1/projects/default/vms/none/console"));
 }
 
@@ -111,6 +113,76 @@ TEST_CASE("an image's content is streamed to a file and imported") {
     const auto arrived = read_file(file, 16 << 20);
     REQUIRE(arrived);
     CHECK(*arrived == content);
+}
+
+namespace {
+
+ScriptedHost::Script with_condition(const std::string& type, const std::string& message) {
+    return {.conditions = {{.type = type, .reason = type, .message = message}}};
+}
+
+}  // namespace
+
+TEST_CASE("what hosts have alike is one problem; a note comes last and leaves all well") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    furnish(cloud, client);
+    cloud.add_host("h3", with_condition("NoAccelerator", "no KVM"));
+    cloud.add_host("h2", with_condition("NoAccelerator", "no KVM"));
+    const auto noted = ask(client, "GET", "/v1/status").body;
+    CAPTURE(noted.dump());
+    CHECK(noted["healthy"] == true);
+    REQUIRE(noted["problems"].size() == 1);
+    CHECK(noted["problems"][0]["severity"] == "note");
+    CHECK(noted["problems"][0]["message"] == "2 hosts (h2, h3): no KVM");
+    CHECK(noted["problems"][0]["hosts"] == json{"h2", "h3"});
+
+    cloud.add_host("h4", with_condition("NotDurable", "pool main is in memory"));
+    cloud.add_host("h5", with_condition("NotDurable", "pool fast is in memory"));
+    cloud.add_host("h6", with_condition("HypervisorDown", "libvirt does not answer"));
+    const auto bad = ask(client, "GET", "/v1/status").body;
+    CAPTURE(bad.dump());
+    CHECK(bad["healthy"] == false);
+    REQUIRE(bad["problems"].size() == 3);
+    CHECK(bad["problems"][0]["message"] == "host h6: libvirt does not answer");
+    CHECK(bad["problems"][1]["message"] == "2 hosts (h4, h5): h4 says: pool main is in memory");
+    CHECK(bad["problems"][1]["severity"] == "trouble");
+    CHECK(bad["problems"][2]["type"] == "NoAccelerator");
+}
+
+TEST_CASE("the usual life of a VM is no trouble, and nothing of it is told twice") {
+    CloudServer cloud;
+    auto client = cloud.client();
+    REQUIRE(ask(client, "POST", "/v1/projects/default/networks", kNetwork).status == 201);
+    cloud.add_host("h1", with_condition("NoAccelerator", "no KVM"));
+    REQUIRE(
+        ask(client, "POST", "/v1/pools", R"({"name":"main","spec":{"path":"/pools/main","default":true}})").status ==
+        201);
+    // Its image comes later: it waits for that, which is no trouble either.
+    REQUIRE(ask(client, "POST", "/v1/projects/default/images", R"({"name":"tiny","spec":{}})").status == 201);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms", vm_document("a")).status == 202);
+    const TempDir dir;
+    REQUIRE(write_file_durably(dir / "disk", "content"));
+    const Fd fd(::open((dir / "disk").c_str(), O_RDONLY | O_CLOEXEC));
+    const auto sent = client.upload("PUT", "/v1/projects/default/images/tiny/content", {}, fd.get(), 7);
+    REQUIRE(sent);
+    CHECK(ask(client, "GET", sent->headers.value("Location") + "?wait=10s").body["status"]["phase"] == "succeeded");
+    const std::string vm = "/v1/projects/default/vms/a";
+    for (const char* action : {"stop", "start", "pause", "resume"})
+        REQUIRE(ask(client, "POST", vm + "/actions/" + action + "?wait=10s").status == 200);
+    const auto events = ask(client, "GET", "/v1/events?limit=1000").body["items"];
+    std::map<std::string, int> told;
+    for (const auto& event : events) {
+        CAPTURE(event.dump());
+        CHECK(event["type"] == "normal");
+        ++told[event["reason"].get<std::string>() + " " + event["message"].get<std::string>()];
+    }
+    for (const auto& [what, times] : told) {
+        CAPTURE(what);
+        CHECK(times <= (what.find("vm a is running") != std::string::npos ? 3 : 1));  // once a start or resume
+    }
+    CHECK(told.contains("ImagePending vm a waits: image tiny of disk root is uploading"));
+    CHECK(told.contains("NoAccelerator host h1: no KVM"));
 }
 
 TEST_CASE("the cloud tells of itself") {
