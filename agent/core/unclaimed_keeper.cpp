@@ -4,6 +4,7 @@
 
 #include "agent/core/intake.hpp"
 #include "agent/core/planted.hpp"
+#include "common/base/counted.hpp"
 #include "common/base/units.hpp"
 #include "common/model/codec.hpp"
 
@@ -185,14 +186,14 @@ bool UnclaimedKeeper::is_unclaimed(VmId vm) const {
 std::vector<Condition> UnclaimedKeeper::host_conditions() const {
     if (told_.total == 0) return {};
     const UnclaimedThing* first = told_.things.empty() ? nullptr : &told_.things.front();
-    return {
-        {.type = "Unclaimed",
-         .reason = "Unclaimed",
-         .message = fmt::format("{} things on this host belong to no record{}; they are left as they are", told_.total,
-                                first == nullptr ? ""
-                                                 : fmt::format(" ({} {}{})", text_of(first->kind),
-                                                               first->name.empty() ? first->id.str() : first->name,
-                                                               told_.total > 1 ? ", ..." : ""))}};
+    return {{.type = "Unclaimed",
+             .reason = "Unclaimed",
+             .message = fmt::format("{} on this host {} to no record{}; left as it is", counted(told_.total, "thing"),
+                                    told_.total == 1 ? "belongs" : "belong",
+                                    first == nullptr ? ""
+                                                     : fmt::format(" ({} {}{})", text_of(first->kind),
+                                                                   first->name.empty() ? first->id.str() : first->name,
+                                                                   told_.total > 1 ? ", ..." : ""))}};
 }
 
 // ---- a person's word that one of them goes

@@ -1,6 +1,9 @@
 // The client's end of a WebSocket: blocking, or handed over to a loop.
+#include <algorithm>
 #include <deque>
 #include <poll.h>
+
+#include <nlohmann/json.hpp>
 
 #include "common/base/ensure.hpp"
 #include "common/http/client_response.hpp"
@@ -110,6 +113,29 @@ WebSocket WebSocketClient::hand_over(Loop& loop, WebSocketHandlers handlers) {
     return socket;
 }
 
+// The problem's own sentence and hint, where the answer is one.
+static Error read_refusal(Wire& wire, const Response& answer) {
+    constexpr std::size_t kBodyMax = 64 << 10;
+    constexpr int kPiecesMax = 16;
+    const std::string length = answer.headers.value("Content-Length");
+    const std::size_t size = std::min<std::size_t>(std::strtoull(length.c_str(), nullptr, 10), kBodyMax);
+    for (int i = 0; i < kPiecesMax && wire.in.size() < size; ++i) {
+        const auto more = wire.fill(milliseconds{1000});
+        if (!more || !*more) break;
+    }
+    const auto problem = nlohmann::json::parse(wire.in, nullptr, false);
+    const auto text = [&](const char* key) {
+        return problem.is_object() && problem.contains(key) && problem[key].is_string()
+                   ? problem[key].get<std::string>()
+                   : std::string();
+    };
+    std::string detail = text("detail");
+    if (detail.empty())
+        detail =
+            fmt::format("the server refused the WebSocket with {} {}", answer.status, reason_phrase(answer.status));
+    return error(answer.status == 404 ? Code::not_found : Code::unavailable, "{}", detail).with_hint(text("hint"));
+}
+
 Result<WebSocketClient> open_websocket(const ClientOptions& options, std::string head, const WebSocketOptions& wish) {
     TRY(wire, Wire::dial(options));
     const std::string key = websocket_key();
@@ -119,12 +145,8 @@ Result<WebSocketClient> open_websocket(const ClientOptions& options, std::string
     TRY_VOID(wire.write(head + "\r\n", options.timeout));
     TRY(answer, read_response_head(wire, options.timeout));
     if (answer.status != 101) {
-        std::string detail =
-            fmt::format("the server refused the WebSocket with {} {}", answer.status, reason_phrase(answer.status));
-        if (wire.in.empty()) (void)wire.fill(milliseconds{1000});
-        if (!wire.in.empty()) detail += ": " + wire.in;
-        return fail(error(answer.status == 404 ? Code::not_found : Code::unavailable, "{}", detail)
-                        .with_reason(fmt::format("http-{}", answer.status)));
+        Error refused = read_refusal(wire, answer);
+        return fail(std::move(refused).with_reason(fmt::format("http-{}", answer.status)));
     }
     if (answer.headers.value("Sec-WebSocket-Accept") != websocket_accept(key))
         return fail(Code::malformed, "the server answered the WebSocket handshake wrongly");

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/base/counted.hpp"
 #include "orchestrator/core/actions.hpp"
 #include "orchestrator/core/arguments.hpp"
 #include "orchestrator/core/capacity.hpp"
@@ -175,8 +176,9 @@ Result<> check_room(Transaction& tx, const Vm& vm) {
     const Usage claimed = tx.world().claimed_on_host(host->meta.id);
     const std::int64_t cpus = vm.spec.cpus.value_or(1), memory = vm.spec.memory.value_or(kGiB);
     if (claimed.cpus + cpus <= all.cpus && claimed.memory + memory <= all.memory) return {};
-    return fail(error(Code::conflict, "VM {} needs {} CPUs and {}; its host {} has {} and {} left", vm.meta.name, cpus,
-                      format_bytes(memory), host->meta.name, std::max<std::int64_t>(all.cpus - claimed.cpus, 0),
+    return fail(error(Code::conflict, "VM {} needs {} and {}; its host {} has {} and {} left", vm.meta.name,
+                      counted(cpus, "CPU"), format_bytes(memory), host->meta.name,
+                      std::max<std::int64_t>(all.cpus - claimed.cpus, 0),
                       format_bytes(std::max<std::int64_t>(all.memory - claimed.memory, 0)))
                     .with_hint(fmt::format("delete another VM on {} first", host->meta.name))
                     .with_reason("no-capacity"));
@@ -309,8 +311,7 @@ Result<Mutated> drain(Transaction& tx, const Mutation& m, const ObjectPtr& objec
 
 Result<Mutated> cancel(Transaction& tx, const ObjectPtr& object) {
     const Task& task = static_cast<const Task&>(*object);
-    if (is_terminal(task.status.phase))
-        return fail(Code::conflict, "task {} is over: {}", task.meta.name, text_of(task.status.phase));
+    if (is_terminal(task.status.phase)) return fail(ended_already(task));
     const Vm* vm = tx.world().find<Vm>(task.spec.target.id);
     if (task.spec.goal == TaskGoal::vm_migrate && vm != nullptr && vm->status.migration &&
         vm->status.migration->phase == MigrationPhase::handed_over)

@@ -169,6 +169,11 @@ Result<ObjectPtr> Commands::target_of(const Mutation& m, const Ref& project) con
     ObjectPtr found = id ? world.get(m.target.kind, *id) : world.named(m.target.kind, project.id, m.target.name);
     if (found && found->meta.project.id != project.id && m.target.kind != Kind::task) found = nullptr;
     if (found) return found;
+    if (m.target.kind == Kind::task && id) {
+        TRY(ended, still_known(Kind::task, *id));
+        if (ended && may_read(m.who, Kind::task, ended->meta.project.id))
+            return fail(ended_already(static_cast<const Task&>(*ended)));
+    }
     return fail(error(Code::not_found, "no {} \"{}\"{}", text_of(m.target.kind), m.target.name,
                       project ? fmt::format(" in project \"{}\"", project.name) : "")
                     .with_hint(fmt::format("axle {0} list shows what is there{1}", text_of(m.target.kind),

@@ -2,6 +2,7 @@
 // the host is to have them again. What can't move is named, with the reason, and tried again: the world may change.
 #include <algorithm>
 
+#include "common/base/counted.hpp"
 #include "common/base/units.hpp"
 #include "orchestrator/core/controllers.hpp"
 #include "orchestrator/core/migrate.hpp"
@@ -125,7 +126,7 @@ void Controllers::tell_drain(const Uuid& id, TaskGoal goal, const Leaving& leavi
     const Condition* told = find_condition(world.find<Host>(id)->status.conditions, kStuck);
     const bool stuck = leaving.moving == 0 && leaving.left > 0 && !leaving.stuck.empty();
     const std::string message =
-        fmt::format("{} VMs can't {}: {}", leaving.left, away ? "leave" : "come back", leaving.stuck);
+        fmt::format("{} can't {}: {}", counted(leaving.left, "VM"), away ? "leave" : "come back", leaving.stuck);
     if (stuck && (told == nullptr || told->message != message))
         tx.update_status<Host>(id, [&](Host& h) {
             set_condition(h.status.conditions, {kStuck, true, "CantMove", message, pipeline_.now_text()});
@@ -142,7 +143,8 @@ void Controllers::tell_drain(const Uuid& id, TaskGoal goal, const Leaving& leavi
     if (task && leaving.left == 0) {
         move_task(tx, task, TaskPhase::succeeded);
     } else if (task) {
-        const std::string step = fmt::format("{} VMs left, {} of them on their way", leaving.left, leaving.moving);
+        const std::string step =
+            fmt::format("{} left, {} of them on their way", counted(leaving.left, "VM"), leaving.moving);
         if (world.find<Task>(task)->status.step != step)
             tx.update_status<Task>(task, [&](Task& t) { t.status.step = step; });
         wait_task_for(tx, task, stuck ? message : "");

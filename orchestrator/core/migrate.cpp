@@ -3,6 +3,7 @@
 #include "orchestrator/core/migrate.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "common/base/units.hpp"
 #include "orchestrator/core/decisions.hpp"
@@ -38,9 +39,12 @@ Result<const Host*> source_of(const World& world, const Vm& vm) {
     const Host* host = world.find<Host>(vm.status.placement->host.id);
     if (host == nullptr) return fail(Code::conflict, "the host of VM {} is not known any more", vm.meta.name);
     if (!host->status.connected)
-        return fail(error(Code::conflict, "host {}, which has VM {}, is not connected: only it can hand the guest over",
-                          host->meta.name, vm.meta.name)
-                        .with_hint("axle host show " + host->meta.name));
+        return fail(
+            error(Code::conflict, "host {}, which has VM {}, is not connected: only it can hand the guest over",
+                  host->meta.name, vm.meta.name)
+                .with_hint(fmt::format("wait until it is back: axle host list; if it is dead for good: axle host "
+                                       "remove {} --lost",
+                                       host->meta.name)));
     if (!can_migrate(*host))
         return fail(error(Code::conflict, "the agent of host {}, which has VM {}, moves no guests", host->meta.name,
                           vm.meta.name)
@@ -69,7 +73,7 @@ Result<std::vector<MigrationDisk>> disks_of(const World& world, const Vm& vm) {
         if (!here || !volume->status.made || volume->status.phase != VolumePhase::ready)
             return fail(error(Code::conflict, "disk {} of VM {} is {}: only a disk that is ready can be moved", name,
                               vm.meta.name, volume == nullptr ? "gone" : text_of(volume->status.phase))
-                            .with_hint("axle volume show " + disk.volume.name));
+                            .with_hint(fmt::format("wait until it is: axle volume show {}", disk.volume.name)));
         const Pool* pool = world.find<Pool>(volume->spec.pool.id);
         const std::int64_t size = volume->status.size > 0 ? volume->status.size : volume->spec.size;
         out.push_back({volume->meta.id, volume->spec.pool.id, size, pool == nullptr || !pool->spec.shared});
@@ -108,6 +112,36 @@ std::string why_never(const World& world, const Vm& vm, const Host& host) {
     return {};
 }
 
+// By the filter that refused.
+std::string way_out(const std::string& filter, const std::string& vm) {
+    if (filter == "state") return "axle host list shows how hosts are";
+    if (filter == "labels") return "axle host label HOST KEY=VALUE gives a host what the VM's hostSelector asks for";
+    if (filter == "accelerator" || filter == "guest") return "only a host of the same kind can go on with this guest";
+    if (filter == "features") return "upgrade the agent there";
+    if (filter == "networks") return "make the bridge there";
+    if (filter == "affinity")
+        return fmt::format("axle vm set {} placementGroup= (or affinity=) takes the rule away", vm);
+    if (filter == "pools") return "axle pool list -o wide shows where the pool is and what is free";
+    return "axle capacity shows where there is room; delete or move something there";
+}
+
+std::string what_instead(const Vm& vm, const std::string& wanted, const Decision& decision) {
+    if (const auto named = vm.spec.host_selector.find(kHostNameLabel); named != vm.spec.host_selector.end())
+        return fmt::format("the VM asks for host {} by name; to let it go elsewhere: axle vm set {} hostSelector.{}=",
+                           named->second, vm.meta.name, kHostNameLabel);
+    if (!wanted.empty())
+        return fmt::format(
+            "{}; without --host the one that suits best is looked for",
+            decision.candidates.empty() ? "take another host" : way_out(decision.candidates[0].filter, vm.meta.name));
+    if (decision.candidates.size() < 2)
+        return "there is no other host: axle host token create prints the line that joins one";
+    std::set<std::string> ways;
+    for (const Candidate& c : decision.candidates) {
+        if (c.host != vm.status.placement->host.name) ways.insert(way_out(c.filter, vm.meta.name));
+    }
+    return fmt::format("{}, or join another host: axle host token create", fmt::join(ways, "; "));
+}
+
 Result<Decision> choose(const World& world, const Vm& vm, const std::string& wanted) {
     TRY(request, request_to_move(world, vm));
     std::vector<HostState> hosts = host_states_of(world);
@@ -130,7 +164,7 @@ Result<Decision> choose(const World& world, const Vm& vm, const std::string& wan
         if (refused.fields.size() < kCandidatesTold)
             refused.fields.push_back({"/host", candidate.filter, candidate.host + ": " + candidate.reason});
     }
-    return fail(std::move(refused).with_hint("make room on one of the hosts, or join another one"));
+    return fail(std::move(refused).with_hint(what_instead(vm, wanted, decision)));
 }
 
 Secret new_ticket(Random& random) {
@@ -148,12 +182,14 @@ Result<> check_no_exclusive(const World& world, const Vm& vm) {
         if (goal == TaskGoal::vm_reboot || goal == TaskGoal::vm_reset || goal == TaskGoal::vm_migrate)
             return fail(
                 error(Code::busy, "VM {} is busy with {} (task {})", vm.meta.name, text_of(goal), other.meta.name)
-                    .with_hint("axle task show " + other.meta.name));
+                    .with_hint(fmt::format(
+                        "wait for it: axle task wait {}{}", other.meta.name,
+                        goal == TaskGoal::vm_migrate ? "; or give it up: axle task cancel " + other.meta.name : "")));
     }
     if (vm.status.migration)
         return fail(
             error(Code::busy, "VM {} is still being moved to host {}", vm.meta.name, vm.status.migration->host.name)
-                .with_hint("axle vm show " + vm.meta.name));
+                .with_hint(fmt::format("wait until it is there: axle vm show {}", vm.meta.name)));
     return {};
 }
 

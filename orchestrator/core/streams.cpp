@@ -40,7 +40,12 @@ void Orchestrator::open_stream(StreamQuery query, StreamHandlers handlers, Answe
     const Uuid host = vm.status.placement->host.id;
     if (!links_.is_connected(host))
         return answer_durably<StreamId>(
-            std::move(answer), fail(Code::unavailable, "host {} is not connected", vm.status.placement->host.name));
+            std::move(answer),
+            fail(error(Code::unavailable,
+                       "host {}, which has VM {}, is not connected: nothing reaches its guests from here",
+                       vm.status.placement->host.name, vm.meta.name)
+                     .with_hint("wait until it is back (axle host list, axle status); on that host itself: axle-agent "
+                                "vm list")));
     std::string address = query.kind == StreamKind::tcp ? address_to_reach(pipeline_.world(), vm) : "";
     if (query.kind == StreamKind::tcp && address.empty())
         return answer_durably<StreamId>(

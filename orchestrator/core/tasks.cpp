@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/base/units.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
 namespace axle {
@@ -107,6 +108,19 @@ void move_task(Transaction& tx, const Uuid& id, TaskPhase to, std::optional<Task
         if (to == TaskPhase::succeeded) t.status.percent = 100;
         if (is_terminal(to)) t.status.ended = tx.moment().wall.ms;
     });
+}
+
+Error ended_already(const Task& task) {
+    const TaskStatus& status = task.status;
+    const bool ran_out = status.phase == TaskPhase::succeeded || status.phase == TaskPhase::failed;
+    std::string how = ran_out ? text_of(status.phase) : fmt::format("was {}", text_of(status.phase));
+    if (!status.superseded_by.empty()) how += " by task " + status.superseded_by;
+    if (status.ended > 0) how += " at " + format_time(WallTime{status.ended});
+    if (status.error) how += ": " + status.error->message;
+    return error(Code::conflict, "task {} ({} of {} {}) has ended: it {}", task.meta.name, text_of(task.spec.goal),
+                 task.spec.target.kind, task.spec.target.name, how)
+        .with_reason("task-has-ended")
+        .with_hint("axle task show " + task.meta.name);
 }
 
 void wait_task_for(Transaction& tx, const Uuid& id, const std::string& reason) {

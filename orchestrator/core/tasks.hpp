@@ -10,6 +10,8 @@ Uuid make_task(Transaction& tx, TaskGoal goal, const Object& target, const std::
 Uuid open_task(const World& world, const Uuid& target, TaskGoal goal);
 // Moves it if that is legal; an ended task stays as it is.
 void move_task(Transaction& tx, const Uuid& task, TaskPhase to, std::optional<TaskError> why = std::nullopt);
+// Of whoever would still change one that has ended: when, and how.
+Error ended_already(const Task& task);
 void wait_task_for(Transaction& tx, const Uuid& task, const std::string& reason);
 
 // Of a task's record in the store, without reading it.

@@ -46,12 +46,23 @@ TEST_CASE("a move is refused for each host with its reason, taken once, shown wi
     CAPTURE(nowhere.body.dump());
     CHECK(nowhere.status == 409);
     CHECK(nowhere.code() == "no-host");
+    CHECK(nowhere.body["hint"] == "axle host list shows how hosts are, or join another host: axle host token create");
     REQUIRE(nowhere.body["errors"].size() == 2);
     CHECK(nowhere.body["errors"][0]["detail"].get<std::string>() == "h1: the VM is there already");
     CHECK(nowhere.body["errors"][1]["detail"].get<std::string>().find("h2: it is cordoned") != std::string::npos);
     const auto unknown = ask(client, "POST", kVm + "/actions/migrate", R"({"host":"h9"})");
     CHECK(unknown.status == 422);
     CHECK(unknown.pointer() == "/host");
+    REQUIRE(ask(client, "PATCH", kVm, R"({"spec":{"hostSelector":{"axle/host":"h1"}}})",
+                http::Headers{{"Content-Type", "application/merge-patch+json"}})
+                .status < 300);
+    const auto bound = ask(client, "POST", kVm + "/actions/migrate", R"({"host":"h2"})");
+    CHECK(bound.body["detail"] == "no host for web1: h2: is not host h1, which the VM asks for by name");
+    CHECK(bound.body["hint"] ==
+          "the VM asks for host h1 by name; to let it go elsewhere: axle vm set web1 hostSelector.axle/host=");
+    REQUIRE(ask(client, "PATCH", kVm, R"({"spec":{"hostSelector":null}})",
+                http::Headers{{"Content-Type", "application/merge-patch+json"}})
+                .status < 300);
 
     const auto plan = ask(client, "POST", kVm + "/actions/migrate?dryRun=true", R"({"host":"h2"})");
     CAPTURE(plan.body.dump());
@@ -70,6 +81,7 @@ TEST_CASE("a move is refused for each host with its reason, taken once, shown wi
     const auto again = ask(client, "POST", kVm + "/actions/migrate", R"({"host":"h2"})");
     CHECK(again.status == 409);
     CHECK(again.code() == "busy");
+    CHECK(again.body["hint"].get<std::string>().find("or give it up: axle task cancel ") != std::string::npos);
     CHECK(ask(client, "DELETE", "/v1/hosts/h2").status == 409);
 
     REQUIRE(ask(client, "POST", begun.location() + "/actions/cancel?wait=20s").status < 300);

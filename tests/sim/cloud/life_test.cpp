@@ -223,7 +223,7 @@ TEST_CASE("a deleted guest whose host was filled since is not restored, with the
     REQUIRE(cloud.makes_vm("two", R"(,"memory":"5GiB")") == "ok");
     REQUIRE(cloud.settles());
     const std::string said = cloud.does(Cloud::act(Kind::vm, "default", id.str(), "restore"));
-    CHECK(said.find("needs 1 CPUs and 5 GiB") != std::string::npos);
+    CHECK(said.find("needs 1 CPU and 5 GiB") != std::string::npos);
     CHECK(cloud.violation() == "");
 }
 
