@@ -60,6 +60,8 @@ Result<int> change(Session& session, const char* method, const std::string& targ
 Result<int> act_on_each(Session& session, const KindInfo& kind, const std::vector<std::string>& names,
                         const std::string& action, const json& arguments, const std::string& sentence);
 Error usage(std::string message, std::string hint = {});
+// By its name or its plural; a usage error where there is none.
+Result<const KindInfo*> kind_of(const std::string& word);
 // KEY=VALUE words of a flag, into an object of texts.
 Result<> add_pairs(json& to, const char* flag, const std::vector<std::string>& words);
 

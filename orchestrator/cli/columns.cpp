@@ -59,6 +59,22 @@ std::string listed(const json& value) {
     return out;
 }
 
+// Of NICs: each network once.
+std::string networks_of(const json& nics) {
+    std::vector<std::string> names;
+    for (const json& nic : nics) {
+        const json* network = find_path(nic, "network");
+        const std::string name = network != nullptr ? plain(*network) : "";
+        if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(name);
+    }
+    return fmt::format("{}", fmt::join(names, ","));
+}
+
+bool has_told(const json& host) {
+    const json* cpus = find_path(host, "status.facts.cpus");
+    return cpus != nullptr && *cpus != 0;
+}
+
 std::string time_text(const json& value, std::int64_t now_ms, bool until) {
     const auto time = value.is_string() ? parse_time(value.get<std::string>()) : Result<WallTime>(WallTime{0});
     if (!time || time->ms == 0) return until ? "never" : "";
@@ -85,7 +101,7 @@ Table machines_and_disks() {
               {"MEMORY", "spec.memory", Show::bytes},
               {"AGE", "created", Show::age},
               {"IMAGE", "spec.disks.root.image|spec.disks.root.volume", Show::text, true},
-              {"NETWORKS", "spec.nics", Show::list, true},
+              {"NETWORKS", "spec.nics", Show::networks, true},
               {"ACCELERATOR", "status.accelerator", Show::text, true},
               {"ID", "id", Show::text, true}}},
             {Kind::volume,
@@ -162,9 +178,9 @@ Table fleet() {
               {"CONNECTED", "status.connected", Show::yes_no},
               {"ADDRESS", "status.facts.underlay|status.address"},
               {"CORDONED", "spec.unschedulable", Show::yes_no},
-              {"CPUS", "status.facts.cpus"},
-              {"MEMORY", "status.facts.memory", Show::bytes},
-              {"ACCELERATOR", "status.facts.accelerator"},
+              {"CPUS", "status.facts.cpus", Show::text, false, true},
+              {"MEMORY", "status.facts.memory", Show::bytes, false, true},
+              {"ACCELERATOR", "status.facts.accelerator", Show::text, false, true},
               {"ZONE", "spec.zone"},
               {"AGE", "created", Show::age},
               {"OS", "status.facts.os", Show::text, true},
@@ -220,6 +236,7 @@ const std::vector<Column>& columns_of(Kind kind) {
 }
 
 std::string cell(const json& object, const Column& column, std::int64_t now_ms) {
+    if (column.fact && !has_told(object)) return "-";
     const json* value = find_any(object, column.path);
     if (value == nullptr || value->is_null()) return column.show == Show::until ? "never" : "";
     switch (column.show) {
@@ -233,6 +250,8 @@ std::string cell(const json& object, const Column& column, std::int64_t now_ms) 
             return listed(*value);
         case Show::place:
             return place_text(*value);
+        case Show::networks:
+            return networks_of(*value);
         case Show::count:
             return std::to_string(value->size());
         case Show::yes_no:

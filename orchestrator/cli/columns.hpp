@@ -10,13 +10,24 @@
 
 namespace axle::cli {
 
-enum class Show { text, bytes, age, list, count, yes_no, until, place };  // place: where a VM is, of its status
+enum class Show {
+    text,
+    bytes,
+    age,
+    list,
+    networks,  // of a VM's NICs
+    count,
+    yes_no,
+    until,
+    place  // where a VM is, of its status
+};
 
 struct Column {
     const char* title;
     const char* path;  // dotted; several with | : the first that is there
     Show show = Show::text;
     bool wide = false;  // only with -o wide
+    bool fact = false;  // what a host tells of its machine: "-" until it has
 };
 // For kinds without a row of their own: name, age.
 const std::vector<Column>& columns_of(Kind kind);

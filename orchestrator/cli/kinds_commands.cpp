@@ -107,6 +107,13 @@ void add_label(Build& build, CLI::App* noun, const KindInfo& kind) {
     label->add_option("labels", o->labels, "KEY=VALUE or KEY-")->required();
 }
 
+// "limits.memory" -> "limits/memory"; a / in a key (hostSelector.axle/host) is one of the key.
+std::string pointer_of(const std::string& path) {
+    std::string out;
+    for (const char c : path) out += c == '.' ? "/" : c == '/' ? "~1" : c == '~' ? "~0" : std::string(1, c);
+    return out;
+}
+
 // Fields of spec by path: cpus=4 limits.memory=8GiB description=.
 Result<json> patch_of(const std::vector<std::string>& settings) {
     json patch = json::object();
@@ -114,8 +121,7 @@ Result<json> patch_of(const std::vector<std::string>& settings) {
         const std::size_t equals = text.find('=');
         if (equals == std::string::npos || equals == 0)
             return fail(usage(fmt::format("\"{}\" is not FIELD=VALUE", text), "for example: cpus=4 memory=2GiB"));
-        std::string pointer = "/spec/" + text.substr(0, equals);
-        std::replace(pointer.begin(), pointer.end(), '.', '/');
+        const std::string pointer = "/spec/" + pointer_of(text.substr(0, equals));
         const std::string value = text.substr(equals + 1);
         json parsed = json::parse(value, nullptr, false);
         if (value.empty())
@@ -172,14 +178,20 @@ void add_restore(Build& build, const KindInfo& kind) {
                 TRY(items, s.list(kind, {{"filter", "deletion,name=" + id}, {"deleted", "true"}}));
                 if (items.size() != 1)
                     return fail(
-                        error(Code::not_found, "{} deleted {} are called {}", items.size(), kind.plural, id)
+                        error(Code::not_found, "{} {} called {}",
+                              items.empty() ? fmt::format("no deleted {}", kind.name)
+                                            : fmt::format("{} deleted {}", items.size(), kind.plural),
+                              items.empty() ? "is" : "are", id)
                             .with_hint(fmt::format("name it by id: axle {} list --deleted -o wide", kind.name)));
                 id = items[0].value("id", id);
             }
             json arguments = json::object();
             if (!o->name.empty()) arguments["name"] = o->name;
+            const std::string off = kind.kind == Kind::vm ? fmt::format(", and off; to start it: axle vm start {}",
+                                                                        o->name.empty() ? o->id : o->name)
+                                                          : "";
             return change(s, "POST", s.path_of(kind, id) + "/actions/restore", &arguments,
-                          fmt::format("{} {} is back", kind.name, o->id));
+                          fmt::format("{} {} is back{}", kind.name, o->id, off));
         });
     restore->add_option("id", o->id, "Id, or the name that it had")->required();
     restore->add_option("--name", o->name, "New name, where the old one is taken");
@@ -199,8 +211,7 @@ void add_general_get(Build& build) {
                 o->names.insert(o->names.begin(), o->kind.substr(slash + 1));
                 o->kind.resize(slash);
             }
-            const KindInfo* kind = find_kind(o->kind);
-            if (kind == nullptr) return fail(usage(fmt::format("there is no kind \"{}\"", o->kind)));
+            TRY(kind, kind_of(o->kind));
             if (o->names.empty()) return list_kind(s, *kind, *o->list);
             json items = json::array();
             for (const std::string& name : o->names) {
@@ -232,9 +243,8 @@ void add_general_delete(Build& build) {
                 o->names.insert(o->names.begin(), o->kind.substr(slash + 1));
                 o->kind.resize(slash);
             }
-            const KindInfo* kind = find_kind(o->kind);
-            if (kind == nullptr || o->names.empty())
-                return fail(usage("delete wants a kind and names", "axle delete vm web1"));
+            TRY(kind, kind_of(o->kind));
+            if (o->names.empty()) return fail(usage("delete wants a kind and names", "axle delete vm web1"));
             return delete_names(s, *kind, o->names, o->now);
         });
     remove->alias("rm");
@@ -251,8 +261,7 @@ void add_query(Build& build) {
     CLI::App* query =
         build.verb(&build.app, "query", "Find objects of all projects: axle query vms 'status.phase=running'",
                    [o](Session& s) -> Result<int> {
-                       const KindInfo* kind = find_kind(o->kind);
-                       if (kind == nullptr) return fail(usage(fmt::format("there is no kind \"{}\"", o->kind)));
+                       TRY(kind, kind_of(o->kind));
                        TRY(items, s.list_at(fmt::format("/v1/{}", kind->plural), {{"filter", o->filter}}));
                        show_list(s, *kind, items);
                        return 0;

@@ -2,6 +2,7 @@
 
 #include "common/base/units.hpp"
 #include "orchestrator/cli/app.hpp"
+#include "orchestrator/cli/suggest.hpp"
 
 namespace axle::cli {
 namespace {
@@ -42,16 +43,25 @@ Result<int> perform(Build& build, const Terminal& terminal) {
 }
 
 // CLI11's words, on the stream where they belong: help that was asked for is data.
-int tell_parse_error(const CLI::App& app, const CLI::ParseError& e, const Terminal& terminal) {
+int tell_parse_error(CLI::App& app, const std::vector<std::string>& args, const CLI::ParseError& e,
+                     const Terminal& terminal) {
     if (e.get_exit_code() == 0) {
         terminal.data(e.get_name() == "CallForAllHelp"   ? app.help("", CLI::AppFormatMode::All)
                       : e.get_name() == "CallForVersion" ? std::string(e.what()) + "\n"
                                                          : app.help());
         return 0;
     }
+    if (const Misspelt misspelt = misspelt_in(app, args); !misspelt.message.empty()) {
+        terminal.say("error: " + misspelt.message);
+        if (!misspelt.meant.empty()) {
+            terminal.say("hint: did you mean: " + misspelt.meant);
+            return 2;
+        }
+    } else {
+        terminal.say(std::string("error: ") + e.what());
+    }
     const CLI::App* at = &app;
     while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
-    terminal.say(std::string("error: ") + e.what());
     terminal.say(fmt::format("hint: axle{}{} --help", at == &app ? "" : " ",
                              at == &app                 ? ""
                              : at->get_parent() == &app ? at->get_name()
@@ -78,6 +88,12 @@ CLI::App* Build::verb(CLI::App* of, const char* name, const std::string& help, A
     CLI::App* verb = of->add_subcommand(name, help)->fallthrough();
     verb->callback([this, run = std::move(run)] { action = run; });
     return verb;
+}
+
+Result<const KindInfo*> kind_of(const std::string& word) {
+    if (const KindInfo* kind = find_kind(word)) return kind;
+    const std::string meant = nearest_kind(word);
+    return fail(usage(fmt::format("there is no kind \"{}\"", word), meant.empty() ? "" : "did you mean: " + meant));
 }
 
 Error usage(std::string message, std::string hint) {
@@ -153,7 +169,7 @@ int run(const std::vector<std::string>& args, const Terminal& terminal) {
         std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 wants them
         app->parse(reversed);
     } catch (const CLI::ParseError& e) {
-        return tell_parse_error(*app, e, terminal);
+        return tell_parse_error(*app, args, e, terminal);
     }
     const auto done = perform(*build, terminal);
     if (done) return *done;

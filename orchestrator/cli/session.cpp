@@ -4,6 +4,7 @@
 
 #include "common/base/now.hpp"
 #include "common/http/url.hpp"
+#include "orchestrator/cli/local_agent.hpp"
 
 namespace axle::cli {
 namespace {
@@ -121,12 +122,8 @@ Result<json> Session::send_text(const char* method, const std::string& target, s
     auto response = client_.request(method, target, headers, body);
     if (!response) {
         Error e = std::move(response.error());
-        if (e.code == Code::unavailable && e.hint.empty())
-            e.hint =
-                context_.endpoint.starts_with("unix:")
-                    ? "is axle running on this machine? 'systemctl status axle-allinone'; from elsewhere: axle login "
-                      "https://HOST:7443"
-                    : "is the orchestrator running, and its port open?";
+        const bool of_this_machine = context_.name.empty() && context_.endpoint.starts_with("unix:");
+        if (e.code == Code::unavailable && of_this_machine) e = nobody_here(std::move(e));
         return fail(std::move(e));
     }
     if (response->status < 200 || response->status > 299) return fail(error_of_response(*response));

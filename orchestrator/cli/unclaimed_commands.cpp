@@ -1,4 +1,5 @@
 // unclaimed: what lies on hosts and no record knows; adopted, or removed by a person who has read what goes.
+#include "common/base/counted.hpp"
 #include "common/base/units.hpp"
 #include "common/http/url.hpp"
 #include "orchestrator/cli/app.hpp"
@@ -27,7 +28,7 @@ std::string called(const json& thing) {
 std::string extent(const json& thing) {
     if (word(thing, "kind") == "volume") return format_bytes(thing.value("size", INT64_C(0)));
     if (word(thing, "kind") != "vm") return "";
-    return fmt::format("{}, {} CPUs, {}", word(thing, "state"), thing.value("cpus", 0),
+    return fmt::format("{}, {}, {}", word(thing, "state"), counted(thing.value("cpus", 0), "CPU"),
                        format_bytes(thing.value("memory", INT64_C(0))));
 }
 
@@ -70,7 +71,8 @@ Result<int> list(Session& session, const Options& o) {
     if (const auto more = answer.value("untold", INT64_C(0)); more > 0)
         session.terminal().say(fmt::format("{} more are not shown: they are, when these are dealt with", more));
     if (const auto away = answer.value("hostsAway", INT64_C(0)); away > 0)
-        session.terminal().say(fmt::format("of {} hosts that are not connected nothing is known", away));
+        session.terminal().say(fmt::format("of {} that {} not connected nothing is known", counted(away, "host"),
+                                           away == 1 ? "is" : "are"));
     return 0;
 }
 
@@ -123,6 +125,11 @@ Result<int> adopt(Session& session, const Options& o) {
     return 0;
 }
 
+std::string what_stays(std::size_t disks) {
+    if (disks == 0) return "It has no disks.";
+    return fmt::format("{} of it {}, unclaimed.", counted(disks, "disk"), disks == 1 ? "stays" : "stay");
+}
+
 // What exactly is destroyed.
 std::string verdict(const json& thing) {
     const std::string kind = word(thing, "kind"), host = word(thing, "host");
@@ -132,8 +139,8 @@ std::string verdict(const json& thing) {
     if (kind == "vm")
         return fmt::format(
             "{} on host {}: the guest is {}; it is switched off without being asked, and its definition "
-            "goes. Its {} disks stay, as unclaimed volumes.",
-            called(thing), host, word(thing, "state"), thing.value("volumes", json::array()).size());
+            "goes. {}",
+            called(thing), host, word(thing, "state"), what_stays(thing.value("volumes", json::array()).size()));
     if (kind == "network")
         return fmt::format("{} on host {}: its bridge, rules and DHCP there go.", called(thing), host);
     return fmt::format("{} on host {}: the host forgets it; no file is touched.", called(thing), host);

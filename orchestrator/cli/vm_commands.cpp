@@ -8,8 +8,11 @@
 namespace axle::cli {
 namespace {
 
+// A host's own name among its labels, for hostSelector.
+constexpr const char* kHostLabel = "axle/host";
+
 struct CreateOptions {
-    std::string name, file, image, size, pool, cpus, memory, flavor, user_data, hostname, group;
+    std::string name, file, image, root_volume, size, pool, cpus, memory, flavor, user_data, hostname, group, host;
     std::vector<std::string> networks, ssh_keys, labels, host_selector, apart, together;
     bool stopped = false, pack = false;
 };
@@ -85,6 +88,21 @@ Result<> add_affinity(json& spec, const CreateOptions& o) {
     return add("together", "--together-with", o.together);
 }
 
+Result<> add_root_disk(json& spec, const CreateOptions& o) {
+    if (!o.root_volume.empty() && (!o.image.empty() || !o.pool.empty()))
+        return fail(usage("--root-volume names a disk that is there: it takes neither --image nor --pool"));
+    if (!o.image.empty() || !o.size.empty() || !o.pool.empty() || !o.root_volume.empty()) {
+        json& root = spec["disks"]["root"];
+        set_if(root, "image", o.image);
+        set_if(root, "volume", o.root_volume);
+        set_if(root, "size", o.size);
+        set_if(root, "pool", o.pool);
+    }
+    if (spec.contains("disks")) return {};
+    return fail(usage("a VM needs a disk to start from",
+                      "--image NAME (axle image list shows what there is), or --root-volume NAME (axle volume list)"));
+}
+
 Result<json> build_document(Session& session, const CreateOptions& o) {
     TRY(document, document_of(o));
     if (!o.labels.empty()) TRY_VOID(add_pairs(document["labels"], "--label", o.labels));
@@ -94,16 +112,10 @@ Result<json> build_document(Session& session, const CreateOptions& o) {
     set_if(spec, "flavor", o.flavor);
     set_if(spec, "hostname", o.hostname);
     if (!o.host_selector.empty()) TRY_VOID(add_pairs(spec["hostSelector"], "--host-selector", o.host_selector));
+    if (!o.host.empty()) spec["hostSelector"][kHostLabel] = o.host;
     TRY_VOID(add_affinity(spec, o));
     if (o.stopped) spec["power"] = "stopped";
-    if (!o.image.empty() || !o.size.empty() || !o.pool.empty()) {
-        json& root = spec["disks"]["root"];
-        set_if(root, "image", o.image);
-        set_if(root, "size", o.size);
-        set_if(root, "pool", o.pool);
-    }
-    if (!spec.contains("disks"))
-        return fail(usage("a VM needs a disk to start from", "--image NAME; axle image list shows what there is"));
+    TRY_VOID(add_root_disk(spec, o));
     TRY_VOID(add_networks(session, spec, o.networks));
     TRY_VOID(add_login(session, spec, o));
     return document;
@@ -145,6 +157,7 @@ void add_create(Build& build, CLI::App* noun) {
     c->add_option("name", o->name, "Name");
     c->add_option("-f,--file", o->file, "Document to start from (YAML or JSON)");
     c->add_option("--image", o->image, "Image to start from");
+    c->add_option("--root-volume,--volume", o->root_volume, "Volume that is there already, as the root disk");
     c->add_option("--size", o->size, "Size of the root disk, such as 20GiB");
     c->add_option("--pool", o->pool, "Pool of the root disk");
     c->add_option("--cpus", o->cpus, "Virtual CPUs");
@@ -155,6 +168,8 @@ void add_create(Build& build, CLI::App* noun) {
     c->add_option("--user-data", o->user_data, "File with cloud-init user data");
     c->add_option("--hostname", o->hostname, "Host name in the guest");
     c->add_option("--label", o->labels, "KEY=VALUE (repeat for more)")->allow_extra_args(false);
+    c->add_option("--host,--target", o->host,
+                  "On this host and no other, until it is let go: axle vm set NAME hostSelector.axle/host=");
     c->add_option("--host-selector", o->host_selector,
                   "KEY=VALUE that the host must be labelled with (repeat for more)")
         ->allow_extra_args(false);
@@ -215,6 +230,15 @@ void add_disks(Build& build, CLI::App* noun) {
     detach->add_option("disk", d->disk, "Name of the disk")->required();
 }
 
+// Of a move that had begun.
+Error with_what_next(Error e, const std::string& name, bool cold) {
+    if (e.reason != "task-failed") return e;
+    const std::string again =
+        cold ? "try it again" : fmt::format("try it again, or switched off: axle vm migrate {} --cold", name);
+    e.hint += (e.hint.empty() ? "" : "; ") + again;
+    return e;
+}
+
 void add_migrate(Build& build, CLI::App* noun) {
     struct Options {
         std::vector<std::string> names;
@@ -229,9 +253,10 @@ void add_migrate(Build& build, CLI::App* noun) {
             set_if(arguments, "host", o->host);
             set_if(arguments, "bandwidth", o->bandwidth);
             if (o->cold) arguments["cold"] = true;
-            TRY(code, change(s, "POST", s.path_of(info_of(Kind::vm), name) + "/actions/migrate", &arguments,
-                             fmt::format("vm {} has moved", name)));
-            if (code != 0) return code;
+            auto moved = change(s, "POST", s.path_of(info_of(Kind::vm), name) + "/actions/migrate", &arguments,
+                                fmt::format("vm {} has moved", name));
+            if (!moved) return fail(with_what_next(std::move(moved.error()), name, o->cold));
+            if (*moved != 0) return moved;
         }
         return 0;
     });

@@ -8,17 +8,6 @@ using namespace axle;
 using namespace axle::test;
 using nlohmann::json;
 
-namespace {
-
-void furnish(CloudServer& cloud, Person& me) {
-    cloud.add_host("h1");
-    me.ok({"pool", "create", "main", "--path", "/pools/main", "--default"});
-    me.ok({"network", "create", "default", "--type", "nat", "--cidr", "10.90.0.0/24"});
-    me.ok({"image", "create", "debian-12", "--catalog", "debian-12"});
-}
-
-}  // namespace
-
 TEST_CASE("from nothing to a VM and away again") {
     CloudServer cloud;
     Person me(cloud);
@@ -37,7 +26,10 @@ TEST_CASE("from nothing to a VM and away again") {
     CHECK(me.ok({"vm", "ls", "-o", "name"}).out == "vm/web1\n");
     CHECK(json::parse(me.ok({"vms", "list", "-o", "json"}).out)[0]["labels"]["tier"] == "web");
     CHECK(me.ok({"vm", "list", "-o", "csv"}).out.starts_with("NAME,STATUS,"));
-    CHECK(me.ok({"vm", "list", "-o", "wide"}).out.find("ACCELERATOR") != std::string::npos);
+    const std::string wide = me.ok({"vm", "list", "-o", "wide"}).out;
+    CHECK(wide.find("ACCELERATOR") != std::string::npos);
+    CHECK(wide.find("default") != std::string::npos);  // its network
+    CHECK(wide.find("eth0") == std::string::npos);
     CHECK(me.ok({"vm", "list", "--filter", "status.phase=stopped"}).err == "no vms\n");
     CHECK(me.ok({"get", "vm", "web1", "-o", "json"}).out.find("\"cpus\": 2") != std::string::npos);
     CHECK(me.ok({"vm", "show", "web1"}).out.find("phase: running") != std::string::npos);
@@ -53,7 +45,7 @@ TEST_CASE("from nothing to a VM and away again") {
     CHECK(me.ok({"vm", "start", "web1"}).out == "vm web1 runs\n");
     CHECK(me.ok({"vm", "reboot", "web1"}).code == 0);
     CHECK(me.ok({"vm", "delete", "web1"}).out.starts_with("vm web1 is deleted"));
-    CHECK(me.ok({"vm", "restore", "web1"}).out == "vm web1 is back\n");
+    CHECK(me.ok({"vm", "restore", "web1"}).out == "vm web1 is back, and off; to start it: axle vm start web1\n");
     CHECK(me.ok({"delete", "vm/web1", "--now"}).code == 0);
     CHECK(me.axle({"vm", "show", "web1"}).code == 3);
 }
@@ -94,7 +86,19 @@ TEST_CASE("exit codes and words for what goes wrong") {
              Row{{"vm", "create", "a"}, 2, "--image"},
              Row{{"vm", "create", "Bad_Name", "--image", "debian-12"}, 1, "name"},
              Row{{"vm", "list", "--filter", "spec.cpu=1"}, 1, "no field vm.spec.cpu"},
-             Row{{"fly"}, 2, "error"},
+             Row{{"fly"}, 2, "error: axle has no command \"fly\"\nhint: axle --help"},
+             Row{{"vm", "craete", "a"}, 2, "hint: did you mean: axle vm create\n"},
+             Row{{"-o", "json", "vmm", "list"}, 2, "hint: did you mean: axle vm\n"},
+             Row{{"create", "vm", "a"}, 2, "hint: did you mean: axle vm create\n"},
+             Row{{"host", "token", "creat"}, 2, "hint: did you mean: axle host token create\n"},
+             Row{{"vm", "create", "a", "--imag", "debian-12"}, 2, "did you mean: axle vm create --image\n"},
+             Row{{"get", "netwroks"}, 2, "did you mean: networks"},
+             Row{{"delete", "vmss", "a"}, 2, "did you mean: vms"},
+             Row{{"vm", "stop"}, 2, "name is required"},
+             Row{{"vm", "create", "a", "--image", "debian-12", "--host", "h9"}, 1, "there is no host \"h9\""},
+             Row{{"vm", "create", "a", "--image", "debian-12", "--root-volume", "b"}, 2, "neither --image nor"},
+             Row{{"vm", "create", "a", "--root-volume", "none"}, 1, "no volume \"none\""},
+             Row{{"vm", "restore", "none"}, 3, "no deleted vm is called none"},
              Row{{}, 2, "no command"},
              Row{{"vm"}, 2, "no command"},
              Row{{"vm", "list", "-o", "xml"}, 2, "xml"},
@@ -250,12 +254,21 @@ TEST_CASE("capacity in words") {
     Person me(cloud);
     furnish(cloud, me);
     const Ran some = me.ok({"capacity", "--cpus", "2", "--memory", "4G", "--disk", "10G"});
-    CHECK(some.out.find("more of 2 CPUs, 4 GiB, 10 GiB in pool main fit") != std::string::npos);
-    CHECK(some.out.find("NOT ONE MORE BECAUSE IT") != std::string::npos);
+    CHECK(some.out.find("more VMs of 2 CPUs and 4 GiB of memory, with a disk of 10 GiB in pool main\n") !=
+          std::string::npos);
+    CHECK(some.out.find("HOST  MORE VMS  WHY NOT ONE MORE\nh1    ") != std::string::npos);
+    CHECK(some.err.empty());
+    CHECK(me.ok({"capacity"}).err.find("for another size: --cpus") != std::string::npos);
+    CHECK(me.ok({"capacity", "--memory", "9TiB"}).out.starts_with("no room for one more VM of 1 CPU and 9 TiB of mem"));
     const std::string host = me.ok({"host", "list", "-o", "name"}).out;
     const Ran lost =
         me.ok({"capacity", "--without", host.substr(host.find('/') + 1, host.size() - host.find('/') - 2)});
-    CHECK(lost.out.find("has no guests") != std::string::npos);
+    CHECK(lost.out.find("without host h1: no VM is on it\nthen no room for one more VM of 1 CPU") != std::string::npos);
+    cloud.add_host("h2");
+    me.ok({"vm", "create", "a", "--image", "debian-12", "--host", "h1"});
+    CHECK(me.ok({"capacity", "--without", "h1"})
+              .out.find("without host h1: its 1 VM would find room on the other hosts:"
+                        "\nVM         WOULD GO TO\ndefault/a  h2\n") != std::string::npos);
 }
 
 TEST_CASE("explain, watch and completion") {
@@ -324,7 +337,7 @@ TEST_CASE("what nobody claims is listed, adopted and, after its name was typed, 
     cloud.add_host("h1", {.unclaimed = strays});
     const Ran list = me.ok({"unclaimed", "list"});
     CHECK(list.out.starts_with("HOST"));
-    CHECK(list.out.find("running, 1 CPUs, 1 GiB") != std::string::npos);
+    CHECK(list.out.find("running, 1 CPU, 1 GiB") != std::string::npos);
     CHECK(list.out.find("3 GiB") != std::string::npos);
     CHECK(list.out.find("can be adopted") != std::string::npos);
     CHECK(me.ok({"unclaimed", "list", "--kind", "vm", "-o", "name"}).out ==

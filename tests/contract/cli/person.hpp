@@ -75,4 +75,12 @@ class Person {
     TempDir home_;
 };
 
+// A host, a pool, a network and an image.
+inline void furnish(CloudServer& cloud, Person& me) {
+    cloud.add_host("h1");
+    me.ok({"pool", "create", "main", "--path", "/pools/main", "--default"});
+    me.ok({"network", "create", "default", "--type", "nat", "--cidr", "10.90.0.0/24"});
+    me.ok({"image", "create", "debian-12", "--catalog", "debian-12"});
+}
+
 }  // namespace axle::test

@@ -2,11 +2,13 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "common/base/counted.hpp"
 #include "common/base/file.hpp"
 #include "common/model/codec.hpp"
 #include "orchestrator/cli/columns.hpp"
 #include "orchestrator/cli/context.hpp"
 #include "orchestrator/cli/session.hpp"
+#include "orchestrator/cli/suggest.hpp"
 #include "orchestrator/cli/yaml.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -66,6 +68,42 @@ TEST_CASE("cells show sizes, ages and lists as people want them") {
     CHECK(cell(moving, {"HOST", "status", Show::place}, now) == "h1 -> h2");
     CHECK(cell(json::parse(R"({"status":{"placement":{"host":"h1"}}})"), {"HOST", "status", Show::place}, now) == "h1");
     CHECK(show("status", Show::place) == "");
+}
+
+TEST_CASE("NICs are shown as their networks, each once; what a host has not told yet is no zero") {
+    const json vm = json::parse(R"({"spec":{"nics":{"eth0":{"network":"blue"},"eth1":{"network":"red"},
+        "eth2":{"network":"blue"},"eth3":{}}}})");
+    CHECK(cell(vm, {"NETWORKS", "spec.nics", Show::networks}, 0) == "blue,red");
+    const auto cpus = [](const char* host) {
+        return cell(json::parse(host), {"CPUS", "status.facts.cpus", Show::text, false, true}, 0);
+    };
+    CHECK(cpus(R"({"status":{"facts":{"cpus":8}}})") == "8");
+    CHECK(cpus(R"({"status":{"facts":{"cpus":0}}})") == "-");
+    CHECK(cpus(R"({"status":{}})") == "-");
+    for (const Column& column : columns_of(Kind::vm)) {
+        if (column.title == std::string("NETWORKS")) CHECK(cell(vm, column, 0) == "blue,red");
+    }
+}
+
+TEST_CASE("numbers have their noun") {
+    CHECK(counted(0, "VM") == "0 VMs");
+    CHECK(counted(1, "VM") == "1 VM");
+    CHECK(counted(2, "more VM") == "2 more VMs");
+}
+
+TEST_CASE("a misspelt word is compared with what there is, by letters that differ") {
+    CHECK(edit_distance("craete", "create") == 1);
+    CHECK(edit_distance("create", "create") == 0);
+    CHECK(edit_distance("", "abc") == 3);
+    CHECK(edit_distance("delet", "delete") == 1);
+    const std::vector<std::string> verbs = {"create", "delete", "list", "ls", "start", "stop"};
+    CHECK(nearest("craete", verbs) == "create");
+    CHECK(nearest("strat", verbs) == "start");
+    CHECK(nearest("lst", verbs) == "list");
+    CHECK(nearest("fly", verbs) == "");
+    CHECK(nearest(std::string(1000, 'x'), verbs) == "");
+    CHECK(nearest_kind("vmss") == "vms");
+    CHECK(nearest_kind("imgae") == "image");
 }
 
 TEST_CASE("every column of every kind is a field of it") {
