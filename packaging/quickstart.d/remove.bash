@@ -30,6 +30,7 @@ tell_what_goes() {
     if axle host list >>"$log" 2>&1; then
         indented "virtual machines" axle vm list --all-projects
         indented "volumes" axle volume list --all-projects
+        tell_of_joined_hosts
     else
         fact "Axle does not answer; its guests on this machine, as libvirt names them:"
         our_domains --all | sed 's/^/      /'
@@ -43,6 +44,21 @@ tell_what_goes() {
     else
         fact "Disks, state and configuration stay (--purge-data would destroy them). Guests are shut down, and Axle goes."
     fi
+}
+
+# Machines that have joined this one: their guests run on, and nobody steers them any more.
+tell_of_joined_hosts() {
+    local own others
+    own=$(own_host) || own=
+    others=$(axle host list -o name 2>>"$log" | sed 's,^host/,,' | grep -vxF "$own") || return 0
+    warn "these machines have joined this one and lose their orchestrator: ${others//$'\n'/, }"
+    fact "   Their guests run on; root there has axle-agent vm list|start|stop|console. To keep this cloud, move its"
+    fact "   orchestrator to another machine first: axle node split --export FILE --to NAME. To take Axle away there, too,"
+    fact "   begin there: axle vm delete or axle host drain NAME, axle host remove NAME, then apt-get purge 'axle*' on it."
+}
+
+own_host() {
+    if [[ -s $state/agent/host-id ]]; then axle host get "$(<"$state/agent/host-id")" -o name 2>>"$log" | sed 's,^host/,,'; fi
 }
 
 # indented TITLE COMMAND...
