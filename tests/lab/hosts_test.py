@@ -1,6 +1,7 @@
 """Many hosts: an orchestrator and agents as programs on machines of their own, real guests, and what goes wrong between
 them."""
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,15 @@ def join(lab):
         state = agent.status()
         check(state["connected"], f"the agent says: {state}")
         check_equal(state["host"]["name"], agent.host.name, "the name that the agent was told")
+
+
+@case("an orchestrator and an agent that have nothing to do hold less than 100 MB together")
+def light(lab):
+    def resident(host, pid_file):
+        status = host.run("cat", f"/proc/{host.path(pid_file).read_text().strip()}/status").stdout
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+    total = lambda: resident(lab.host, "/run/axle.pid") + resident(lab.agents[1].host, "/run/axle-agent.pid")
+    wait_for("what joining took is given back", 60, lambda: total() < 100_000_000, 1)
 
 
 @case("a used token, a changed one and one for another host are refused in words")
@@ -227,6 +237,32 @@ def power_cut(lab):
     lab.wait_connected(agent.host.name, seconds=120)
     lab.wait_boot("web2", boots + 1)
     lab.wait_phase("web2", "running")
+
+
+@case("a host that was given up while its guest went on comes back: adopted, the guest is the cloud's, undisturbed")
+def given_up_and_adopted(lab):
+    agent = lab.agent_of("web1")
+    name, pid, vm = agent.host.name, lab.qemu_pid("web1"), lab.get("vm", "web1")["id"]
+    lab.cut(agent.host)
+    lab.wait_connected(name, wanted=False, seconds=120)
+    lab.axle("host", "remove", name, "--lost", "--yes")
+    wait_for("the host is gone", 60, lambda: not lab.exists("host", name))
+    check_equal(lab.get("volume", "web1-root")["status"]["phase"], "lost", "phase of its disk")
+    lab.heal(agent.host)
+    lab.join(agent.host.number - 1)
+    unclaimed = lambda: json.loads(lab.axle("unclaimed", "list", "--host", name, "-o", "json").stdout)
+    wait_for("the host tells of a guest that nobody knows", 120,
+             lambda: any(thing["kind"] == "vm" and thing["id"] == vm for thing in unclaimed()), 0.5)
+    lab.axle("unclaimed", "adopt", vm, timeout=120)
+    lab.wait_phase("web1", "running")
+    check_equal(lab.agent_of("web1").host.name, name, "host of the guest")
+    check_equal(lab.get("volume", "web1-root")["status"]["phase"], "ready", "phase of its disk")
+    check_undisturbed(lab, "web1", pid)
+    wait_for("nothing is unclaimed", 60, lambda: not unclaimed(), 0.5)
+    lab.wait_login("web1")
+    lab.axle("vm", "stop", "web1", "--force", timeout=120)
+    lab.axle("vm", "start", "web1", timeout=180)
+    lab.wait_phase("web1", "running")
 
 
 if __name__ == "__main__":
