@@ -2,6 +2,9 @@
 import http.client
 import json
 import ssl
+import time
+
+IDLE_SECONDS = 30  # the server ends what is idle for twice as long, perhaps just when something is asked
 
 
 class Unanswered(Exception):
@@ -12,6 +15,7 @@ class Api:
     def __init__(self, port, authority, token):
         self._context = ssl.create_default_context(cadata=authority)
         self._port, self._token, self._connection = port, token, None
+        self._used = 0
 
     def ask(self, method, path, body=None, key=None, seconds=30):
         """(status, document, headers) of an answer."""
@@ -20,6 +24,8 @@ class Api:
             headers["Content-Type"] = "application/merge-patch+json"
         if key:
             headers["Idempotency-Key"] = key
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self.close()
         try:
             if not self._connection:
                 self._connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context)
@@ -27,6 +33,7 @@ class Api:
             self._connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             response = self._connection.getresponse()
             data = response.read()
+            self._used = time.monotonic()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Unanswered(f"{method} {path}: {type(error).__name__} {error}") from error

@@ -1,6 +1,6 @@
 """tests/run power [CUTS [SEED]]: the plug of a whole node is pulled, and looked at what is left. See README.md.
 
-run_power.py IMAGE-DIRECTORY PACKAGES-DIRECTORY [CUTS [SEED]]
+run_power.py IMAGE-DIRECTORY PACKAGES-DIRECTORY one|two CUTS [SEED]: the half of it that the one or the other node does
 """
 import os
 import random
@@ -29,6 +29,7 @@ printf '[Service]\nEnvironment=LD_PRELOAD=/dev/shm/nosync.so\n' >/run/systemd/sy
 systemctl daemon-reload && systemctl restart axle-allinone
 grep -q nosync.so "/proc/$(systemctl show -P MainPID axle-allinone)/maps"
 """
+STARTING = "until [[ $(systemctl show -P ActiveState axle-allinone) != inactive ]]; do sleep 0.1; done"
 # The same packages once more: dpkg does all that it does with newer ones, and the service is started again.
 UPGRADE = "(sleep 1; exec setsid dpkg -i /mnt/exchange/*.deb) >/dev/null 2>&1 </dev/null &"
 FINISH_UPGRADE = "dpkg --configure -a && dpkg -i /mnt/exchange/*.deb && [[ -z $(dpkg --audit) ]]"
@@ -73,12 +74,6 @@ class Campaign:
             print(error, flush=True)
 
     # The steps.
-    def install(self):
-        self.node.boot()
-        self.node.shell(EXCHANGE + "dpkg -i /mnt/exchange/*.deb && echo 'accelerator: qemu' >>/etc/axle/axle.yaml && "
-                        "systemctl enable axle-allinone && sync")
-        self.say("installed")
-
     def pull(self, words, policy=None):
         policy = policy or self.chance.choice(POLICIES)
         at_flush = self.chance.random() < 0.75
@@ -88,17 +83,20 @@ class Campaign:
             self.flushed[key] += counts[key]
         self.say(f"cut {words}: {policy}{' at a flush' if at_flush else ''}, {counts}")
 
-    def cut_first_start(self):
-        """The service has never run; the plug goes somewhere in its first seconds."""
-        self.node.shell("systemctl start --no-block axle-allinone")
-        time.sleep(self.chance.uniform(0, 5))
-        self.pull("in the first start")
+    def first_start(self, cut):
+        """The packages are installed, nothing has run yet. With cut: the plug goes in the service's first seconds."""
         self.node.boot()
-        self.node.shell("until axle host list -o name 2>/dev/null | grep -q .; do sleep 0.3; done")
+        if cut:
+            self.node.shell(STARTING)
+            time.sleep(self.chance.uniform(0, 5))
+            self.pull("in the first start")
+            self.node.boot()
+        self.node.shell("until axle host list -o name 2>/dev/null | grep -q .; do sleep 1; done")
         self.node.authority = self.node.shell("cat /var/lib/axle/identity/ca.pem")[1]
         secret = self.node.shell("axle token create power --role admin 2>/dev/null")[1].split()[-1]
         self.node.token = secret
-        self.case("a cut in the first start: it comes up, whole", Checker(self.node, self.journal).all())
+        if cut:
+            self.case("a cut in the first start: it comes up, whole", Checker(self.node, self.journal).all())
 
     def furnish(self):
         """The image, the network and the guests that are there all the time."""
@@ -167,11 +165,16 @@ class Campaign:
                 claim = self.journal.claims[kind, name] = Claim(kind, name)
                 claim.take(item)
 
-    def run(self, cuts):
-        self.install()
-        self.cut_first_start()
+    def run_one(self, cuts):
+        self.first_start(cut=True)
         self.furnish()
-        for number in range(1, cuts):
+        for number in range(1, cuts, 2):
+            self.cut(number)
+
+    def run_two(self, cuts):
+        self.first_start(cut=False)
+        self.furnish()
+        for number in range(2, cuts, 2):
             self.cut(number)
         self.control("a disk that lies about flushes", self.node.disk.lie)
         self.begin_anew()
@@ -180,14 +183,14 @@ class Campaign:
 
 def main():
     image, packages = (Path(word).resolve() for word in sys.argv[1:3])
-    cuts = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.SystemRandom().randrange(1 << 30)
-    print(f"{cuts} cuts, seed {seed}", flush=True)
+    half, cuts = sys.argv[3], int(sys.argv[4])
+    seed = int(sys.argv[5]) if len(sys.argv) > 5 else random.SystemRandom().randrange(1 << 30)
+    print(f"{cuts} cuts on two nodes, this is node {half}, seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="power-") as directory:
         work = Path(directory)
         campaign = Campaign(Node(image, work, build_files(work, packages)), seed)
         try:
-            campaign.run(cuts)
+            (campaign.run_one if half == "one" else campaign.run_two)(cuts)
         except (TestFailure, Unanswered, OSError) as error:
             campaign.case("the campaign", [str(error)])
         finally:

@@ -102,7 +102,7 @@ class Workload:
             if status == 200:
                 for record in re.findall(r"#(\d+)\.", log):
                     self._journal.beat(name, int(record))
-        self._over.wait(0.3)
+        self._over.wait(1)
 
 
 def keep_going(node, journal, seconds, seed, prefix):

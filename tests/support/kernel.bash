@@ -20,6 +20,7 @@ download_kernel() {
     local package
     package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: *\(linux-image-[0-9].*\)/\1/p' | head -n 1)
     [[ -n $package ]] || { echo "build: no kernel in /boot, and apt knows no linux-image-cloud-amd64: run apt-get update" >&2; exit 1; }
+    # shellcheck disable=SC2154  # of whoever sources this
     (cd "$work" && apt-get -qq download "$package" >&2 && dpkg-deb -x linux-image-*.deb unpacked)
     # shellcheck disable=SC2034  # whoever sources this reads it
     kernel=$(echo "$work"/unpacked/boot/vmlinuz-*)

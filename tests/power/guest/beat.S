@@ -57,7 +57,7 @@ beat:   incl number
         call print_number
         mov $'.', %al
         call put
-        mov $4, %cx             # some 0.2 s of the clock's ticks
+        mov $18, %cx            # a second of the clock's ticks: an emulated node has other things to do, too
 pause:  hlt
         loop pause
         jmp beat
