@@ -19,6 +19,7 @@
 #include "common/loop/random.hpp"
 #include "common/loop/workers.hpp"
 #include "orchestrator/api/api.hpp"
+#include "orchestrator/hosts/certificate_watch.hpp"
 #include "orchestrator/hosts/door.hpp"
 #include "orchestrator/hosts/installer.hpp"
 #include "orchestrator/images/image_library.hpp"
@@ -34,7 +35,7 @@ namespace {
 // Images and the store share a file system. Sixteen writers of images look at it every 16 MiB; the store refuses
 // changes below 64 MiB.
 constexpr std::int64_t kKeptFree = std::int64_t{512} << 20;
-constexpr milliseconds kLookAtCertificate{3'600'000}, kLookAtMemory{10'000};
+constexpr milliseconds kLookAtMemory{10'000};
 // Hosts may stand behind one address.
 constexpr std::size_t kConnectionsOfAnAddress = 12'000;
 
@@ -92,6 +93,7 @@ struct OrchestratorService::Parts {
     std::unique_ptr<api::Api> api;
     std::unique_ptr<AgentDoor> door;
     std::unique_ptr<http::Server> server;
+    std::unique_ptr<CertificateWatch> watch;
     std::string seal_key;
 
     Result<> make_folders() const;
@@ -99,8 +101,6 @@ struct OrchestratorService::Parts {
     Result<> build_core(const std::string& first_pool);
     std::vector<std::string> extra_names() const;
     Result<> listen_tls();
-    void look_at_certificate();
-    void renew_certificate();
     void look_at_memory();
     void handle(http::Request request, http::Reply reply);
 };
@@ -183,36 +183,12 @@ Result<> OrchestratorService::Parts::listen_tls() {
         fmt::format("the API and the agents' channel listen on port {}, the API on {}/api.sock as well; the "
                     "SHA-256 fingerprint of its authority is {}",
                     port, config.run_directory, authority->fingerprint(core.wall())));
-    io.post([this] { look_at_certificate(); });
+    watch = std::make_unique<CertificateWatch>(
+        *authority, extra_names(),
+        CertificateWatch::Seams{io, io, [this](std::function<void()> job) { return workers.submit(std::move(job)); },
+                                [this] { return server->reload_certificates(); }});
+    io.post([this] { watch->start(); });
     return {};
-}
-
-// On the I/O loop, now and then: certificates end one day, and addresses come and go. No two of these jobs run at once.
-void OrchestratorService::Parts::look_at_certificate() {
-    io.after(kLookAtCertificate, [this] {
-        const bool taken = workers.submit([this] {
-            renew_certificate();
-            io.post([this] { look_at_certificate(); });
-        });
-        if (taken) return;
-        log::warning("the server's certificate was not looked at: the workers are busy");
-        look_at_certificate();
-    });
-}
-
-// On a worker. The authority first: what it can't hand over now is handed over later, and signs until then.
-void OrchestratorService::Parts::renew_certificate() {
-    if (const auto renewed = authority->renew(core.wall()); !renewed)
-        log::error("the cluster's authority was not looked after: " + renewed.error().message);
-    const auto files = authority->server_certificate(extra_names(), core.wall());
-    if (!files) return log::error("the server's certificate can't be renewed: " + files.error().message);
-    if (!files->renewed) return;
-    const auto loaded = server->reload_certificates();
-    if (loaded)
-        log::info("the server's certificate was renewed; the SHA-256 fingerprint of its authority is " +
-                  authority->fingerprint(core.wall()));
-    else
-        log::error("the renewed certificate of the server can't be used: " + loaded.error().message);
 }
 
 // On the I/O loop, now and then. No two of these jobs run at once: the next is asked for when one is done.
