@@ -89,6 +89,15 @@ def check_all_works(lab):
         lab.axle("vm", "delete", name, "--now", timeout=120)
 
 
+def check_other_systems_are_refused(host, line):
+    """The line on a machine that is told to be another system: a sentence, and nothing was fetched or installed."""
+    words = "echo 'ID=ubuntu VERSION_ID=24.04' >/run/other; mount --bind /run/other /etc/os-release"
+    said = host.run("unshare", "-m", "sh", "-c", f"{words} && cd /root && {line}", check=False, timeout=60)
+    check(said.returncode != 0 and "this is ubuntu 24.04; Axle" in said.stderr, f"it says {said.stdout}{said.stderr}")
+    check("fetching" not in said.stdout, f"it went on: {said.stdout}")
+    check(host.run("dpkg-query", "-s", "axle-agent", check=False).returncode != 0, "an agent was installed")
+
+
 @case("a machine joins by the line that a new all-in-one prints, and its agent runs without systemd")
 def join(lab):
     lab.host.run(ROOT / "packaging/quickstart", "--packages", PACKAGES, timeout=600)
@@ -96,6 +105,7 @@ def join(lab):
     lab.axle("vm", "delete", "first", "--now", timeout=120)
     line = lab.axle("host", "token", "create").stdout.strip().splitlines()[-1]
     check("curl " in line and "sha256sum" in line, f"the line: {line}")
+    check_other_systems_are_refused(lab.agents[1].host, line)
     lab.agents[1].host.run("sh", "-c", f"cd /root && {line}", timeout=180)
     lab.wait_connected("h2")
     for name, other in (("first", "h2"), ("second", "h1")):
