@@ -2,6 +2,7 @@
 // process knows of streams.
 #include <algorithm>
 
+#include "agent/core/planted.hpp"
 #include "agent/core/vm_keeper.hpp"
 
 namespace axle {
@@ -80,6 +81,7 @@ void VmKeeper::perform_move(Entry& vm) {
         case Step::move_abort:
             return put_move(vm, MoveState::aborted);
         case Step::move_hand_over:
+            if (planted().tell_before_record && !vm.moving.told) return tell_target(vm);
             return put_move(vm, MoveState::handed_over);
         case Step::move_accept:
             return accept(vm);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "agent/core/move_step.hpp"
+#include "agent/core/planted.hpp"
 
 namespace axle {
 namespace {
@@ -96,7 +97,8 @@ StepDecision on_step(const VmWish& wish, const DomainObservation& seen, const Vm
     if (document.power == Power::stopped) return stop_step(document, seen, memory);
     if (memory.host.going_down()) return wait("HostGoingDown", "the host is shutting down");
     if (!memory.seed_made) return {.step = Step::make_seed};
-    if (!wish.hardware_hash.empty() && !defined_as_wished(wish, seen)) return {.step = Step::define};
+    if (!wish.hardware_hash.empty() && !defined_as_wished(wish, seen))
+        return {.step = planted().reboot_for_edits ? Step::destroy : Step::define};
     if (seen.state == DomainState::stopping) return wait("Stopping", "the guest is shutting down");
     if (document.power == Power::paused && seen.state == DomainState::running) return {.step = Step::suspend};
     if (document.power == Power::running && seen.state == DomainState::paused) return {.step = Step::resume};

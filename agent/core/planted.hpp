@@ -18,6 +18,10 @@ struct PlantedBugs {
     bool ignore_epoch_files = false;     // a disk on a shared pool is opened whoever else was given it
     bool remove_claimed = false;         // what was to be removed goes although it was claimed meanwhile
     bool accept_unasked = false;         // a guest that comes in is resumed without its source's word
+    bool reboot_for_edits = false;       // an edit that takes effect at a start switches the guest off
+    bool mark_before_making = false;     // two steps swapped: "made" is durable, then the volume is made
+    bool open_before_claim = false;      // two steps swapped: a guest starts, then its disk's epoch file is written
+    bool tell_before_record = false;     // two steps swapped: a hand-over is told, then it is durable
 };
 
 #ifdef AXLE_FAULTS

@@ -23,6 +23,7 @@ void VmKeeper::release_claims(Entry& vm) {
 // Claimed first: a check that mends writes.
 void VmKeeper::check_volumes(Entry& vm) {
     claim(vm);
+    if (planted().open_before_claim) return check_volume(vm, 0);
     claim_all_files(vm, [this, &vm] { check_volume(vm, 0); });
 }
 

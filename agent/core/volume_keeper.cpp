@@ -60,6 +60,10 @@ void StorageKeeper::on_volume_observed(VolumeEntry& volume, Result<VolumeObserva
                                           volume.document.name)));
         return set_volume(volume, std::move(report));
     }
+    if (planted().mark_before_making && !made)
+        return ledger_.mark_made(volume.document.id, volume.attempt->job<void>([this, &volume](Result<> marked) {
+            return marked ? create(volume) : volume_failed(volume, marked.error());
+        }));
     create(volume);
 }
 

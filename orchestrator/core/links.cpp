@@ -4,6 +4,7 @@
 
 #include "common/base/digest.hpp"
 #include "common/base/log.hpp"
+#include "orchestrator/core/planted.hpp"
 
 namespace axle {
 
@@ -218,6 +219,7 @@ const HostLoad* HostLinks::load_of(const Uuid& host) const {
 void HostLinks::send(const Uuid& host, Message message) {
     const auto found = by_host_.find(host);
     if (found == by_host_.end()) return;
+    if (planted_in_core().tell_before_durable) return found->second->channel->send(std::move(message));
     pipeline_.when_durable(
         [weak = std::weak_ptr(links_.at(found->second->id)), message = std::move(message)]() mutable {
             if (const auto alive = weak.lock()) alive->channel->send(std::move(message));

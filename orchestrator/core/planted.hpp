@@ -12,6 +12,8 @@ struct PlantedCoreBugs {
     bool reuse_epochs = false;           // placements have the same epoch
     bool forget_neighbours = false;      // VMs that are kept apart are put on one host
     bool lose_wakeups = false;           // VMs that wait for room are never looked at again
+    bool tell_before_durable = false;    // two steps swapped: a host is told, then the change is durable
+    bool mix_up_replies = false;         // a request that is asked again gets another one's reply
 };
 
 #ifdef AXLE_FAULTS

@@ -122,7 +122,7 @@ RocksSettings rocks_settings(const RocksStoreOptions& options, std::function<voi
 #ifdef AXLE_FAULTS
     settings.sync = !options.skip_sync;
 #else
-    ENSURE(!options.skip_sync, "planted bugs are compiled into dev builds only");
+    ENSURE(!options.skip_sync && !options.witness_first, "planted bugs are compiled into dev builds only");
 #endif
     return settings;
 }

@@ -126,7 +126,7 @@ class RocksStore::Committer {
     Result<StoreState> do_accept_loss(const AcceptLoss& accept);
     Result<> write_mended(const StoreState& mended);
     void keep_house(BootTime now);
-    void write_witness();
+    void write_witness(Revision durable);
     void tell_durable();
     void end(const Error& error);
 
@@ -187,7 +187,7 @@ void RocksStore::Committer::run() {
         do_all(queue_.take(patience, stopping));
         keep_house(boot_now());
     }
-    if (!dead_) write_witness();
+    if (!dead_) write_witness(durable_);
 }
 
 // Batches up to the next piece of other work, or up to the bound of a group, share a sync.
@@ -221,6 +221,7 @@ void RocksStore::Committer::write_group(std::deque<Work>& work) {
         ++count;
     }
     db_->add(group, Write{Table::meta, kRevisionKey, revision_key(last)});
+    if (options_.witness_first) write_witness(last);
     KILL_POINT("store.commit.before-write");
     const auto written = db_->write(group);
     if (!written) return end(written.error());
@@ -283,7 +284,7 @@ Result<> RocksStore::Committer::write_mended(const StoreState& mended) {
 
 void RocksStore::Committer::keep_house(BootTime now) {
     if (dead_) return;
-    if (pace_.due(now)) write_witness();
+    if (pace_.due(now)) write_witness(durable_);
     if (now - house_kept_ < kHousekeepingEvery) return;
     house_kept_ = now;
     const auto space = reserve_.measure();
@@ -292,9 +293,9 @@ void RocksStore::Committer::keep_house(BootTime now) {
     space_ = *space;
 }
 
-void RocksStore::Committer::write_witness() {
+void RocksStore::Committer::write_witness(Revision durable) {
     pace_.written();
-    const auto record = next_witness(state(), durable_, witness_->record());
+    const auto record = next_witness(state(), durable, witness_->record());
     if (!record || record == witness_->record()) return;
     if (const auto written = witness_->write(*record); !written) end(written.error());
 }

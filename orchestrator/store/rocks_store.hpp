@@ -35,7 +35,9 @@ struct RocksStoreOptions {
     const std::vector<SchemaStep>* migrations = nullptr;    // none: those of this version
     std::shared_ptr<rocksdb::FileSystem> file_system = {};  // none: the real one
     bool any_file_system = false;  // open where synced files can be lost (check_keeps_synced), too
-    bool skip_sync = false;        // the planted bug that the crash tests must find; only in builds with AXLE_FAULTS
+    // Planted bugs that the crash tests must find; only in builds with AXLE_FAULTS.
+    bool skip_sync = false;      // a commit is told durable without a sync
+    bool witness_first = false;  // two steps swapped: the witness is written, then the commit is synced
 };
 
 class RocksStore final : public Store {

@@ -79,7 +79,8 @@ struct SimulatedEdges final : public Hypervisor,
     void load(Answer<HostLoad> answer) override;
 
   private:
-    // late: a call that hangs may still happen minutes later (libvirtd), instead of never.
+    // late: a call that hangs happens minutes later (libvirtd), or never; others have happened, and are answered late,
+    // or never.
     template <typename T>
     void call(bool late, std::function<Result<T>()> act, std::function<void(Result<T>)> answer);
     template <typename T>

@@ -1,4 +1,6 @@
 // Requests and answers over real sockets.
+#include <map>
+
 #include "tests/contract/http/http_fixture.hpp"
 
 using namespace axle;
@@ -51,12 +53,12 @@ TEST_CASE("HEAD gives the head of GET without its body") {
     CHECK(client.request("GET", "/y")->body == "GET /y ");
 }
 
-TEST_CASE("an answer may come later, from another thread") {
+TEST_CASE("answers may come later, from another thread, in any order: each goes to who asked") {
     std::mutex mutex;
-    std::vector<Reply> waiting;
-    TestServer server([&](Request, Reply reply) {
+    std::map<std::string, Reply> waiting;
+    TestServer server([&](Request request, Reply reply) {
         const std::lock_guard lock(mutex);
-        waiting.push_back(std::move(reply));
+        waiting.emplace(request.path, std::move(reply));
     });
     Result<Response> first = fail(Code::internal, "none"), second = first;
     std::thread one([&] { first = server.client().request("GET", "/1"); });
@@ -65,13 +67,14 @@ TEST_CASE("an answer may come later, from another thread") {
         const std::lock_guard lock(mutex);
         return waiting.size() == 2;
     }));
-    for (auto& reply : waiting) reply.send({202, {}, "later"});
+    for (const char* path : {"/2", "/1"}) waiting.at(path).send({202, {}, std::string("later, to ") + path});
     one.join();
     two.join();
     REQUIRE(first.has_value());
     REQUIRE(second.has_value());
     CHECK(first->status == 202);
-    CHECK(second->body == "later");
+    CHECK(first->body == "later, to /1");
+    CHECK(second->body == "later, to /2");
 }
 
 TEST_CASE("an unanswered reply is a 500, and so is a handler that throws") {

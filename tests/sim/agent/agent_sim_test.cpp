@@ -47,6 +47,21 @@ std::string run_quick(std::uint64_t seed) {
     return {};
 }
 
+// Calls that take their time, and answers that come when others are already asked for.
+std::string run_late(std::uint64_t seed) {
+    World world(seed);
+    for (int i = 0; i < 40; ++i) {
+        world.machine.faults = {.hangs = 10, .slow_ms = 5'000};
+        if (world.vms.empty() || world.random.chance(70))
+            world.do_something();
+        else
+            world.machine.guest_crashes(world.any_vm());
+        world.time.run_for(milliseconds{world.random.between(0, 60'000)});
+        if (!world.violation().empty()) return world.violation();
+    }
+    return world.converge(std::chrono::minutes{40});
+}
+
 // Two guests are given one disk: one runs; the other takes its turn when the first is off.
 std::string run_shared_disk(std::uint64_t seed) {
     World world(seed);
@@ -91,6 +106,13 @@ TEST_CASE("without faults a wish is answered long before a resync") {
     }
 }
 
+TEST_CASE("an answer that comes minutes late, when something else is asked for, is nobody's") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        CAPTURE(seed);
+        CHECK(run_late(seed) == "");
+    }
+}
+
 TEST_CASE("of two guests with one disk one runs, and the other after it") {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
         CAPTURE(seed);
@@ -116,6 +138,9 @@ TEST_CASE("each planted bug is found") {
         {"repeated task orders run again", &PlantedBugs::rerun_tasks},
         {"a volume is given to two guests", &PlantedBugs::share_volumes, run_shared_disk},
         {"a guest's own shutdown does not hold", &PlantedBugs::forget_guest_shutdown},
+        {"an answer of an earlier job counts for the running one", &PlantedBugs::believe_old_answers, run_late},
+        {"an edit switches a running guest off", &PlantedBugs::reboot_for_edits},
+        {"a volume is marked as made before it is made", &PlantedBugs::mark_before_making},
     };
     for (const Row& row : rows) {
         planted().*row.flag = true;

@@ -334,6 +334,38 @@ TEST_CASE("in a storm of faults no guest runs twice, and all comes to rest after
 }
 
 #ifdef AXLE_FAULTS
+// The first trouble of a cold move in which the source's agent dies, out of the orchestrator's reach, at one of the
+// events up to the target's acceptance; "" when there is none.
+std::string trouble_of_a_dying_source() {
+    const auto moving = [](std::uint64_t events) {
+        auto cloud = std::make_unique<Moving>();
+        REQUIRE(cloud->migrates(R"(,"cold":true)") == "ok");
+        for (std::uint64_t i = 0; i < events; ++i) cloud->time.step();
+        return cloud;
+    };
+    const auto accepted = [](Moving& cloud) {
+        auto& files = cloud.machine(cloud.number(cloud.to)).files;
+        return files["moves/" + cloud.vm("web")->meta.id.str()].find("accepted") != std::string::npos;
+    };
+    std::uint64_t until = 0;
+    for (const auto cloud = moving(0); !accepted(*cloud) && until < 100'000; ++until) cloud->time.step();
+    for (std::uint64_t before = 0; before < 60; ++before) {
+        const auto cloud = moving(until - before);
+        cloud->partition(cloud->number(cloud->from), true);
+        cloud->crash_agent(cloud->number(cloud->from));
+        cloud->run_for(minutes{20});
+        if (!cloud->violation().empty()) return cloud->violation();
+    }
+    return {};
+}
+
+TEST_CASE("a source that tells of its hand-over before it is durable is found") {
+    planted().tell_before_record = true;
+    const std::string found = trouble_of_a_dying_source();
+    planted().tell_before_record = false;
+    planted_found("a hand-over is told before it is durable", found);
+}
+
 TEST_CASE("a target that resumes a guest without its source's word is found") {
     planted().accept_unasked = true;
     std::string found;

@@ -45,4 +45,11 @@ TEST_CASE("an epoch given twice is found") {
 TEST_CASE("VMs that nobody wakes when there is room are found") {
     planted_found("VMs that wait for room are never looked at again", found_with(&PlantedCoreBugs::lose_wakeups));
 }
+TEST_CASE("a host that is told of a change before it is durable is found") {
+    planted_found("a host is told of a change before it is durable", found_with(&PlantedCoreBugs::tell_before_durable));
+}
+TEST_CASE("a request that gets another one's reply is found") {
+    planted_found("a request that is asked again gets another one's reply",
+                  found_with(&PlantedCoreBugs::mix_up_replies));
+}
 #endif

@@ -243,4 +243,17 @@ TEST_CASE("a host that heeds no epoch files is found") {
     planted().ignore_epoch_files = false;
     planted_found("a disk on a shared pool is opened whoever else was given it", cloud.violation());
 }
+
+TEST_CASE("a host that opens a shared disk before it claims it is found") {
+    Furnished cloud({.hosts = 2});
+    REQUIRE(cloud.does(Cloud::create(Kind::pool, "", R"({"name":"nfs","spec":{"path":"/nfs","shared":true}})")) ==
+            "ok");
+    cloud.run_for(minutes{1});
+    planted().open_before_claim = true;
+    cloud.ask(
+        Cloud::create(Kind::vm, "default", R"({"name":"web","spec":{"disks":{"root":{"size":"1GiB","pool":"nfs"}}}})"));
+    cloud.run_for(minutes{1});
+    planted().open_before_claim = false;
+    planted_found("a guest opens a shared disk before it claims it", cloud.violation());
+}
 #endif

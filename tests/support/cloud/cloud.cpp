@@ -298,10 +298,26 @@ void Cloud::ask_core(std::function<void(Orchestrator&, Answered<Mutated>)> reque
     });
 }
 
+namespace {
+// That a success is about what was asked for, by kind and name. What an action makes may be of another kind.
+bool is_about(const Mutation& asked, const Object& object) {
+    if (object.kind() != asked.target.kind) return asked.verb == Verb::action;
+    const std::string& name = asked.target.name;
+    if (asked.verb != Verb::create) return object.meta.name == name || object.meta.id.str() == name;
+    return !asked.body->contains("name") || object.meta.name == asked.body->at("name");
+}
+}  // namespace
+
 void Cloud::ask(Mutation mutation, Told told) {
-    ask_core([mutation = std::move(mutation)](Orchestrator& core,
-                                              Answered<Mutated> answer) { core.mutate(mutation, std::move(answer)); },
-             std::move(told));
+    const auto request = std::make_shared<const Mutation>(std::move(mutation));
+    ask_core([request](Orchestrator& core, Answered<Mutated> answer) { core.mutate(*request, std::move(answer)); },
+             [this, request, told = std::move(told)](const Reply& reply) {
+                 if (reply.result && reply.result->object && !is_about(*request, *reply.result->object))
+                     violate(fmt::format("who asked for {} {} was told of {} {}", text_of(request->target.kind),
+                                         request->body ? request->body->dump() : request->target.name,
+                                         text_of(reply.result->object->kind()), reply.result->object->meta.name));
+                 if (told) told(reply);
+             });
 }
 
 Reply Cloud::upload(const std::string& image) {

@@ -25,8 +25,7 @@ std::string ask_and_compare(Stage& stage, Reference& reference, Play& play, cons
         for (const std::string& r : right) all += " " + r;
         return fmt::format("{} was answered {}, right is{} ({})", act.verb, answer->how, all, answer->why);
     }
-    if (answer->how == "ok") reference.took(act, answer->taken);
-    return "";
+    return answer->how == "ok" ? reference.took(act, answer->taken) : "";
 }
 
 class SimulatedStage final : public Stage {

@@ -122,11 +122,18 @@ Reference::Answers Reference::expect_other(const Act& act) const {
     return {"ok"};  // project-limit, host-cordon
 }
 
-void Reference::took(const Act& act, const Taken& taken) {
-    if (act.verb.starts_with("vm-"))
+std::string Reference::took(const Act& act, const Taken& taken) {
+    if (act.verb.starts_with("vm-")) {
         took_vm(act, taken);
-    else
-        took_other(act, taken);
+        return "";
+    }
+    if (act.verb == "keyed-create" && taken.replayed) {
+        const auto first = keys_.find(fmt::format("key-{}", act.subject));
+        if (first == keys_.end()) return act.verb + ": the first request with its key was answered as a repeated one";
+        if (first->second.second != taken.object) return act.verb + ": a repeated request was told of another object";
+    }
+    took_other(act, taken);
+    return "";
 }
 
 void Reference::delete_vm(const std::string& name) {

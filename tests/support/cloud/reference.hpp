@@ -34,7 +34,8 @@ class Reference {
   public:
     // The codes that may be answered ("ok" or the name of an error's code).
     std::set<std::string> expect(const Act& act) const;
-    void took(const Act& act, const Taken& taken);
+    // "" or how it is not what was asked for.
+    std::string took(const Act& act, const Taken& taken);
     // "" or where it differs from what users were promised. Of a cloud that has converged.
     std::string compare(const Seen& seen) const;
 
