@@ -133,7 +133,8 @@ class HostTable::Search {
 
     // A disk that lies on a host, or its name that is asked for, leaves nothing to choose.
     void look_only_at(const HostState& host, std::size_t others, const char* filter, std::string why_not_others) {
-        if (!look_closely(host) || others == 0) return;
+        look_closely(host);
+        if (others == 0) return;
         elsewhere_ = Candidate{.host = counted(others, "other"), .filter = filter, .reason = std::move(why_not_others)};
     }
 
