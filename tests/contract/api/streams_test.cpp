@@ -159,8 +159,8 @@ TEST_CASE("the usual life of a VM is no trouble, and nothing of it is told twice
         ask(client, "POST", "/v1/pools", R"({"name":"main","spec":{"path":"/pools/main","default":true}})").status ==
         201);
     // Its image comes later: it waits for that, which is no trouble either.
-    REQUIRE(ask(client, "POST", "/v1/projects/default/images", R"({"name":"tiny","spec":{}})").status == 201);
-    REQUIRE(ask(client, "POST", "/v1/projects/default/vms", vm_document("a")).status == 202);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/images", R"({"name":"tiny","spec":{}})").status < 300);
+    REQUIRE(ask(client, "POST", "/v1/projects/default/vms", vm_document("a")).status < 300);
     const TempDir dir;
     REQUIRE(write_file_durably(dir / "disk", "content"));
     const Fd fd(::open((dir / "disk").c_str(), O_RDONLY | O_CLOEXEC));
@@ -169,7 +169,7 @@ TEST_CASE("the usual life of a VM is no trouble, and nothing of it is told twice
     CHECK(ask(client, "GET", sent->headers.value("Location") + "?wait=10s").body["status"]["phase"] == "succeeded");
     const std::string vm = "/v1/projects/default/vms/a";
     for (const char* action : {"stop", "start", "pause", "resume"})
-        REQUIRE(ask(client, "POST", vm + "/actions/" + action + "?wait=10s").status == 200);
+        REQUIRE(ask(client, "POST", vm + "/actions/" + action + "?wait=10s").status < 300);
     const auto events = ask(client, "GET", "/v1/events?limit=1000").body["items"];
     std::map<std::string, int> told;
     for (const auto& event : events) {
