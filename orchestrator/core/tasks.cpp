@@ -119,7 +119,7 @@ Error ended_already(const Task& task) {
     if (status.error) how += ": " + status.error->message;
     return error(Code::conflict, "task {} ({} of {} {}) has ended: it {}", task.meta.name, text_of(task.spec.goal),
                  task.spec.target.kind, task.spec.target.name, how)
-        .with_reason("task-has-ended")
+        .with_reason("has-ended")
         .with_hint("axle task show " + task.meta.name);
 }
 

@@ -19,7 +19,8 @@ inline Status answer_to(const Put& put, std::int64_t pool_free) {
                                                           : DomainState::shut_off;
         content = to_json_text(report);
     } else if (put.kind == DocumentKind::volume) {
-        content = to_json_text(VolumeReport{.state = VolumeState::ready, .size = kGiB, .allocated = kMiB});
+        const auto document = from_json_text<VolumeDocument>(put.content);
+        content = to_json_text(VolumeReport{.state = VolumeState::ready, .size = document->size, .allocated = kMiB});
     } else {
         content = to_json_text(SimpleReport{.ready = true, .size = pool_free * 2, .free = pool_free});
     }

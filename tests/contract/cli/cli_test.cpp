@@ -265,7 +265,9 @@ TEST_CASE("capacity in words") {
         me.ok({"capacity", "--without", host.substr(host.find('/') + 1, host.size() - host.find('/') - 2)});
     CHECK(lost.out.find("without host h1: no VM is on it\nthen no room for one more VM of 1 CPU") != std::string::npos);
     cloud.add_host("h2");
-    me.ok({"vm", "create", "a", "--image", "debian-12", "--host", "h1"});
+    me.ok({"host", "cordon", "h2"});
+    me.ok({"vm", "create", "a", "--image", "debian-12"});
+    me.ok({"host", "uncordon", "h2"});
     CHECK(me.ok({"capacity", "--without", "h1"})
               .out.find("without host h1: its 1 VM would find room on the other hosts:"
                         "\nVM         WOULD GO TO\ndefault/a  h2\n") != std::string::npos);

@@ -49,7 +49,7 @@ TEST_CASE("certificates of another authority, too old, or not of a host are refu
     const auto foreign = *http::make_authority("another cloud", wall_now());
     const WallTime long_ago{wall_now().ms - INT64_C(400) * 24 * 3'600'000};
     const WallTime ahead{wall_now().ms + INT64_C(400) * 24 * 3'600'000};
-    CHECK(RawAgent(server, forged(host, foreign, wall_now())).reason().find("issued by \\\"another cloud\\\"") !=
+    CHECK(RawAgent(server, forged(host, foreign, wall_now())).reason().find("issued by \"another cloud\"") !=
           std::string::npos);
     CHECK(RawAgent(server, forged(host, own_authority(server), long_ago)).reason().find("it ended at") !=
           std::string::npos);
