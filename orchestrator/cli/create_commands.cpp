@@ -185,9 +185,13 @@ Result<int> create(Session& session, const KindInfo& kind, const CreateOptions& 
     }
     const std::string sentence = fmt::format("{} {} is {}", kind.name, o.name, location.empty() ? "made" : "ready");
     if (!session.flags().wait || location.empty()) return show_task(session, made, location, sentence), 0;
-    TRY_VOID(follow_task(session, location));
-    auto now = session.get(session.path_of(kind, made.value("id", "")));
-    show_done(session, now ? *now : made, sentence);
+    TRY(said, follow_task(session, location));
+    const auto now = session.get(session.path_of(kind, made.value("id", "")));
+    const json& object = now ? *now : made;
+    const auto told = [&] {
+        return fmt::format("{} {} is {}: {}", kind.name, o.name, word(object["status"], "phase"), said);
+    };
+    show_done(session, object, said.empty() ? sentence : told());
     return 0;
 }
 

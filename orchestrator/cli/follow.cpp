@@ -61,10 +61,13 @@ Error let_go(const json& task, const std::string& id, bool by_person) {
     return e;
 }
 
-// What a task that succeeded has to say beyond that: where a VM is now, and how long it stood still for it.
+// What a task that succeeded has to say beyond that: where a VM is now, and how long it stood still for it; where a
+// volume will be.
 std::string last_words(const json& task) {
     const json* log = find_at(task, "/status/log");
-    if (at(task, "/spec/goal") != "vm-migrate" || log == nullptr || !log->is_array() || log->empty()) return {};
+    const std::string goal = at(task, "/spec/goal");
+    if ((goal != "vm-migrate" && goal != "volume-ready") || log == nullptr || !log->is_array() || log->empty())
+        return {};
     return log->back().is_string() ? log->back().get<std::string>() : std::string{};
 }
 

@@ -127,12 +127,13 @@ void Controllers::place_volume(Transaction& tx, const Volume& volume) {
     const Uuid id = volume.meta.id;
     if (candidates == 0) make_room(tx, volume.meta.project.id, request, hosts);
     if (candidates != 1 || hosts.size() != 1) {
-        const std::string why = candidates == 0 ? decision.summary : "it is made when a VM that uses it is placed";
+        const std::string why =
+            candidates == 0 ? decision.summary : "it is made on the host of the first VM that uses it";
         const Condition* now = find_condition(volume.status.conditions, "Placed");
         if (now != nullptr && now->message == why) return;
         tx.update_status<Volume>(id, [&](Volume& x) {
             set_condition(x.status.conditions,
-                          {"Placed", false, candidates == 0 ? "NoCapacity" : "WaitsForVm", why, pipeline_.now_text()});
+                          {"Placed", false, candidates == 0 ? "NoCapacity" : kWaitsForVm, why, pipeline_.now_text()});
         });
         return;
     }

@@ -60,6 +60,12 @@ void settle_volume_task(Transaction& tx, const Task& task, const Volume& volume)
     const bool grows = volume.status.size > 0 && volume.status.size < volume.spec.size;
     if (deletion ? volume.is_deleted() : volume.status.phase == VolumePhase::ready && !grows)
         return move_task(tx, task.meta.id, TaskPhase::succeeded);
+    // Where there is a choice of hosts nobody makes it before a VM comes: that may be never, and nothing is in the way.
+    const Condition* placed = find_condition(volume.status.conditions, "Placed");
+    if (!deletion && placed != nullptr && placed->reason == kWaitsForVm) {
+        tx.update_status<Task>(task.meta.id, [&](Task& t) { t.status.log.push_back(placed->message); });
+        return move_task(tx, task.meta.id, TaskPhase::succeeded);
+    }
     const Condition* why = volume.status.conditions.empty() ? nullptr : &volume.status.conditions.front();
     if (!deletion && volume.status.phase == VolumePhase::failed)
         return move_task(

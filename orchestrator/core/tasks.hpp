@@ -17,6 +17,8 @@ void wait_task_for(Transaction& tx, const Uuid& task, const std::string& reason)
 // Of a task's record in the store, without reading it.
 bool has_ended(std::string_view record);
 
+// Why a volume is not placed: it is made beside the first VM that uses it. Its task ends with that.
+inline constexpr const char* kWaitsForVm = "WaitsForVm";
 // What becomes of a VM's or a volume's tasks as it now is.
 void settle_tasks(Transaction& tx, const Object& target);
 

