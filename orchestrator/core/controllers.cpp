@@ -15,7 +15,6 @@ Controllers::Controllers(Pipeline& pipeline, Executor& core, HostLinks& links, I
     : pipeline_(pipeline), core_(core), links_(links), importer_(importer) {}
 
 void Controllers::start() {
-    started_ = pipeline_.clock().boot();
     for (const std::string& digest : std::exchange(image_files_left_, {})) remove_image_file(digest);
     look_at_everything();
 }

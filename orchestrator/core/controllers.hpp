@@ -144,7 +144,7 @@ class Controllers {
     std::set<Uuid> waiting_near_;  // of these, those with rules about where others are
     std::set<Uuid> untold_hosts_;  // that have connected anew, with what is to be removed there
     std::set<Uuid> untold_;        // VMs whose host has connected anew: it may not have heard of orders that were sent
-    BootTime started_;
+    std::set<Uuid> heard_;         // hosts that have been connected to this run of ours
     std::map<Uuid, BootTime> silent_since_;  // hosts
     std::set<Uuid> out_of_sight_;            // of these, those whose VMs are unknown
     std::map<Uuid, ImportWork> importing_;

@@ -6,7 +6,7 @@ namespace axle {
 namespace {
 
 constexpr milliseconds kShortSilence{60'000};  // an agent that restarts, a cable that is put into another socket
-constexpr milliseconds kComingBack{300'000};   // after a start of ours: thousands of hosts connect anew
+constexpr milliseconds kComingBack{300'000};   // not heard of since our start: thousands of hosts connect anew
 
 }  // namespace
 
@@ -22,11 +22,15 @@ void Controllers::watch_sight(const Uuid& host) {
     const bool there = links_.is_connected(host);
     if (there || pipeline_.world().find<Host>(host) == nullptr) {
         silent_since_.erase(host);
+        if (there)
+            heard_.insert(host);
+        else
+            heard_.erase(host);
         if (out_of_sight_.erase(host) == 0) return;
     } else {
         const BootTime now = pipeline_.clock().boot();
         const BootTime since = silent_since_.try_emplace(host, now).first->second;
-        if (now - since < kShortSilence || now - started_ < kComingBack) return;
+        if (now - since < (heard_.contains(host) ? kShortSilence : kComingBack)) return;
         if (!out_of_sight_.insert(host).second) return;
     }
     for (const Key& key : pipeline_.world().referrers(host))
