@@ -70,7 +70,6 @@ Result<> Adoption::take_back(const UnclaimedThing& thing) {
         v.status.report = {.state = thing.state, .start_serial = document.start_serial};
         ++v.meta.generation;
     });
-    if (before) forget_decision(tx_, thing.id, before->epoch);
     note_adopted(thing.id, "taken back");
     note_networks(tx_, *tx_.world().find<Vm>(thing.id), host_.meta.id);
     notes_.push_back(before ? fmt::format("it is on host {} again, not on {}, as the store had it", host_.meta.name,

@@ -6,9 +6,10 @@
 
 namespace axle {
 
-// Each belongs to one placement of a VM, also to one that is yet to come by a move, and goes with it.
+// Each belongs to one placement of a VM, also to one that is yet to come by a move.
 void keep_decision(Transaction& tx, const Uuid& vm, const Epoch& placement, const Decision& decision);
-void forget_decision(Transaction& tx, const Uuid& vm, const Epoch& placement);
+// Rows that go with placements which a change ends. after: null: the VM is gone. Every commit asks.
+std::vector<Write> decisions_that_go(const Vm& before, const Vm* after);
 // nullopt: none was kept. Reads what is durable, from disk.
 std::optional<Decision> decision_of(const Store& store, const Uuid& vm, const Epoch& placement);
 

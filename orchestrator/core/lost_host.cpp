@@ -7,7 +7,6 @@
 
 #include "orchestrator/core/commands.hpp"
 #include "orchestrator/core/controllers.hpp"
-#include "orchestrator/core/decisions.hpp"
 #include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
@@ -132,7 +131,6 @@ bool Controllers::lose_move(Transaction& tx, const Uuid& id, const Uuid& host) {
             tx.update_status<Volume>(disk.volume, [&](Volume& v) { v.status.placement = back; });
     }
     end_move(tx, id, why);
-    forget_decision(tx, id, vm.status.placement->epoch);
     tx.update_status<Vm>(id, [&](Vm& v) {
         v.status.placement = back;
         v.status.report = {};
@@ -155,7 +153,6 @@ bool Controllers::lose_vm(Transaction& tx, const Uuid& id, const Uuid& host) {
             move_task(tx, task, TaskPhase::failed,
                       TaskError{"outcome-unknown", fmt::format("host {} was given up as lost", name), ""});
     }
-    forget_decision(tx, id, vm.status.placement->epoch);
     tx.update_status<Vm>(id, [&](Vm& v) {
         if (v.is_deleted()) {
             v.status.gone = true;  // nobody is left to confirm it

@@ -5,7 +5,6 @@
 
 #include "common/base/log.hpp"
 #include "orchestrator/core/controllers.hpp"
-#include "orchestrator/core/decisions.hpp"
 #include "orchestrator/core/moves.hpp"
 #include "orchestrator/core/vm_rules.hpp"
 
@@ -87,7 +86,6 @@ void Controllers::advance_move(Transaction& tx, const Uuid& id) {
 void Controllers::end_move(Transaction& tx, const Uuid& id, TaskError why) {
     const VmMigration move = *tx.world().find<Vm>(id)->status.migration;
     leave_copies(tx, move, move.host, move.epoch);
-    forget_decision(tx, id, move.epoch);
     tx.update_status<Vm>(id, [&](Vm& v) {
         v.status.migration.reset();
         v.status.leftovers.push_back({move.host, move.epoch});  // it may hold the document
@@ -104,7 +102,6 @@ void Controllers::complete_move(Transaction& tx, const Uuid& id, VmReport report
     const VmMigration move = *vm.status.migration;
     const Ref source = vm.status.placement->host;
     leave_copies(tx, move, source, std::nullopt);
-    forget_decision(tx, id, vm.status.placement->epoch);
     for (const MigrationDisk& disk : move.disks) {
         if (tx.world().find<Volume>(disk.volume) == nullptr) continue;
         tx.update_status<Volume>(disk.volume, [&](Volume& v) {

@@ -4,6 +4,7 @@
 
 #include "common/base/ensure.hpp"
 #include "orchestrator/core/changes.hpp"
+#include "orchestrator/core/decisions.hpp"
 
 namespace axle {
 
@@ -66,6 +67,9 @@ Transaction::Outcome Transaction::commit(const SecretCodec& secrets) {
         out.batch.writes.push_back({table, key, s.after ? std::optional(store_form(*s.after, secrets)) : std::nullopt});
         auto record = std::make_shared<const std::string>(change_record(s.revision, s.before.get(), s.after.get()));
         out.batch.writes.push_back({Table::changes, revision_key(s.revision), *record});
+        if (s.key.kind == Kind::vm && s.before)
+            for (Write& w : decisions_that_go(static_cast<const Vm&>(*s.before), static_cast<const Vm*>(s.after.get())))
+                out.batch.writes.push_back(std::move(w));
         const Object& subject = s.after ? *s.after : *s.before;
         out.events.push_back({s.revision, s.key.kind, subject.meta.project.id, s.after, s.before, std::move(record)});
     }

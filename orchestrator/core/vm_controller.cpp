@@ -67,7 +67,6 @@ void Controllers::expunge_vm(Transaction& tx, const Vm& vm) {
         move_task(tx, task, deletion ? TaskPhase::succeeded : TaskPhase::superseded);
     }
     let_go_of_disks(tx, vm);
-    if (vm.status.placement) forget_decision(tx, id, vm.status.placement->epoch);
     tx.erase(Kind::vm, id);
 }
 
