@@ -7,15 +7,12 @@
 #include <sys/socket.h>
 #include <thread>
 
-#include <nlohmann/json.hpp>
-
 #include "common/base/log.hpp"
 #include "common/base/now.hpp"
 #include "common/base/units.hpp"
 #include "common/http/tls.hpp"
 #include "common/link/succession.hpp"
 #include "common/link/ws_channel.hpp"
-#include "common/model/codec.hpp"
 
 namespace axle {
 namespace {
@@ -35,14 +32,9 @@ std::string local_address_of(int fd) {
     return std::string(found.starts_with("::ffff:") ? found.substr(7) : found);
 }
 
-// The problem that came with a refusal, in the words of the orchestrator.
 std::string words_of(const Error& e) {
-    const auto brace = e.message.find('{');
-    if (brace == std::string::npos) return e.hint.empty() ? e.message : e.message + "; " + e.hint;
-    const auto body = parse_json(std::string_view(e.message).substr(brace));
-    if (!body || !body->is_object() || !body->contains("detail")) return e.message;
-    const std::string hint = body->value("hint", "");
-    return "refused by the orchestrator: " + body->value("detail", "") + (hint.empty() ? "" : "; " + hint);
+    const std::string words = e.hint.empty() ? e.message : e.message + "; " + e.hint;
+    return e.reason.starts_with("http-") ? "refused by the orchestrator: " + words : words;
 }
 
 // Why it can't be dialled. Where all that is trusted has ended, that is the reason, whatever TLS makes of it.

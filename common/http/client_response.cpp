@@ -122,6 +122,16 @@ Result<> BodyReader::to_the_end() {
 
 }  // namespace
 
+Result<> read_response_body(Wire& wire, const Response& head, const Client::Piece& piece, milliseconds wait) {
+    BodyReader body(wire, piece, wait);
+    if (head.headers.lists("Transfer-Encoding", "chunked")) return body.chunked();
+    const std::string length = head.headers.value("Content-Length");
+    if (length.empty()) return body.to_the_end();
+    std::int64_t size = 0;
+    std::from_chars(length.data(), length.data() + length.size(), size);
+    return body.sized(size);
+}
+
 Result<Response> read_response(Wire& wire, bool is_head_request, const Client::Piece& piece, milliseconds timeout,
                                std::optional<milliseconds> silence) {
     TRY(response, read_response_head(wire, timeout));
@@ -133,17 +143,8 @@ Result<Response> read_response(Wire& wire, bool is_head_request, const Client::P
         return !too_large;
     };
     const bool to_caller = piece && response.status >= 200 && response.status < 300;
-    BodyReader body(wire, to_caller ? piece : keep, to_caller ? silence.value_or(timeout) : timeout);
-    const std::string length = response.headers.value("Content-Length");
-    if (response.headers.lists("Transfer-Encoding", "chunked")) {
-        TRY_VOID(body.chunked());
-    } else if (!length.empty()) {
-        std::int64_t size = 0;
-        std::from_chars(length.data(), length.data() + length.size(), size);
-        TRY_VOID(body.sized(size));
-    } else {
-        TRY_VOID(body.to_the_end());
-    }
+    TRY_VOID(
+        read_response_body(wire, response, to_caller ? piece : keep, to_caller ? silence.value_or(timeout) : timeout));
     if (too_large) return fail(Code::too_large, "the server's answer has over {} MiB", kResponseBodyMax >> 20);
     return response;
 }

@@ -12,6 +12,8 @@ Result<Response> read_response(Wire& wire, bool is_head_request, const Client::P
                                std::optional<milliseconds> silence = {});
 // Reads status line and headers only; what follows stays in wire.in. 100 Continue is passed over.
 Result<Response> read_response_head(Wire& wire, milliseconds timeout);
+// The body that follows a head, piece by piece until the piece says stop. wait: for each of its parts, 0: for ever.
+Result<> read_response_body(Wire& wire, const Response& head, const Client::Piece& piece, milliseconds wait);
 
 // head: without the empty line.
 Result<WebSocketClient> open_websocket(const ClientOptions& options, std::string head, const WebSocketOptions& wish);

@@ -1,5 +1,4 @@
 // The client's end of a WebSocket: blocking, or handed over to a loop.
-#include <algorithm>
 #include <deque>
 #include <poll.h>
 
@@ -116,14 +115,13 @@ WebSocket WebSocketClient::hand_over(Loop& loop, WebSocketHandlers handlers) {
 // The problem's own sentence and hint, where the answer is one.
 static Error read_refusal(Wire& wire, const Response& answer) {
     constexpr std::size_t kBodyMax = 64 << 10;
-    constexpr int kPiecesMax = 16;
-    const std::string length = answer.headers.value("Content-Length");
-    const std::size_t size = std::min<std::size_t>(std::strtoull(length.c_str(), nullptr, 10), kBodyMax);
-    for (int i = 0; i < kPiecesMax && wire.in.size() < size; ++i) {
-        const auto more = wire.fill(milliseconds{1000});
-        if (!more || !*more) break;
-    }
-    const auto problem = nlohmann::json::parse(wire.in, nullptr, false);
+    std::string body;
+    const Client::Piece keep = [&](std::string_view bytes) {
+        body += bytes.substr(0, kBodyMax - body.size());
+        return body.size() < kBodyMax;
+    };
+    (void)read_response_body(wire, answer, keep, milliseconds{1000});  // what has come of it may tell
+    const auto problem = nlohmann::json::parse(body, nullptr, false);
     const auto text = [&](const char* key) {
         return problem.is_object() && problem.contains(key) && problem[key].is_string()
                    ? problem[key].get<std::string>()
