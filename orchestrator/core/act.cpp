@@ -33,10 +33,9 @@ bool is_running(const Vm& vm) {
     return vm.status.report.state == DomainState::running;
 }
 
-// Nothing was done is an answer only where it is known how the VM is.
+// That there is nothing to do is an answer only where it is known how the VM is.
 bool is_known(const World& world, const Vm& vm) {
-    const Host* host = vm.status.placement ? world.find<Host>(vm.status.placement->host.id) : nullptr;
-    return host == nullptr || host->status.connected;
+    return silent_host(world, vm) == nullptr;
 }
 
 template <typename F>

@@ -144,9 +144,12 @@ class Controllers {
     std::set<Uuid> waiting_near_;  // of these, those with rules about where others are
     std::set<Uuid> untold_hosts_;  // that have connected anew, with what is to be removed there
     std::set<Uuid> untold_;        // VMs whose host has connected anew: it may not have heard of orders that were sent
-    std::set<Uuid> heard_;         // hosts that have been connected to this run of ours
-    std::map<Uuid, BootTime> silent_since_;  // hosts
-    std::set<Uuid> out_of_sight_;            // of these, those whose VMs are unknown
+    struct Sight {                 // of a host
+        bool heard = false;        // it has been connected to this run of ours
+        std::optional<BootTime> silent_since;
+        bool lost = false;  // for too long: its VMs are unknown
+    };
+    std::map<Uuid, Sight> sights_;
     std::map<Uuid, ImportWork> importing_;
     std::vector<std::string> image_files_left_;  // digests that were to go when the last run ended
     HostTable table_;

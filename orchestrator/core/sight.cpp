@@ -15,24 +15,25 @@ bool Controllers::is_out_of_sight(const Vm& vm) const {
     const Uuid& host = vm.status.placement->host.id;
     if (links_.is_connected(host)) return false;
     // What an earlier run of ours has said holds until the host speaks.
-    return vm.status.phase == VmPhase::unknown || out_of_sight_.contains(host);
+    const auto sight = sights_.find(host);
+    return vm.status.phase == VmPhase::unknown || (sight != sights_.end() && sight->second.lost);
 }
 
 void Controllers::watch_sight(const Uuid& host) {
-    const bool there = links_.is_connected(host);
-    if (there || pipeline_.world().find<Host>(host) == nullptr) {
-        silent_since_.erase(host);
-        if (there)
-            heard_.insert(host);
-        else
-            heard_.erase(host);
-        if (out_of_sight_.erase(host) == 0) return;
+    if (pipeline_.world().find<Host>(host) == nullptr) {
+        sights_.erase(host);
+        return;
+    }
+    Sight& sight = sights_[host];
+    const bool was_lost = sight.lost;
+    if (links_.is_connected(host)) {
+        sight = {.heard = true};
     } else {
         const BootTime now = pipeline_.clock().boot();
-        const BootTime since = silent_since_.try_emplace(host, now).first->second;
-        if (now - since < (heard_.contains(host) ? kShortSilence : kComingBack)) return;
-        if (!out_of_sight_.insert(host).second) return;
+        if (!sight.silent_since) sight.silent_since = now;
+        sight.lost = now - *sight.silent_since >= (sight.heard ? kShortSilence : kComingBack);
     }
+    if (sight.lost == was_lost) return;
     for (const Key& key : pipeline_.world().referrers(host))
         if (key.kind == Kind::vm) enqueue(key);
 }

@@ -41,8 +41,8 @@ bool replaces(TaskGoal newer, TaskGoal older) {
 
 // Nothing else is in the way of a VM while its host is away.
 std::string why_host_is_silent(const World& world, const Vm& vm) {
-    const Host* host = vm.status.placement ? world.find<Host>(vm.status.placement->host.id) : nullptr;
-    if (host == nullptr || host->status.connected || vm.status.migration) return {};
+    const Host* host = silent_host(world, vm);
+    if (host == nullptr || vm.status.migration) return {};
     return fmt::format("host {}, where it is, is not connected", host->meta.name);
 }
 
@@ -75,6 +75,11 @@ void settle_volume_task(Transaction& tx, const Task& task, const Volume& volume)
 }
 
 }  // namespace
+
+const Host* silent_host(const World& world, const Vm& vm) {
+    const Host* host = vm.status.placement ? world.find<Host>(vm.status.placement->host.id) : nullptr;
+    return host == nullptr || host->status.connected ? nullptr : host;
+}
 
 Uuid open_task(const World& world, const Uuid& target, TaskGoal goal) {
     for (const Uuid& id : world.tasks_of(target)) {

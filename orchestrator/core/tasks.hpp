@@ -14,6 +14,8 @@ void move_task(Transaction& tx, const Uuid& task, TaskPhase to, std::optional<Ta
 Error ended_already(const Task& task);
 void wait_task_for(Transaction& tx, const Uuid& task, const std::string& reason);
 
+// The host that a VM is on, if that is not connected: what it last told of the VM need not hold. null: there is none.
+const Host* silent_host(const World& world, const Vm& vm);
 // Of a task's record in the store, without reading it.
 bool has_ended(std::string_view record);
 
