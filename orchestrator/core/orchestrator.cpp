@@ -37,7 +37,6 @@ Orchestrator::Orchestrator(Seams seams)
     : core_(seams.core),
       pipeline_(seams.store, seams.clock, seams.random, std::move(seams.secrets)),
       image_source_(std::move(seams.image_source)),
-      spread_(std::move(seams.spread)),
       commands_(
           pipeline_, [this](const Vm& vm) { return foresee(vm); }, book_),
       links_(pipeline_, seams.core, {seams.store.state().cluster.str(), image_source_, std::move(seams.seal_key)},
@@ -141,8 +140,8 @@ void Orchestrator::note_twin(const Uuid& id, const std::string& twin) {
     pipeline_.commit(tx);
 }
 
-Result<> Orchestrator::load() {
-    TRY_VOID(pipeline_.load(spread_));
+Result<> Orchestrator::load(const Spread& spread) {
+    TRY_VOID(pipeline_.load(spread));
     TRY_VOID(commands_.load());
     TRY_VOID(housekeeper_.load());
     TRY_VOID(controllers_.load());

@@ -23,16 +23,15 @@ class Orchestrator final : public Service {
         SecretCodec secrets;
         // Where an agent in our own process gets an image from; others ask for it over their channel's connection.
         std::function<std::string(const std::string& digest)> image_source;
-        std::string seal_key = {};   // of what agents are told to remember; empty: nothing is sealed
-        Retention retention = {};    // of what is over
-        Spread spread = one_by_one;  // of load()
+        std::string seal_key = {};  // of what agents are told to remember; empty: nothing is sealed
+        Retention retention = {};   // of what is over
     };
 
     explicit Orchestrator(Seams seams);
     ~Orchestrator() override;
 
     // Reads the store. On the core thread (or before it runs). An error: don't start; it says what to do.
-    Result<> load();
+    Result<> load(const Spread& spread = one_by_one);
     // First start: project "default", token "admin" with this secret, and a default pool at this path (empty: none).
     // Harmless to repeat: what a user has deleted since is not made again, by this start or a later one.
     bool is_founded() const { return founded_; }  // that has been done once: this store's admin token may be gone
@@ -120,7 +119,6 @@ class Orchestrator final : public Service {
     Executor& core_;
     Pipeline pipeline_;
     const std::function<std::string(const std::string& digest)> image_source_;
-    const Spread spread_;
     UnclaimedBook book_;
     Commands commands_;
     HostLinks links_;

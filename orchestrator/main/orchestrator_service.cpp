@@ -142,12 +142,10 @@ Result<> OrchestratorService::Parts::build_core(const std::string& first_pool) {
     const SecretCodec codec{
         [this](std::string_view plain, std::string_view place) { return box->seal(plain, place); },
         [this](std::string_view sealed, std::string_view place) { return box->open(sealed, place); }};
-    Orchestrator::Seams seams{
-        *store,  core, random, core, *images, codec, [this](const std::string& digest) { return images->path(digest); },
-        seal_key};
-    seams.spread = on_all_cores;
-    orchestrator = std::make_unique<Orchestrator>(std::move(seams));
-    TRY_VOID(orchestrator->load());
+    orchestrator = std::make_unique<Orchestrator>(
+        Orchestrator::Seams{*store, core, random, core, *images, codec,
+                            [this](const std::string& digest) { return images->path(digest); }, seal_key});
+    TRY_VOID(orchestrator->load(on_all_cores));
     // A store that has lost its tail doesn't know what came last: nothing is dropped then.
     if (!store->state().read_only)
         TRY_VOID(ImageLibrary::sweep(settings, orchestrator->unfinished_imports(), core.wall()));

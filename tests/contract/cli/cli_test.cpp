@@ -97,7 +97,7 @@ TEST_CASE("exit codes and words for what goes wrong") {
              Row{{"vm", "stop"}, 2, "name is required"},
              Row{{"vm", "create", "a", "--image", "debian-12", "--host", "h9"}, 1, "there is no host \"h9\""},
              Row{{"vm", "create", "a", "--image", "debian-12", "--root-volume", "b"}, 2, "neither --image nor"},
-             Row{{"vm", "create", "a", "--root-volume", "none"}, 1, "\"none\""},
+             Row{{"vm", "create", "a", "--root-volume", "none"}, 1, "no volume \"none\""},
              Row{{"vm", "restore", "none"}, 3, "no deleted vm is called none"},
              Row{{}, 2, "no command"},
              Row{{"vm"}, 2, "no command"},
