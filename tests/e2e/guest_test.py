@@ -61,6 +61,7 @@ def force_stop(cloud):
 @case("a reboot and a reset boot it anew, pause and resume don't")
 def reboot_reset_pause(cloud):
     boots = max(cloud.boots("web1"))
+    cloud.wait_boot("web1", boots)  # a guest that is not up yet doesn't hear its power button
     cloud.axle("vm", "reboot", "web1", timeout=120)
     cloud.wait_boot("web1", boots + 1)
     cloud.axle("vm", "reset", "web1", timeout=60)
