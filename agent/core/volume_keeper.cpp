@@ -120,7 +120,7 @@ void StorageKeeper::grow(VolumeEntry& volume, const VolumeObservation& seen) {
         return volume.attempt->back_off();
     }
     const auto begin = [&] {
-        return volume.attempt->job<void>([this, &volume, size, tell](Result<> grown) {
+        return volume.attempt->job<void>([&volume, size, tell](Result<> grown) {
             if (grown) {
                 volume.asked_to_grow = size;
                 return volume.attempt->kick();
