@@ -52,7 +52,6 @@ struct HostStatus {
     std::string joined_by;  // "token/request" of its last join: the same request may be sent again
     HostFacts facts;
     std::vector<ReportedPool> pools;
-    std::vector<ReportedNetwork> networks;  // it may have furniture of these
     std::vector<Ref> away;
     std::vector<Condition> conditions;
 };
@@ -65,7 +64,6 @@ void describe(HostStatus& v, V&& field) {
     field("joinedBy", v.joined_by, {.internal = true});
     field("facts", v.facts, {.doc = "What the host is."});
     field("pools", v.pools, {.doc = "Pools that it has told of."});
-    field("networks", v.networks, {.internal = true});
     field("away", v.away, {.doc = "VMs that a drain has moved away, and that can come back.", .ref = "vm"});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
 }

@@ -1,5 +1,5 @@
-// What a host tells of the pools and networks that it has: kept with the host, so that one host's news costs the same
-// in a cloud of ten thousand.
+// What a host tells of the pools and networks that it has: kept by host, so that one host's news costs the same in a
+// cloud of ten thousand.
 #pragma once
 #include <string>
 #include <vector>
@@ -31,14 +31,14 @@ void describe(ReportedPool& v, V&& field) {
     describe(static_cast<PoolOnHost&>(v), field);
 }
 
-struct ReportedNetwork {
-    Ref network;
+// A host may have furniture of hundreds of networks: no part of the host, so that neither grows with the other.
+struct NetworkOnHost {
     bool ready = false;  // false and no conditions: the host has not said anything of it yet
     std::vector<Condition> conditions;
+    bool operator==(const NetworkOnHost&) const = default;
 };
 template <class V>
-void describe(ReportedNetwork& v, V&& field) {
-    field("network", v.network, {.doc = "Which network.", .ref = "network"});
+void describe(NetworkOnHost& v, V&& field) {
     field("ready", v.ready, {.doc = "It works on the host."});
     field("conditions", v.conditions, {.doc = "What you should know about it."});
 }

@@ -109,7 +109,7 @@ void Controllers::changed(const ChangeEvent& event) {
             return;
         }
         case Kind::host:
-            for (const Key& key : no_longer_told(event)) enqueue(key);
+            for (const Key& key : pools_no_longer_told(event)) enqueue(key);
             enqueue({event.kind, id});  // if it offers more than before, who waits is woken then
             return;
         case Kind::pool:

@@ -218,24 +218,19 @@ void Controllers::pool_status(const Host& host, const Status& status) {
 }
 
 void Controllers::network_status(const Host& host, const Status& status) {
-    const auto* network = pipeline_.world().find<NetworkObject>(status.id);
-    if (network == nullptr || (!status.gone && !network_is_on(pipeline_.world(), status.id, host.meta.id))) return;
-    std::optional<SimpleReport> report;
-    if (!status.gone && !(report = content_of<SimpleReport>(status))) return;
-    const ReportedNetwork* was = reported_network(host, status.id);
-    const bool same = report ? was != nullptr && was->ready == report->ready && was->conditions == report->conditions
-                             : was == nullptr;
-    if (same) return;
+    const World& world = pipeline_.world();
+    if (world.find<NetworkObject>(status.id) == nullptr) return;
+    if (!status.gone && !network_is_on(world, status.id, host.meta.id)) return;
+    std::optional<NetworkOnHost> now;
+    if (!status.gone) {
+        auto report = content_of<SimpleReport>(status);
+        if (!report) return;
+        now = NetworkOnHost{report->ready, std::move(report->conditions)};
+    }
+    const NetworkOnHost* was = world.network_on(host.meta.id, status.id);
+    if (now ? was != nullptr && *was == *now : was == nullptr) return;
     Transaction tx = pipeline_.begin();
-    tx.update_status<Host>(host.meta.id, [&](Host& h) {
-        if (status.gone) {
-            std::erase_if(h.status.networks, [&](const ReportedNetwork& n) { return n.network.id == status.id; });
-            return;
-        }
-        ReportedNetwork& there = note_network(h, {status.id, network->meta.name});
-        there.ready = report->ready;
-        there.conditions = std::move(report->conditions);
-    });
+    tx.put_network_on(host.meta.id, status.id, std::move(now));
     pipeline_.commit(tx);
     enqueue({Kind::network, status.id});
 }

@@ -20,6 +20,8 @@ struct HostLinks::Link {
     std::uint64_t connection = 0;
     std::map<DocumentRef, Held> held;
     std::set<DocumentRef> dirty;
+    std::set<DocumentRef> networks_later;  // are dirty when it is time again
+    std::optional<BootTime> networks_sent;
     std::set<DocumentRef> unknown;   // of what it holds, to this world: nobody's
     std::set<DocumentRef> nobodys;   // files on shared pools that it told of and no record has
     std::vector<UnknownThing> told;  // of these two, last
@@ -176,6 +178,8 @@ void HostLinks::said_hello(Link& link, const Hello& hello) {
     link.held.clear();
     link.unknown.clear();
     link.nobodys.clear();
+    link.networks_later.clear();  // all is looked at now
+    link.networks_sent.reset();
     by_host_[link.host] = &link;
     const Host* host = pipeline_.world().find<Host>(link.host);
     send(link.host, Welcome{.protocol = std::min(kProtocol, hello.protocol),
@@ -216,6 +220,19 @@ const HostLoad* HostLinks::load_of(const Uuid& host) const {
     return found == by_host_.end() ? nullptr : &found->second->load;
 }
 
+std::optional<DocumentRef> HostLinks::untold(const Uuid& host) const {
+    const auto found = by_host_.find(host);
+    if (found == by_host_.end()) return std::nullopt;
+    const Link& link = *found->second;
+    for (const DocumentRef& key : wanted_on(pipeline_.world(), host)) {
+        const auto put = derive(pipeline_.world(), host, key, context(link));
+        const auto held = link.held.find(key);
+        if (put && (held == link.held.end() || held->second.hash != put->hash || held->second.epoch != put->epoch))
+            return key;
+    }
+    return std::nullopt;
+}
+
 void HostLinks::send(const Uuid& host, Message message) {
     const auto found = by_host_.find(host);
     if (found == by_host_.end()) return;
@@ -243,9 +260,33 @@ void HostLinks::mark(const Uuid& host, const DocumentRef& key) {
     const auto found = by_host_.find(host);
     if (found == by_host_.end()) return;
     Link& link = *found->second;
+    if (put_off(link, key)) return;
     link.dirty.insert(key);
+    flush_soon(link);
+}
+
+// Of networks that it has; one that is new to it is wanted for a guest.
+bool HostLinks::put_off(Link& link, const DocumentRef& key) {
+    if (key.kind != DocumentKind::network || !link.networks_sent || !link.held.contains(key)) return false;
+    const BootTime next = *link.networks_sent + kNetworksEvery, now = pipeline_.clock().boot();
+    if (now >= next) return false;
+    const bool first = link.networks_later.empty();
+    link.networks_later.insert(key);
+    if (!first) return true;
+    pipeline_.clock().after(next - now, [this, weak = std::weak_ptr(links_.at(link.id))] {
+        const auto alive = weak.lock();
+        if (!alive) return;
+        alive->dirty.merge(alive->networks_later);
+        alive->networks_later.clear();
+        flush_soon(*alive);
+    });
+    return true;
+}
+
+// Once for all changes of this turn.
+void HostLinks::flush_soon(Link& link) {
     if (link.flushing) return;
-    link.flushing = true;  // once for all changes of this turn
+    link.flushing = true;
     core_.post([this, weak = std::weak_ptr(links_.at(link.id))] {
         if (const auto alive = weak.lock()) flush(*alive);
     });
@@ -271,6 +312,7 @@ bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desire
             return true;
         }
         link.held[key] = {put->hash, put->epoch};
+        if (key.kind == DocumentKind::network) link.networks_sent = pipeline_.clock().boot();
         desired.puts.push_back(std::move(*put));
         return true;
     }
@@ -295,8 +337,7 @@ void HostLinks::flush(Link& link) {
     Desired desired{.cluster = settings_.cluster,
                     .incarnation = incarnation,
                     .run_id = pipeline_.store_state().run_id,
-                    .revision = pipeline_.head(),
-                    .seal = seal(incarnation, pipeline_.head())};
+                    .revision = pipeline_.head()};
     std::size_t count = 0, bytes = 0;
     while (!link.dirty.empty() && count < kDocumentsAtOnce && bytes < kBytesAtOnce) {
         const DocumentRef key = *link.dirty.begin();
@@ -305,12 +346,12 @@ void HostLinks::flush(Link& link) {
         if (describe_one(link, key, desired)) ++count;
         if (desired.puts.size() > puts) bytes += desired.puts.back().content.size();
     }
-    if (count > 0) send(link.host, std::move(desired));
+    if (count > 0) {
+        desired.seal = seal(incarnation, desired.revision);
+        send(link.host, std::move(desired));
+    }
     if (link.dirty.empty()) return tell_unknown(link);
-    link.flushing = true;
-    core_.post([this, weak = std::weak_ptr(links_.at(link.id))] {
-        if (const auto alive = weak.lock()) flush(*alive);
-    });
+    flush_soon(link);
 }
 
 }  // namespace axle

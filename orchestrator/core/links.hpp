@@ -39,6 +39,9 @@ constexpr const char* kImageFromOrchestrator = "orchestrator:";
 class HostLinks {
   public:
     static constexpr std::size_t kDocumentsAtOnce = 200, kBytesAtOnce = 1 << 20;
+    // A host that has just been told of its networks is told again after so long. A network's guests come in crowds,
+    // and each of them changes the document of every host that has one.
+    static constexpr milliseconds kNetworksEvery{100};
 
     struct Settings {
         std::string cluster;
@@ -57,6 +60,8 @@ class HostLinks {
     bool is_connected(const Uuid& host) const { return by_host_.contains(host); }
     std::uint64_t connection_of(const Uuid& host) const;
     const HostLoad* load_of(const Uuid& host) const;
+    // A document that a connected host is to have and was not told, or told otherwise. Makes all of them: for tests.
+    std::optional<DocumentRef> untold(const Uuid& host) const;
     // Sends when all that is in the head now is durable; lost with the connection.
     void send(const Uuid& host, Message message);
     // A change was committed: documents that it touches are looked at again.
@@ -73,6 +78,8 @@ class HostLinks {
     void removed(const Uuid& host);
     void forget_held(Link& link, const Status& gone);
     void mark(const Uuid& host, const DocumentRef& key);
+    bool put_off(Link& link, const DocumentRef& key);
+    void flush_soon(Link& link);
     void flush(Link& link);
     void note_files(Link& link, const std::vector<Uuid>& files);
     void tell_unknown(Link& link);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/units.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/pipeline.hpp"
 #include "orchestrator/core/tasks.hpp"
 
@@ -60,6 +61,7 @@ Result<> Pipeline::load_objects(Table table, const Spread& spread) {
 Result<> Pipeline::load(const Spread& spread) {
     TRY_VOID(load_objects(Table::objects, spread));
     TRY_VOID(load_objects(Table::tasks, spread));
+    TRY_VOID(load_networks_on_hosts(store_, world_));
     std::int64_t time = clock_.wall().ms, wall = time;
     TRY(saved, store_.get(Table::meta, "clock"));
     if (saved) {

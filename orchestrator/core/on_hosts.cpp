@@ -2,64 +2,64 @@
 
 #include <algorithm>
 
+#include "common/model/codec.hpp"
+
 namespace axle {
 namespace {
 
 constexpr std::size_t kHostsShown = 100, kConditionsTold = 50;
 
-// subject: the member that says what an entry is about.
-template <typename T>
-const T* entry(const std::vector<T>& reports, Ref T::*subject, const Uuid& of) {
-    const auto found = std::ranges::find(reports, of, [&](const T& there) { return (there.*subject).id; });
-    return found == reports.end() ? nullptr : &*found;
-}
+struct Row {
+    Uuid host{}, network{};
+    NetworkOnHost there;
+};
 
-template <typename T>
-T& entry_or_new(std::vector<T>& reports, Ref T::*subject, const Ref& of) {
-    const auto found = std::ranges::find(reports, of.id, [&](const T& there) { return (there.*subject).id; });
-    if (found != reports.end()) return *found;
-    T& made = reports.emplace_back();
-    made.*subject = of;
-    return made;
-}
-
-template <typename T>
-void add_left(const std::vector<T>& before, const std::vector<T>* after, Ref T::*subject, Kind kind,
-              std::vector<Key>& out) {
-    for (std::size_t i = 0; i < before.size(); ++i) {
-        const Uuid& of = (before[i].*subject).id;
-        const bool in_place = after != nullptr && i < after->size() && ((*after)[i].*subject).id == of;
-        if (!in_place && (after == nullptr || entry(*after, subject, of) == nullptr)) out.push_back({kind, of});
-    }
+Result<Row> row_of(std::string_view key, std::string_view value) {
+    const auto host = Uuid::parse(key.substr(0, key.find('/')));
+    const auto network = Uuid::parse(key.substr(std::min(key.size(), key.find('/') + 1)));
+    if (!host || !network) return fail(Code::corrupt, "\"{}\" names no host and network", key);
+    TRY(there, from_json_text<NetworkOnHost>(value));
+    return Row{*host, *network, std::move(there)};
 }
 
 }  // namespace
 
 const ReportedPool* reported_pool(const Host& host, const Uuid& pool) {
-    return entry(host.status.pools, &ReportedPool::pool, pool);
-}
-const ReportedNetwork* reported_network(const Host& host, const Uuid& network) {
-    return entry(host.status.networks, &ReportedNetwork::network, network);
+    const auto found = std::ranges::find(host.status.pools, pool, [](const auto& there) { return there.pool.id; });
+    return found == host.status.pools.end() ? nullptr : &*found;
 }
 
 ReportedPool& note_pool(Host& host, const Ref& pool) {
-    return entry_or_new(host.status.pools, &ReportedPool::pool, pool);
-}
-ReportedNetwork& note_network(Host& host, const Ref& network) {
-    return entry_or_new(host.status.networks, &ReportedNetwork::network, network);
+    const auto found = std::ranges::find(host.status.pools, pool.id, [](const auto& there) { return there.pool.id; });
+    if (found != host.status.pools.end()) return *found;
+    ReportedPool& made = host.status.pools.emplace_back();
+    made.pool = pool;
+    return made;
 }
 
 void note_networks(Transaction& tx, const Vm& vm, const Uuid& host) {
-    std::vector<Ref> missing;
     for (const auto& [name, nic] : vm.spec.nics) {
-        const auto* network = tx.world().find<NetworkObject>(nic.network.id);
-        if (network != nullptr && !tx.world().hosts_told(nic.network.id).contains(host))
-            missing.push_back({nic.network.id, network->meta.name});
+        const Uuid network = nic.network.id;
+        if (tx.world().find<NetworkObject>(network) != nullptr && tx.world().network_on(host, network) == nullptr)
+            tx.put_network_on(host, network, NetworkOnHost{});
     }
-    if (missing.empty()) return;
-    tx.update_status<Host>(host, [&](Host& h) {
-        for (const Ref& network : missing) note_network(h, network);
-    });
+}
+
+std::string network_on_key(const Uuid& host, const Uuid& network) {
+    return fmt::format("{}/{}", host.str(), network.str());
+}
+
+Result<> load_networks_on_hosts(const Store& store, World& world) {
+    Result<> outcome;
+    TRY_VOID(store.scan(Table::networks_on_hosts, "", "", false, [&](std::string_view key, std::string_view value) {
+        auto row = row_of(key, value);
+        if (row)
+            world.put_network_on(row->host, row->network, std::move(row->there));
+        else
+            outcome = fail(std::move(row.error()).in("networks on hosts"));
+        return outcome.has_value();
+    }));
+    return outcome;
 }
 
 ObjectPtr pool_as_told(const World& world, const Pool& pool) {
@@ -84,28 +84,32 @@ ObjectPtr pool_as_told(const World& world, const Pool& pool) {
 }
 
 NetworkSummary summary_of(const World& world, const Uuid& network) {
-    NetworkSummary sum{.ready = !world.hosts_told(network).empty()};
+    NetworkSummary sum;
+    std::size_t told = world.hosts_told(network).size();
+    bool works = true;
     for (const Uuid& id : world.hosts_in_trouble(network)) {
         const Host* host = world.find<Host>(id);
-        const ReportedNetwork* there = reported_network(*host, network);
-        sum.ready = sum.ready && there->ready;
+        const NetworkOnHost* there = world.network_on(id, network);
+        const bool silent = !there->ready && there->conditions.empty();  // it has only just been given it
+        told -= silent ? 1 : 0;
+        works = works && (silent || there->ready);
         for (Condition c : there->conditions) {
             if (sum.conditions.size() == kConditionsTold) break;
             c.message = fmt::format("on {}: {}", host->meta.name, c.message);
             sum.conditions.push_back(std::move(c));
         }
     }
+    sum.ready = works && told > 0;
     return sum;
 }
 
-std::vector<Key> no_longer_told(const ChangeEvent& event) {
+std::vector<Key> pools_no_longer_told(const ChangeEvent& event) {
     std::vector<Key> out;
     if (!event.before) return out;
-    const HostStatus& before = static_cast<const Host&>(*event.before).status;
-    const HostStatus* after = event.object ? &static_cast<const Host&>(*event.object).status : nullptr;
-    add_left(before.pools, after == nullptr ? nullptr : &after->pools, &ReportedPool::pool, Kind::pool, out);
-    add_left(before.networks, after == nullptr ? nullptr : &after->networks, &ReportedNetwork::network, Kind::network,
-             out);
+    const auto* after = static_cast<const Host*>(event.object.get());
+    for (const ReportedPool& was : static_cast<const Host&>(*event.before).status.pools) {
+        if (after == nullptr || reported_pool(*after, was.pool.id) == nullptr) out.push_back({Kind::pool, was.pool.id});
+    }
     return out;
 }
 

@@ -8,12 +8,13 @@
 namespace axle {
 
 const ReportedPool* reported_pool(const Host& host, const Uuid& pool);  // null: it has not told of it
-const ReportedNetwork* reported_network(const Host& host, const Uuid& network);
 // The entry, made if it isn't there.
 ReportedPool& note_pool(Host& host, const Ref& pool);
-ReportedNetwork& note_network(Host& host, const Ref& network);
 // From now on the host may have furniture of the VM's networks, whether it has said so or not.
 void note_networks(Transaction& tx, const Vm& vm, const Uuid& host);
+// Rows of Table::networks_on_hosts.
+std::string network_on_key(const Uuid& host, const Uuid& network);
+Result<> load_networks_on_hosts(const Store& store, World& world);
 
 // The pool with its status filled in.
 ObjectPtr pool_as_told(const World& world, const Pool& pool);
@@ -24,7 +25,7 @@ struct NetworkSummary {
 };
 NetworkSummary summary_of(const World& world, const Uuid& network);
 
-// Pools and networks that the host has told of before a change, and not after it.
-std::vector<Key> no_longer_told(const ChangeEvent& event);
+// Pools that the host has told of before a change, and not after it.
+std::vector<Key> pools_no_longer_told(const ChangeEvent& event);
 
 }  // namespace axle

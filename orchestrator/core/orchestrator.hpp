@@ -50,6 +50,7 @@ class Orchestrator final : public Service {
     void image_for_host(const HostCertificate& shown, const std::string& digest, Answered<std::string> answer);
     const World& world() const { return pipeline_.world(); }
     Pipeline& pipeline() { return pipeline_; }
+    const HostLinks& links() const { return links_; }
     // What load() found, for the importer's sweep at a start.
     UnfinishedImports unfinished_imports() const;
 

@@ -5,9 +5,10 @@
 namespace axle {
 namespace {
 
-std::string underlay_of(const World& world, const Uuid& host) {
+const std::string& underlay_of(const World& world, const Uuid& host) {
+    static const std::string none;
     const Host* h = world.find<Host>(host);
-    return h == nullptr ? "" : h->status.facts.underlay;
+    return h == nullptr ? none : h->status.facts.underlay;
 }
 
 // A NIC as the other hosts of its network know it.
@@ -16,30 +17,36 @@ struct PeerNic {
     std::string mac, address;
     auto operator<=>(const PeerNic&) const = default;
 };
-std::set<PeerNic> peer_nics(const Vm& vm) {
-    std::set<PeerNic> out;
-    if (!vm.status.placement || vm.status.gone) return out;
-    if (vm.meta.deletion && vm.meta.deletion->final) return out;
+// call(network, host, NIC's status)
+template <typename F>
+void each_peer_nic(const Vm& vm, F&& call) {
+    if (!vm.status.placement || vm.status.gone) return;
+    if (vm.meta.deletion && vm.meta.deletion->final) return;
     for (const auto& [name, nic] : vm.spec.nics) {
         const auto status = vm.status.nics.find(name);
-        if (status != vm.status.nics.end())
-            out.insert({nic.network.id, vm.status.placement->host.id, status->second.mac, status->second.address});
+        if (status != vm.status.nics.end()) call(nic.network.id, vm.status.placement->host.id, status->second);
     }
+}
+std::set<PeerNic> peer_nics(const Vm& vm) {
+    std::set<PeerNic> out;
+    each_peer_nic(vm, [&](const Uuid& network, const Uuid& host, const VmNicStatus& nic) {
+        out.insert({network, host, nic.mac, nic.address});
+    });
     return out;
 }
 
 }  // namespace
 
 void add_peers(const World& world, const NetworkObject& network, const Uuid& host, NetworkDocument& d) {
-    const std::string own = underlay_of(world, host);
+    const std::string& own = underlay_of(world, host);
     if (network.spec.type != NetworkType::nat || network.status.vni == 0 || own.empty()) return;
     for (const Key& key : world.referrers(network.meta.id)) {
         if (key.kind != Kind::vm) continue;
-        for (const PeerNic& nic : peer_nics(*world.find<Vm>(key.id))) {
-            if (nic.network != network.meta.id || nic.host == host) continue;
-            const std::string there = underlay_of(world, nic.host);
-            if (!there.empty()) d.peers.push_back({nic.mac, nic.address, there});
-        }
+        each_peer_nic(*world.find<Vm>(key.id), [&](const Uuid& its, const Uuid& at, const VmNicStatus& nic) {
+            if (its != network.meta.id || at == host) return;
+            if (const std::string& there = underlay_of(world, at); !there.empty())
+                d.peers.push_back({nic.mac, nic.address, there});
+        });
     }
     if (d.peers.empty()) return;
     d.vni = network.status.vni;

@@ -5,6 +5,7 @@
 #include "common/base/ensure.hpp"
 #include "orchestrator/core/changes.hpp"
 #include "orchestrator/core/decisions.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 
 namespace axle {
 
@@ -23,6 +24,8 @@ Transaction::~Transaction() {
         else
             world_.erase(s->key.kind, s->key.id);
     }
+    for (auto n = networks_before_.rbegin(); n != networks_before_.rend(); ++n)
+        world_.put_network_on(n->host, n->network, std::move(n->there));
 }
 
 Transaction::Staged& Transaction::stage(const Key& key) {
@@ -53,6 +56,16 @@ void Transaction::erase(Kind kind, const Uuid& id) {
     Staged& s = stage({kind, id});
     s.after = nullptr;
     world_.erase(kind, id);
+    if (kind != Kind::host) return;
+    for (const Uuid& network : world_.networks_on(id)) put_network_on(id, network, std::nullopt);
+}
+
+void Transaction::put_network_on(const Uuid& host, const Uuid& network, std::optional<NetworkOnHost> there) {
+    const NetworkOnHost* was = world_.network_on(host, network);
+    networks_before_.push_back({host, network, was == nullptr ? std::nullopt : std::optional(*was)});
+    write({Table::networks_on_hosts, network_on_key(host, network),
+           there ? std::optional(to_json_text(*there)) : std::nullopt});
+    world_.put_network_on(host, network, std::move(there));
 }
 
 Transaction::Outcome Transaction::commit(const SecretCodec& secrets) {

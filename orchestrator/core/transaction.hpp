@@ -49,7 +49,10 @@ class Transaction {
         update<T>(id, std::forward<F>(change), true);
     }
     void replace(std::unique_ptr<Object> object, bool spec_changed);  // whole, already changed
-    void erase(Kind kind, const Uuid& id);
+    void erase(Kind kind, const Uuid& id);                            // of a host: what it has of networks, too
+    // What a host has of a network (nullopt: nothing any more): a row of its own without a revision, of which no
+    // watcher is told.
+    void put_network_on(const Uuid& host, const Uuid& network, std::optional<NetworkOnHost> there);
     void write(Write write) { extra_.push_back(std::move(write)); }  // events, audit, idempotency
 
     // The revision that a bind in this transaction gets: that of the next change.
@@ -85,6 +88,11 @@ class Transaction {
     Moment moment_;
     Random& random_;
     std::vector<Staged> staged_;
+    struct NetworkBefore {
+        Uuid host{}, network{};
+        std::optional<NetworkOnHost> there;
+    };
+    std::vector<NetworkBefore> networks_before_;
     std::vector<Write> extra_;
     bool done_ = false;
 };

@@ -61,15 +61,13 @@ ObjectPtr World::named(Kind kind, const Uuid& project, const std::string& name) 
 
 void World::put(ObjectPtr object) {
     auto& slot = objects_[static_cast<std::size_t>(object->kind())][object->meta.id];
-    const bool same_host = slot && object->kind() == Kind::host;
-    if (slot) unindex_names(*slot);
-    if (same_host)
-        count_host_anew(static_cast<const Host&>(*slot), static_cast<const Host&>(*object));
-    else if (slot)
+    if (slot) {
+        unindex_names(*slot);
         count(*slot, -1);
+    }
     slot = std::move(object);
     index_names(*slot);
-    if (!same_host) count(*slot, +1);
+    count(*slot, +1);
 }
 
 void World::erase(Kind kind, const Uuid& id) {
@@ -79,6 +77,30 @@ void World::erase(Kind kind, const Uuid& id) {
     unindex_names(*found->second);
     count(*found->second, -1);
     table.erase(found);
+}
+
+const NetworkOnHost* World::network_on(const Uuid& host, const Uuid& network) const {
+    const auto found = networks_on_.find({host, network});
+    return found == networks_on_.end() ? nullptr : &found->second;
+}
+
+std::vector<Uuid> World::networks_on(const Uuid& host) const {
+    std::vector<Uuid> out;
+    for (auto there = networks_on_.lower_bound({host, {}}); there != networks_on_.end(); ++there) {
+        if (there->first.first != host) break;
+        out.push_back(there->first.second);
+    }
+    return out;
+}
+
+void World::put_network_on(const Uuid& host, const Uuid& network, std::optional<NetworkOnHost> there) {
+    if (const auto was = networks_on_.find({host, network}); was != networks_on_.end()) {
+        count_network(host, network, was->second, -1);
+        networks_on_.erase(was);
+    }
+    if (!there) return;
+    count_network(host, network, *there, +1);
+    networks_on_.emplace(std::pair(host, network), std::move(*there));
 }
 
 void World::index_names(const Object& object) {
@@ -116,41 +138,13 @@ void World::count(const Object& object, std::int64_t sign) {
     }
 }
 
-void World::count_pool(const Uuid& host, const ReportedPool& there, std::int64_t sign) {
-    put_member(told_, there.pool.id, host, sign);
-}
-
-void World::count_network(const Uuid& host, const ReportedNetwork& there, std::int64_t sign) {
-    put_member(told_, there.network.id, host, sign);
-    if (!there.ready || !there.conditions.empty()) put_member(troubled_, there.network.id, host, sign);
+void World::count_network(const Uuid& host, const Uuid& network, const NetworkOnHost& there, std::int64_t sign) {
+    put_member(told_, network, host, sign);
+    if (!there.ready || !there.conditions.empty()) put_member(troubled_, network, host, sign);
 }
 
 void World::count_host(const Host& host, std::int64_t sign) {
-    for (const ReportedPool& there : host.status.pools) count_pool(host.meta.id, there, sign);
-    for (const ReportedNetwork& there : host.status.networks) count_network(host.meta.id, there, sign);
-}
-
-// Its news is of one of its networks, and it may have hundreds: what stands where it stood, as it was, is left alone.
-void World::count_host_anew(const Host& before, const Host& after) {
-    const auto same_network = [](const ReportedNetwork& a, const ReportedNetwork& b) {
-        return a.network.id == b.network.id && a.ready == b.ready && a.conditions.empty() == b.conditions.empty();
-    };
-    const auto compare = [](const auto& was, const auto& is, const auto& same, const auto& count_one) {
-        std::vector<std::size_t> differ;
-        for (std::size_t i = 0; i < std::max(was.size(), is.size()); ++i)
-            if (i >= was.size() || i >= is.size() || !same(was[i], is[i])) differ.push_back(i);
-        for (const std::size_t i : differ)
-            if (i < was.size()) count_one(was[i], -1);
-        for (const std::size_t i : differ)
-            if (i < is.size()) count_one(is[i], +1);
-    };
-    const Uuid& host = after.meta.id;
-    compare(
-        before.status.pools, after.status.pools,
-        [](const ReportedPool& a, const ReportedPool& b) { return a.pool.id == b.pool.id; },
-        [&](const ReportedPool& there, int sign) { count_pool(host, there, sign); });
-    compare(before.status.networks, after.status.networks, same_network,
-            [&](const ReportedNetwork& there, int sign) { count_network(host, there, sign); });
+    for (const ReportedPool& there : host.status.pools) put_member(told_, there.pool.id, host.meta.id, sign);
 }
 
 void World::count_vm(const Vm& vm, std::int64_t sign) {
@@ -273,6 +267,10 @@ std::string World::check_indexes() const {
     World fresh;
     for (const auto& table : objects_) {
         for (const auto& [id, object] : table) fresh.put(object);
+    }
+    for (const auto& [where, there] : networks_on_) {
+        if (find<Host>(where.first) == nullptr) return "a network is on a host that is gone";
+        fresh.put_network_on(where.first, where.second, there);
     }
     if (fresh.names_ != names_) return "the names differ from the objects";
     if (fresh.referrers_ != referrers_) return "the referrers differ from the objects";

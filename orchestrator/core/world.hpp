@@ -52,6 +52,12 @@ class World {
     void put(ObjectPtr object);
     void erase(Kind kind, const Uuid& id);
 
+    // What a host has of a network, or may have; null: nothing.
+    const NetworkOnHost* network_on(const Uuid& host, const Uuid& network) const;
+    std::vector<Uuid> networks_on(const Uuid& host) const;
+    // nullopt: nothing any more.
+    void put_network_on(const Uuid& host, const Uuid& network, std::optional<NetworkOnHost> there);
+
     // Objects whose spec refers to this one (also deleted ones), and VMs and volumes placed on a host.
     const std::set<Key>& referrers(const Uuid& id) const;
     std::vector<const Vm*> vms_on(const Uuid& host) const;  // placed there, deleted ones too
@@ -63,7 +69,7 @@ class World {
     Uuid address_holder(const Uuid& network, std::uint32_t address) const;
     const AddressBook& addresses_of(const Uuid& network) const;
     Uuid mac_holder(const std::string& mac) const;
-    // Hosts that have told of a pool or a network, or may have furniture of it.
+    // Hosts that have told of a pool, or may have furniture of a network.
     const std::set<Uuid>& hosts_told(const Uuid& object) const;
     const std::set<Uuid>& hosts_in_trouble(const Uuid& network) const;  // with it: not ready, or with conditions
     // Living VMs of a project with a label, and those that have a rule to be apart from such (by the rule's first
@@ -89,15 +95,14 @@ class World {
     void count_references(const Object& object, std::int64_t sign);
     void count(const Object& object, std::int64_t sign);
     void count_host(const Host& host, std::int64_t sign);
-    void count_host_anew(const Host& before, const Host& after);
-    void count_pool(const Uuid& host, const ReportedPool& there, std::int64_t sign);
-    void count_network(const Uuid& host, const ReportedNetwork& there, std::int64_t sign);
+    void count_network(const Uuid& host, const Uuid& network, const NetworkOnHost& there, std::int64_t sign);
     void count_vm(const Vm& vm, std::int64_t sign);
     void count_nics(const Vm& vm, std::int64_t sign);
     void count_labels(const Vm& vm, std::int64_t sign);
     void count_volume(const Volume& volume, std::int64_t sign);
 
     std::array<std::unordered_map<Uuid, ObjectPtr>, kKinds> objects_;
+    std::map<std::pair<Uuid, Uuid>, NetworkOnHost> networks_on_;  // (host, network)
     std::array<Names, kKinds> names_;
     std::unordered_map<Uuid, std::set<Key>> referrers_;
     std::unordered_map<Uuid, Usage> by_project_, by_host_;

@@ -24,6 +24,8 @@ const char* name_of(Table table) {
             return "meta";
         case Table::decisions:
             return "decisions";
+        case Table::networks_on_hosts:
+            return "networks-on-hosts";
     }
     return "unknown";
 }

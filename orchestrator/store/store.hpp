@@ -23,8 +23,18 @@ using Revision = std::uint64_t;
 
 // Each is a column family. The store gives keys and values no meaning, but for keys of `meta` that begin with
 // "store/", which are its own.
-enum class Table : std::uint8_t { objects, changes, tasks, events, audit, idempotency, meta, decisions };
-constexpr std::size_t kTables = 8;
+enum class Table : std::uint8_t {
+    objects,
+    changes,
+    tasks,
+    events,
+    audit,
+    idempotency,
+    meta,
+    decisions,
+    networks_on_hosts
+};
+constexpr std::size_t kTables = 9;
 const char* name_of(Table table);
 
 // Big-endian, so that keys sort as numbers do. parse: nothing unless it is exactly eight bytes.

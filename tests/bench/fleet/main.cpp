@@ -72,9 +72,13 @@ void measure_creates(const OrchestratorProcess& orchestrator, const Wish& wish, 
     Watcher watcher(orchestrator);
     const auto create = [&](http::Client& client, int n) { create_vm(client, n, watcher); };
     if (before > 0) {
+        const Cost cost = orchestrator.cost();
+        const BootTime begin = boot_now();
         const Times filled = spread(orchestrator, 0, before, create);
         const Times run = watcher.wait(static_cast<std::size_t>(before));
         report.value("fill-rate", filled.per_second(), "1/s");
+        report.value("fill-running-rate", before * 1000.0 / static_cast<double>((boot_now() - begin).count()), "1/s");
+        report.value("fill-cpu", (orchestrator.cost().cpu_seconds - cost.cpu_seconds) * 1000 / before, "ms each");
     }
     const Cost cost = orchestrator.cost();
     const BootTime begin = boot_now();
