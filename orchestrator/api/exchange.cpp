@@ -10,7 +10,6 @@ namespace axle::api {
 namespace {
 
 constexpr milliseconds kWaitMax{9 * 60'000};
-constexpr milliseconds kReplyMargin{15'000};  // beside the time that the client asked us to wait
 
 Error bad_parameter(std::string_view name, std::string_view wanted, std::string_view is) {
     return error(Code::malformed, "the parameter {} must be {}, is \"{}\"", name, wanted, is.substr(0, 80))
