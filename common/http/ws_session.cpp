@@ -1,5 +1,6 @@
 #include "common/http/ws_session.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "common/base/ensure.hpp"
@@ -124,6 +125,7 @@ WsSession::WsSession(Loop& loop, Transport transport, WsFramer framer, WsStart s
       over_(std::move(over)),
       socket_(std::move(start.socket)),
       heard_(loop.boot()),
+      pinged_(heard_),
       watch_(loop, "websocket", transport_.fd(), false, false, [this](bool r, bool w) { ready(r, w); }),
       ping_(loop, "websocket ping", [this] { keep_alive(); }),
       closing_(loop, "websocket close", [this] { cut(1006, "no answer to the close frame"); }) {
@@ -151,6 +153,9 @@ void WsSession::pull() {
     paused_ = taken.paused;
     if (taken.too_slow) return cut(1008, "too slow");
     for (const auto& message : taken.messages) framer_.send(message.data, message.binary);
+    // What is sent anyway takes a ping along, so that none has to be sent for itself.
+    const milliseconds silent = loop_.boot() - std::max(heard_, pinged_);
+    if (!taken.messages.empty() && silent > options_.ping_every / 2) ping();
     if (taken.closing) framer_.close(taken.code, taken.reason);
     settle();
 }
@@ -207,10 +212,18 @@ void WsSession::settle() {
     watch_.want(!paused_, !out_.empty());
 }
 
+// Whoever speaks is alive, and isn't asked.
 void WsSession::keep_alive() {
-    if (!paused_ && loop_.boot() - heard_ > 3 * options_.ping_every) return cut(1006, "no answer to pings");
-    framer_.ping();
+    const milliseconds silent = loop_.boot() - heard_;
+    if (!paused_ && silent > 3 * options_.ping_every) return cut(1006, "no answer to pings");
+    if (silent < options_.ping_every) return;
+    ping();
     settle();
+}
+
+void WsSession::ping() {
+    pinged_ = loop_.boot();
+    framer_.ping();
 }
 
 }  // namespace axle::http

@@ -75,6 +75,7 @@ class WsSession : public std::enable_shared_from_this<WsSession> {
     void give(std::vector<WsMessage> messages);
     void settle();
     void keep_alive();
+    void ping();
 
     Loop& loop_;
     Transport transport_;
@@ -86,7 +87,7 @@ class WsSession : public std::enable_shared_from_this<WsSession> {
     WebSocket socket_;  // until on_open has it
     OutQueue out_;
     bool ended_ = false, paused_ = false;
-    BootTime heard_;
+    BootTime heard_, pinged_;
     IoWatch watch_;
     Timer ping_, closing_;
 };

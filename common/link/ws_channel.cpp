@@ -9,6 +9,8 @@ namespace {
 
 constexpr int kAtOnce = 16;  // messages that one job of a worker takes
 constexpr milliseconds kWorkersFull{50};
+// Bytes of a text that the loop reads itself: a heartbeat costs less than its way to a worker.
+constexpr std::size_t kSmall = 256;
 
 std::string closed_text(int code, const std::string& reason) {
     if (!reason.empty()) return reason;
@@ -70,6 +72,7 @@ class WsChannelState : public std::enable_shared_from_this<WsChannelState> {
 
 void WsChannelState::received(std::string text) {
     bool begin = false;
+    const bool small = text.size() <= kSmall;
     {
         const std::lock_guard lock(mutex_);
         if (ended_) return;
@@ -79,7 +82,9 @@ void WsChannelState::received(std::string text) {
         begin = !std::exchange(reading_, true);
         if (unhandled_ > options_.unhandled_max && !std::exchange(paused_, true)) socket_.pause_reading(true);
     }
-    if (begin) work(&WsChannelState::read_some);
+    if (!begin) return;
+    if (small) return read_some();
+    work(&WsChannelState::read_some);
 }
 
 void WsChannelState::read_some() {

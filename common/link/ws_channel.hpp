@@ -1,5 +1,6 @@
 // An end of the channel between an orchestrator and an agent, over a WebSocket: the same Channel as the in-process
-// link. Messages become JSON and back on workers; the socket lives on an I/O loop; the owner sees values on its thread.
+// link. Messages become JSON and back on workers (small ones on the loop); the socket lives on an I/O loop; the owner
+// sees values on its thread.
 #pragma once
 #include <functional>
 #include <memory>
@@ -17,7 +18,8 @@ constexpr const char* kChannelProtocol = "axle-agent";  // Sec-WebSocket-Protoco
 constexpr std::size_t kMessageToAgentMax = 16 << 20, kMessageToOrchestratorMax = 4 << 20;
 
 struct WsChannelOptions {
-    // On a worker, in order. true: the message was for the link itself and goes no further. Error: the peer is cut off.
+    // In order, on a worker or, for what is small, on the loop. true: the message was for the link itself and goes no
+    // further. Error: the peer is cut off.
     std::function<Result<bool>(const Message&)> intercept = {};
     milliseconds first_message{0};             // cut off without one by then; 0: no limit
     std::size_t unhandled_max = 4 << 20;       // bytes received and not yet taken by the owner; more: nothing is read

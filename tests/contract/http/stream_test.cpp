@@ -1,8 +1,10 @@
 // Streams, events, WebSockets, uploads over real sockets.
+#include <algorithm>
 #include <csignal>
 #include <fcntl.h>
 #include <optional>
 #include <poll.h>
+#include <thread>
 
 #include "tests/contract/http/http_fixture.hpp"
 
@@ -313,6 +315,33 @@ TEST_CASE("a WebSocket peer that does not read is cut off; one that is silent to
     RawSocket silent(server.port);  // it answers no ping
     silent.send("GET /silent" + hello);
     CHECK(eventually([&] { return closing.code == 1006; }));
+}
+
+TEST_CASE("a WebSocket peer that speaks is not asked whether it is there") {
+    constexpr milliseconds kEvery{100};
+    std::atomic<int> heard = 0;
+    WebSocket ours;  // of the loop's thread
+    TestServer server([&](Request, Reply reply) {
+        WebSocketHandlers handlers;
+        handlers.on_open = [&](WebSocket opened) { ours = std::move(opened); };
+        handlers.on_message = [&](std::string, bool) { ++heard; };
+        CHECK(reply.websocket(std::move(handlers), {.ping_every = kEvery}).has_value());
+    });
+    RawSocket speaker(server.port);
+    speaker.send(
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    speaker.read_until("\r\n\r\n");
+    const BootTime begin = boot_now();
+    while (heard < 100) {
+        speaker.send(std::string("\x81\x82\0\0\0\0hi", 8));
+        std::this_thread::sleep_for(milliseconds{10});
+    }
+    const auto intervals = (boot_now() - begin) / kEvery;
+    server.loop.call([&] { ours.send_text("the end"); });
+    const std::string got = speaker.read_until("the end");
+    CHECK(std::ranges::count(got, '\x89') <= intervals / 2);
+    server.loop.call([&] { ours = {}; });
 }
 
 TEST_CASE("a client's WebSocket handed over to a loop goes on there") {

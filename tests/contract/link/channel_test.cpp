@@ -10,8 +10,9 @@ TEST_CASE_TEMPLATE("messages arrive on the other end, in order, and never inside
     R room;
     Ears there(*room.orchestrator), here(*room.agent);
     for (int i = 1; i <= 200; ++i) {
-        room.agent->send(TaskNews{.percent = i});
-        room.orchestrator->send(TaskNews{.percent = i});
+        const TaskNews news{.percent = i, .message = std::string(i % 2 == 0 ? 0 : 2000, 'm')};  // small and large
+        room.agent->send(news);
+        room.orchestrator->send(news);
     }
     CHECK(there.heard.empty());
     CHECK(here.heard.empty());
