@@ -222,7 +222,9 @@ Result<bool> OrchestratorLink::Parts::intercept(const Message& message) {
         return true;
     }
     if (const auto* told = std::get_if<Endpoints>(&message)) {
-        take_endpoints(told->endpoints);
+        // It writes a file. Dropped when there is too much to do: they are told at each hello.
+        (void)seams.workers.submit(
+            [self = shared_from_this(), endpoints = told->endpoints] { self->take_endpoints(endpoints); });
         return true;
     }
     return false;

@@ -125,6 +125,7 @@ WsSession::WsSession(Loop& loop, Transport transport, WsFramer framer, WsStart s
       over_(std::move(over)),
       socket_(std::move(start.socket)),
       heard_(loop.boot()),
+      spoke_(heard_),
       pinged_(heard_),
       watch_(loop, "websocket", transport_.fd(), false, false, [this](bool r, bool w) { ready(r, w); }),
       ping_(loop, "websocket ping", [this] { keep_alive(); }),
@@ -150,6 +151,7 @@ void WsSession::begin(const std::string& first_in, std::vector<WsMessage> earlie
 void WsSession::pull() {
     if (ended_) return;
     auto taken = link_->take();
+    if (paused_ && !taken.paused) heard_ = loop_.boot();  // what came meanwhile is read now
     paused_ = taken.paused;
     if (taken.too_slow) return cut(1008, "too slow");
     for (const auto& message : taken.messages) framer_.send(message.data, message.binary);
@@ -200,7 +202,9 @@ void WsSession::receive() {
 
 void WsSession::settle() {
     if (ended_) return;
-    out_.append(framer_.take_output());
+    std::string more = framer_.take_output();
+    if (!more.empty()) spoke_ = loop_.boot();
+    out_.append(std::move(more));
     if (!out_.flush(transport_)) return cut(1006, "the connection was lost");
     link_->sent(out_.size());
     if (framer_.is_finished() && out_.empty()) {
@@ -212,11 +216,11 @@ void WsSession::settle() {
     watch_.want(!paused_, !out_.empty());
 }
 
-// Whoever speaks is alive, and isn't asked.
+// Who speaks is alive, and who is spoken to knows that we are: neither needs a ping.
 void WsSession::keep_alive() {
     const milliseconds silent = loop_.boot() - heard_;
     if (!paused_ && silent > 3 * options_.ping_every) return cut(1006, "no answer to pings");
-    if (silent < options_.ping_every) return;
+    if (silent < options_.ping_every && loop_.boot() - spoke_ < options_.ping_every) return;
     ping();
     settle();
 }

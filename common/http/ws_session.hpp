@@ -87,7 +87,7 @@ class WsSession : public std::enable_shared_from_this<WsSession> {
     WebSocket socket_;  // until on_open has it
     OutQueue out_;
     bool ended_ = false, paused_ = false;
-    BootTime heard_, pinged_;
+    BootTime heard_, spoke_, pinged_;
     IoWatch watch_;
     Timer ping_, closing_;
 };

@@ -22,7 +22,7 @@ std::string closed_text(int code, const std::string& reason) {
 
 // Three threads meet here: the loop brings texts and the end, workers turn texts into messages and back, the owner
 // takes messages. What the owner alone touches stands apart; the rest is under the mutex, and nobody is called with it
-// held.
+// held but the socket, which only queues.
 class WsChannelState : public std::enable_shared_from_this<WsChannelState> {
   public:
     WsChannelState(Loop& io, Workers& workers, Executor& owner, WsChannelOptions options)
@@ -41,6 +41,7 @@ class WsChannelState : public std::enable_shared_from_this<WsChannelState> {
 
     // Owner.
     bool open_for_owner = true;
+    bool abandoned = false;
     std::function<void(Message)> told_message;
     std::function<void(std::string)> told_closed;
 
@@ -56,8 +57,11 @@ class WsChannelState : public std::enable_shared_from_this<WsChannelState> {
 
     Loop& io_;
     Workers& workers_;
-    std::mutex mutex_;
-    Executor* owner_;  // null: the channel is gone
+    std::mutex owner_mutex_;
+    // null: the channel is gone. Under a mutex of its own, which is held while it is posted to, so that it is still
+    // there: who is woken by the post would wait for the other one at once.
+    Executor* owner_;
+    std::mutex mutex_;  // of the rest
     const WsChannelOptions options_;
     http::WebSocket socket_;
     std::list<std::string> in_;  // lists, not deques, which hold half a KiB each when they are empty, as most are
@@ -88,12 +92,14 @@ void WsChannelState::received(std::string text) {
 }
 
 void WsChannelState::read_some() {
+    std::optional<std::string> why;
     for (int i = 0; i < kAtOnce; ++i) {
         std::string text;
         {
             const std::lock_guard lock(mutex_);
             if (in_.empty() || ended_) {
                 reading_ = false;
+                if (cut_) why = bye_.empty() ? *cut_ : bye_;
                 break;
             }
             text = std::move(in_.front());
@@ -101,11 +107,6 @@ void WsChannelState::read_some() {
         }
         if (!read_one(text)) return;
         if (i + 1 == kAtOnce) return work(&WsChannelState::read_some);  // others' turn first
-    }
-    std::optional<std::string> why;
-    {
-        const std::lock_guard lock(mutex_);
-        if (cut_) why = bye_.empty() ? *cut_ : bye_;
     }
     if (why) end(std::move(*why));
 }
@@ -261,9 +262,10 @@ void WsChannelState::socket_closed(int code, const std::string& reason) {
 // The channel is destroyed: its owner's thread and all that it told may be gone.
 void WsChannelState::abandon() {
     {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(owner_mutex_);
         owner_ = nullptr;
     }
+    abandoned = true;
     open_for_owner = false;
     told_message = {};
     told_closed = {};
@@ -278,16 +280,11 @@ void WsChannelState::work(void (WsChannelState::*job)()) {
 }
 
 void WsChannelState::tell_owner(std::function<void(WsChannelState&)> job) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(owner_mutex_);
     if (owner_ == nullptr) return;
     owner_->post([weak = weak_from_this(), job = std::move(job)] {
         const auto self = weak.lock();
-        if (!self) return;
-        {
-            const std::lock_guard guard(self->mutex_);
-            if (self->owner_ == nullptr) return;
-        }
-        job(*self);
+        if (self && !self->abandoned) job(*self);
     });
 }
 

@@ -34,6 +34,7 @@ Loop::Impl::Impl(std::string name_given) : name(std::move(name_given)), ev(ev_lo
 }
 
 Loop::Impl::~Impl() {
+    while (waking != 0) std::this_thread::yield();
     signals.clear();
     timers.clear();
     for (;;) {  // a job that is destroyed may post: a reply that nobody gave, for one
@@ -100,12 +101,13 @@ void Loop::run() {
         in.run_posted();
         {
             const std::lock_guard lock(in.mutex);
-            if (in.stopping && in.posted.empty()) {
+            if (!in.posted.empty()) continue;
+            if (in.stopping && in.waking == 0) {
                 in.running = in.stopping = false;
                 in.thread = std::thread::id{};
                 return;
             }
-            if (!in.posted.empty()) continue;
+            if (in.stopping) continue;
         }
         ev_run(in.ev, EVRUN_ONCE);
     }
@@ -122,9 +124,15 @@ bool Loop::on_own_thread() const {
 }
 
 void Loop::post(std::function<void()> job) {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->posted.push_back(std::move(job));
-    if (impl_->posted.size() == 1) ev_async_send(impl_->ev, &impl_->wake);  // one wake-up a batch
+    Impl& in = *impl_;
+    {
+        const std::lock_guard lock(in.mutex);
+        in.posted.push_back(std::move(job));
+        if (in.posted.size() > 1) return;  // one wake-up a batch
+        ++in.waking;
+    }
+    ev_async_send(in.ev, &in.wake);  // not under the mutex: it is what the woken thread asks for first
+    --in.waking;
 }
 
 void Loop::call(const std::function<void()>& job) {

@@ -39,6 +39,8 @@ struct Loop::Impl {
     std::atomic<std::thread::id> thread{};  // inside run()
     std::atomic<std::uint64_t> slow = 0;
 
+    std::atomic<int> waking = 0;  // post()s that have not sent their wake-up yet: run() and the end wait for them
+
     std::mutex mutex;  // guards the four below
     std::vector<std::function<void()>> posted;
     bool running = false;

@@ -25,7 +25,8 @@ struct Workers::Impl {
         common.running_max = options.threads;
     }
     bool submit(Lane& lane, std::size_t lane_max, std::function<void()> job);
-    void offer(Lane& lane);
+    // true: there is a turn more, and a worker is to be told, best without the mutex, which it asks for at once.
+    [[nodiscard]] bool offer(Lane& lane);
     void serve();
     void run(const std::function<void()>& job) const;
 
@@ -41,18 +42,17 @@ struct Workers::Impl {
     std::vector<std::thread> threads;
 };
 
-void Workers::Impl::offer(Lane& lane) {
-    if (lane.in_turn || lane.jobs.empty() || lane.running >= lane.running_max) return;
+bool Workers::Impl::offer(Lane& lane) {
+    if (lane.in_turn || lane.jobs.empty() || lane.running >= lane.running_max) return false;
     lane.in_turn = true;
     turns.push_back(&lane);
-    work_told.notify_one();
+    return true;
 }
 
 bool Workers::Impl::submit(Lane& lane, std::size_t lane_max, std::function<void()> job) {
     if (closed || waiting >= options.queue_max || lane.jobs.size() >= lane_max) return false;
     lane.jobs.push_back(std::move(job));
     ++waiting;
-    offer(lane);
     return true;
 }
 
@@ -76,14 +76,14 @@ void Workers::Impl::serve() {
         lane.jobs.pop_front();
         --waiting;
         ++lane.running;
-        offer(lane);  // at the end of the line, so that lanes take turns
+        if (offer(lane)) work_told.notify_one();  // at the end of the line, so that lanes take turns
         if (closed && waiting == 0) work_told.notify_all();
         lock.unlock();
         run(job);
         job = nullptr;
         lock.lock();
         --lane.running;
-        offer(lane);
+        (void)offer(lane);  // its turn is this worker's, if nobody else takes it
         if (&lane != &common && lane.running == 0 && lane.jobs.empty()) lanes.erase(std::string(lane.name));
     }
 }
@@ -98,17 +98,28 @@ Workers::~Workers() {
 }
 
 bool Workers::submit(std::function<void()> job) {
-    const std::lock_guard lock(impl_->mutex);
-    return impl_->submit(impl_->common, impl_->options.queue_max, std::move(job));
+    bool told = false;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        if (!impl_->submit(impl_->common, impl_->options.queue_max, std::move(job))) return false;
+        told = impl_->offer(impl_->common);
+    }
+    if (told) impl_->work_told.notify_one();
+    return true;
 }
 
 bool Workers::submit(const std::string& lane, std::function<void()> job) {
-    const std::lock_guard lock(impl_->mutex);
-    auto& found = impl_->lanes[lane];
-    found.name = lane;
-    found.running_max = impl_->options.lane_running_max;
-    const bool taken = impl_->submit(found, impl_->options.lane_queue_max, std::move(job));
-    if (!taken && found.running == 0 && found.jobs.empty()) impl_->lanes.erase(lane);
+    bool taken = false, told = false;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        auto& found = impl_->lanes[lane];
+        found.name = lane;
+        found.running_max = impl_->options.lane_running_max;
+        taken = impl_->submit(found, impl_->options.lane_queue_max, std::move(job));
+        told = taken && impl_->offer(found);
+        if (!taken && found.running == 0 && found.jobs.empty()) impl_->lanes.erase(lane);
+    }
+    if (told) impl_->work_told.notify_one();
     return taken;
 }
 

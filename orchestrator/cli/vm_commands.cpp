@@ -293,7 +293,7 @@ void add_vm_commands(Build& build) {
     add_create(build, noun);
     add_action(build, noun, "start", "Start VMs", "runs");
     add_action(build, noun, "stop", "Ask guests to shut down", "is stopped");
-    add_action(build, noun, "reboot", "Ask guests to reboot", "has rebooted");
+    add_action(build, noun, "reboot", "Ask guests to reboot", "was asked to reboot (if it does not: axle vm reset)");
     add_action(build, noun, "reset", "Press the reset button", "was reset");
     add_action(build, noun, "pause", "Freeze guests where they are", "is paused");
     add_action(build, noun, "resume", "Let paused guests go on", "runs again");

@@ -1,5 +1,5 @@
-// Which documents a change of one object may touch (derive.hpp). Looking at one costs making it, so what hosts only
-// tell of themselves touches none but its own.
+// Which documents a change of one object may touch (derive.hpp). To look at one is to make it, so what hosts only tell
+// touches none. Whatever else a document is made of (derive.cpp, derive_vm.cpp, peers.cpp) is compared here.
 #include <algorithm>
 
 #include "orchestrator/core/derive.hpp"
@@ -18,7 +18,7 @@ Uuid host_of(const std::optional<T>& at) {
 }
 
 // For the networks that it is in.
-bool stands_the_same(const Vm& was, const Vm& is) {
+bool same_standing(const Vm& was, const Vm& is) {
     const auto same_nic = [](const auto& a, const auto& b) {
         return a.first == b.first && a.second.network.id == b.second.network.id;
     };
@@ -33,38 +33,38 @@ bool stands_the_same(const Vm& was, const Vm& is) {
 }
 
 // For the image that it is made from.
-bool stands_the_same(const Volume& was, const Volume& is) {
+bool same_standing(const Volume& was, const Volume& is) {
     return host_of(was.status.placement) == host_of(is.status.placement) && was.status.gone == is.status.gone &&
            is_final(was) == is_final(is) && was.spec.image_digest == is.spec.image_digest &&
            was.status.leftovers.size() == is.status.leftovers.size();
 }
 
 // For every document: only what hosts tell of it differs.
-bool is_asked_the_same(const Vm& was, const Vm& is) {
+bool same_document(const Vm& was, const Vm& is) {
     const auto at_rest = [](const Vm& vm) { return !vm.status.migration && vm.status.leftovers.empty(); };
     const auto epoch_of = [](const Vm& vm) { return vm.status.placement ? vm.status.placement->epoch : Epoch{}; };
     return was.meta.revision == is.meta.revision && at_rest(was) && at_rest(is) && epoch_of(was) == epoch_of(is) &&
            was.status.machine == is.status.machine && was.status.cpu_model == is.status.cpu_model &&
            was.status.accelerator == is.status.accelerator && was.status.disk_slots == is.status.disk_slots &&
-           stands_the_same(was, is);
+           same_standing(was, is);
 }
-bool is_asked_the_same(const NetworkObject& was, const NetworkObject& is) {
+bool same_document(const NetworkObject& was, const NetworkObject& is) {
     return was.meta.revision == is.meta.revision && was.status.vni == is.status.vni &&
            was.status.gateway_mac == is.status.gateway_mac;
 }
 template <typename T>
-bool is_asked_the_same(const Object& was, const Object& is) {
-    return is_asked_the_same(static_cast<const T&>(was), static_cast<const T&>(is));
+bool same_document(const Object& was, const Object& is) {
+    return same_document(static_cast<const T&>(was), static_cast<const T&>(is));
 }
 
 class Touched {
   public:
     Touched(const World& world, const Object* before, const Object* after) : world_(world) {
         if (before != nullptr && after != nullptr) {
-            if (after->kind() == Kind::vm && is_asked_the_same<Vm>(*before, *after)) return;
-            if (after->kind() == Kind::network && is_asked_the_same<NetworkObject>(*before, *after)) return;
+            if (after->kind() == Kind::vm && same_document<Vm>(*before, *after)) return;
+            if (after->kind() == Kind::network && same_document<NetworkObject>(*before, *after)) return;
         }
-        same_ = before != nullptr && after != nullptr && stand_the_same(*before, *after);
+        same_ = before != nullptr && after != nullptr && same_standing_of(*before, *after);
         if (before != nullptr) add(*before);
         if (after != nullptr) add(*after);
         for (const Uuid& network : networks_seen_elsewhere(world, before, after))
@@ -73,10 +73,10 @@ class Touched {
     std::vector<std::pair<Uuid, DocumentRef>> documents() && { return std::move(out_); }
 
   private:
-    static bool stand_the_same(const Object& was, const Object& is) {
-        if (is.kind() == Kind::vm) return stands_the_same(static_cast<const Vm&>(was), static_cast<const Vm&>(is));
+    static bool same_standing_of(const Object& was, const Object& is) {
+        if (is.kind() == Kind::vm) return same_standing(static_cast<const Vm&>(was), static_cast<const Vm&>(is));
         return is.kind() == Kind::volume &&
-               stands_the_same(static_cast<const Volume&>(was), static_cast<const Volume&>(is));
+               same_standing(static_cast<const Volume&>(was), static_cast<const Volume&>(is));
     }
 
     void add(const Uuid& host, DocumentKind kind, const Uuid& id) { out_.push_back({host, {kind, id}}); }
@@ -101,6 +101,11 @@ class Touched {
                 return;
             case Kind::portforward:
                 if (const Vm* vm = world_.find<Vm>(static_cast<const PortForward&>(object).spec.vm.id)) add_vm(*vm);
+                return;
+            case Kind::sshkey:
+                for (const Key& key : world_.referrers(id)) {
+                    if (key.kind == Kind::vm) add_vm(*world_.find<Vm>(key.id));
+                }
                 return;
             case Kind::host:
                 for (const auto& [pool, p] : world_.all(Kind::pool)) add(id, DocumentKind::pool, pool);
@@ -128,7 +133,9 @@ class Touched {
         on(vm.status.migration->host.id);
         for (const MigrationDisk& disk : vm.status.migration->disks) {
             const Volume* volume = world_.find<Volume>(disk.volume);
-            if (volume != nullptr) add_volume(*volume, vm.status.migration->host.id);
+            if (volume == nullptr) continue;
+            add_volume(*volume, vm.status.migration->host.id);
+            if (vm.status.placement) add_volume(*volume, vm.status.placement->host.id);  // its size stands still
         }
     }
 

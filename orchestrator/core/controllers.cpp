@@ -110,6 +110,9 @@ void Controllers::changed(const ChangeEvent& event) {
         }
         case Kind::host:
             for (const Key& key : pools_no_longer_told(event)) enqueue(key);
+            if (!event.object)  // what it had of networks went with it
+                for (const auto& [network, n] : pipeline_.world().all(Kind::network))
+                    look_later({Kind::network, network});
             enqueue({event.kind, id});  // if it offers more than before, who waits is woken then
             return;
         case Kind::pool:

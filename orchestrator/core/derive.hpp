@@ -43,7 +43,7 @@ struct Farewell {
     Epoch epoch;
 };
 std::optional<Farewell> farewell(const World& world, const Uuid& host, const DocumentRef& key, const Epoch& held);
-// Documents that may differ after a change of one object.
+// Documents that may differ after a change of one object. What is new in a document is new there, too.
 std::vector<std::pair<Uuid, DocumentRef>> affected_by(const World& world, const Object* before, const Object* after);
 
 Uuid image_document_id(const Uuid& pool, const std::string& digest);

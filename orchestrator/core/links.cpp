@@ -267,7 +267,9 @@ void HostLinks::mark(const Uuid& host, const DocumentRef& key) {
 
 // Of networks that it has; one that is new to it is wanted for a guest.
 bool HostLinks::put_off(Link& link, const DocumentRef& key) {
-    if (key.kind != DocumentKind::network || !link.networks_sent || !link.held.contains(key)) return false;
+    if (key.kind != DocumentKind::network || !link.networks_sent) return false;
+    const auto held = link.held.find(key);
+    if (held == link.held.end() || held->second.leaving) return false;
     const BootTime next = *link.networks_sent + kNetworksEvery, now = pipeline_.clock().boot();
     if (now >= next) return false;
     const bool first = link.networks_later.empty();
@@ -285,9 +287,9 @@ bool HostLinks::put_off(Link& link, const DocumentRef& key) {
 
 // Once for all changes of this turn.
 void HostLinks::flush_soon(Link& link) {
-    if (link.flushing) return;
-    link.flushing = true;
-    core_.post([this, weak = std::weak_ptr(links_.at(link.id))] {
+    const auto listed = links_.find(link.id);  // not there: it was closed, and is about to go
+    if (listed == links_.end() || std::exchange(link.flushing, true)) return;
+    core_.post([this, weak = std::weak_ptr(listed->second)] {
         if (const auto alive = weak.lock()) flush(*alive);
     });
 }
@@ -333,6 +335,7 @@ bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desire
 
 void HostLinks::flush(Link& link) {
     link.flushing = false;
+    if (!links_.contains(link.id)) return;  // closed; the host may be there again on another
     const std::uint64_t incarnation = pipeline_.store_state().incarnation;
     Desired desired{.cluster = settings_.cluster,
                     .incarnation = incarnation,

@@ -17,6 +17,20 @@ constexpr std::size_t kRowsAtOnce = 4096;
 struct Row {
     std::string key, value;
 };
+using Rows = std::vector<Row>;
+using Objects = std::vector<Result<std::unique_ptr<Object>>>;
+
+// The next rows of a table, those behind `after`.
+Result<Rows> read_rows(const Store& store, Table table, const std::string& after) {
+    Rows rows;
+    TRY_VOID(store.scan(table, after, "", false, [&](std::string_view key, std::string_view value) {
+        if (key == after) return true;
+        if (table == Table::tasks && has_ended(value)) return true;  // read when somebody asks
+        rows.push_back({std::string(key), std::string(value)});
+        return rows.size() < kRowsAtOnce;
+    }));
+    return rows;
+}
 
 Result<std::unique_ptr<Object>> object_in(const Row& row, const SecretCodec& secrets) {
     const KindInfo* kind = find_kind(row.key.substr(0, row.key.find('/')));
@@ -29,33 +43,42 @@ Result<std::unique_ptr<Object>> object_in(const Row& row, const SecretCodec& sec
     return object;
 }
 
+Result<> put_all(World& world, Objects objects) {
+    for (auto& object : objects) {
+        if (!object) return fail(std::move(object.error()));
+        world.put(ObjectPtr(std::move(*object)));
+    }
+    return {};
+}
+
 }  // namespace
 
 void one_by_one(std::size_t count, const std::function<void(std::size_t)>& work) {
     for (std::size_t i = 0; i < count; ++i) work(i);
 }
 
+// While some rows are made objects of, the objects of those before are put into the world and those behind are read.
 Result<> Pipeline::load_objects(Table table, const Spread& spread) {
-    std::vector<Row> rows;
-    const auto take_in = [&]() -> Result<> {
-        std::vector<Result<std::unique_ptr<Object>>> objects(rows.size());
-        spread(rows.size(), [&](std::size_t i) { objects[i] = object_in(rows[i], secrets_); });
-        for (auto& object : objects) {
-            if (!object) return fail(std::move(object.error()));
-            world_.put(ObjectPtr(std::move(*object)));
-        }
-        rows.clear();
-        return {};
-    };
-    Result<> outcome;
-    TRY_VOID(store_.scan(table, "", "", false, [&](std::string_view key, std::string_view value) {
-        if (table == Table::tasks && has_ended(value)) return true;  // read when somebody asks
-        rows.push_back({std::string(key), std::string(value)});
-        if (rows.size() == kRowsAtOnce) outcome = take_in();
-        return outcome.has_value();
-    }));
-    TRY_VOID(std::move(outcome));
-    return take_in();
+    TRY(rows, read_rows(store_, table, ""));
+    Objects made;
+    while (!rows.empty() || !made.empty()) {
+        Objects objects(rows.size());
+        Result<> put;
+        Result<Rows> next;
+        spread(rows.size() + 2, [&](std::size_t i) {
+            if (i == 0)
+                put = put_all(world_, std::move(made));
+            else if (i == 1)
+                next = rows.size() < kRowsAtOnce ? Rows{} : read_rows(store_, table, rows.back().key);
+            else
+                objects[i - 2] = object_in(rows[i - 2], secrets_);
+        });
+        TRY_VOID(std::move(put));
+        if (!next) return fail(std::move(next.error()));
+        rows = std::move(*next);
+        made = std::move(objects);
+    }
+    return {};
 }
 
 Result<> Pipeline::load(const Spread& spread) {

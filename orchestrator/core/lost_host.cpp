@@ -108,11 +108,8 @@ void Controllers::forget_lost_host(const Uuid& id) {
             continue;
         if (++count == kAtOnce) break;
     }
-    const std::vector<Uuid> networks = tx.world().networks_on(id);
     if (count == 0) tx.erase(Kind::host, id);
     pipeline_.commit(tx);
-    if (count == 0)
-        for (const Uuid& network : networks) enqueue({Kind::network, network});
     if (count > 0 && !waits) enqueue({Kind::host, id});
 }
 

@@ -78,7 +78,10 @@ void measure_creates(const OrchestratorProcess& orchestrator, const Wish& wish, 
         const Times run = watcher.wait(static_cast<std::size_t>(before));
         report.value("fill-rate", filled.per_second(), "1/s");
         report.value("fill-running-rate", before * 1000.0 / static_cast<double>((boot_now() - begin).count()), "1/s");
-        report.value("fill-cpu", (orchestrator.cost().cpu_seconds - cost.cpu_seconds) * 1000 / before, "ms each");
+        const Cost after = orchestrator.cost();
+        report.value("fill-cpu", (after.cpu_seconds - cost.cpu_seconds) * 1000 / before, "ms each");
+        report.value("fill-busiest-thread",
+                     (after.busiest_thread_seconds - cost.busiest_thread_seconds) * 1000 / before, "ms each");
     }
     const Cost cost = orchestrator.cost();
     const BootTime begin = boot_now();

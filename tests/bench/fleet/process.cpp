@@ -94,6 +94,19 @@ milliseconds OrchestratorProcess::start() {
     give_up("the orchestrator doesn't serve; see " + log);
 }
 
+// User and system time of a process or thread; 0 if it is gone.
+static double cpu_seconds(const std::string& stat) {
+    std::ifstream file(stat);
+    std::string text;
+    std::getline(file, text);
+    std::istringstream fields(text.substr(text.rfind(')') + 1));
+    std::string skipped;
+    double user = 0, system = 0;
+    for (int i = 0; i < 11; ++i) fields >> skipped;
+    fields >> user >> system;
+    return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 void OrchestratorProcess::stop() {
     if (pid_ == 0) return;
     ::kill(pid_, SIGTERM);
@@ -103,15 +116,11 @@ void OrchestratorProcess::stop() {
 
 Cost OrchestratorProcess::cost() const {
     Cost cost{.resident_mib = status_mib(pid_, "VmRSS:"), .anonymous_mib = status_mib(pid_, "RssAnon:")};
-    std::ifstream file(fmt::format("/proc/{}/stat", pid_));
-    std::string text;
-    std::getline(file, text);
-    std::istringstream fields(text.substr(text.rfind(')') + 1));
-    std::string skipped;
-    double user = 0, system = 0;
-    for (int i = 0; i < 11; ++i) fields >> skipped;
-    fields >> user >> system;
-    cost.cpu_seconds = (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+    cost.cpu_seconds = cpu_seconds(fmt::format("/proc/{}/stat", pid_));
+    std::error_code gone;  // threads come and go
+    for (const auto& task : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid_), gone))
+        cost.busiest_thread_seconds =
+            std::max(cost.busiest_thread_seconds, cpu_seconds(task.path().string() + "/stat"));
     return cost;
 }
 

@@ -11,6 +11,7 @@ namespace axle::fleet {
 // One of our programs, as /proc tells it.
 struct Cost {
     double cpu_seconds = 0;
+    double busiest_thread_seconds = 0;  // the core's: what no further processor makes faster
     double resident_mib = 0, anonymous_mib = 0;
 };
 

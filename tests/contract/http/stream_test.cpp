@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <thread>
 
+#include "common/base/now.hpp"
 #include "tests/contract/http/http_fixture.hpp"
 
 using namespace axle;

@@ -22,6 +22,22 @@ TEST_CASE("a guest is made, runs, stops, is deleted, and nothing is left") {
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a changed SSH key is told to the hosts of the VMs that have it, though nothing else of them changes") {
+    Furnished cloud;
+    const auto key = [](const char* bytes) {
+        return fmt::format(R"("spec":{{"publicKey":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{} me"}})", bytes);
+    };
+    const std::string first = key("J0w4ZVtMR7bfzlB4mD8zXwN0bqk5kP2bV0hYJq5n8Qc");
+    REQUIRE(cloud.does(Cloud::create(Kind::sshkey, "default", "{\"name\":\"mine\"," + first + "}")) == "ok");
+    REQUIRE(cloud.makes_vm("web", R"(,"sshKeys":["mine"])") == "ok");
+    REQUIRE(cloud.settles());
+    const std::string next = key("K1w4ZVtMR7bfzlB4mD8zXwN0bqk5kP2bV0hYJq5n8Qc");
+    REQUIRE(cloud.does(Cloud::patch(Kind::sshkey, "default", "mine", "{" + next + "}")) == "ok");
+    CHECK_FALSE(cloud.orchestrator().links().untold(cloud.vm("web")->status.placement->host.id).has_value());
+    CHECK(cloud.settles());
+    CHECK(cloud.violation() == "");
+}
+
 TEST_CASE("a stop that runs out of time fails as a task, the guest runs on, and force ends it") {
     Furnished cloud({.hosts = 1});
     cloud.machine().faults.deaf_guests = 100;

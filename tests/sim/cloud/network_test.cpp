@@ -78,6 +78,19 @@ TEST_CASE("each host of a network knows the guests on the others, and only hosts
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a crowd of guests is told to the others in a few documents, and to its own host at once") {
+    constexpr int kCrowd = 30;
+    Furnished cloud;
+    for (int i = 0; i < kCrowd; ++i) REQUIRE(cloud.makes_vm(fmt::format("g{}", i)) == "ok");
+    CHECK(cloud.settles());
+    CHECK(agree(cloud));
+    for (const auto& host : cloud.hosts) {
+        CHECK(host.network_puts >= 2);
+        CHECK(host.network_puts < kCrowd / 2);
+    }
+    CHECK(cloud.violation() == "");
+}
+
 TEST_CASE("a running guest's NIC and the size of its disk follow the spec, and no disk gets smaller") {
     Furnished cloud({.hosts = 1});
     REQUIRE(cloud.makes_vm("web") == "ok");

@@ -1,5 +1,7 @@
 #include "tests/support/cloud/cloud.hpp"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "common/base/ensure.hpp"
@@ -268,6 +270,8 @@ void Cloud::check_sent(std::size_t number, const Message& message) {
     if (const auto* desired = std::get_if<Desired>(&message)) {
         if (desired->revision > store().durable()) violate("a host was told what is not durable");
         for (const Destroy& destroy : desired->destroys) check_destroy(number, destroy);
+        hosts[number].network_puts += static_cast<std::size_t>(
+            std::ranges::count(desired->puts, DocumentKind::network, [](const Put& put) { return put.kind; }));
     }
     if (const auto* order = std::get_if<RemoveOrder>(&message)) check_removal(number, *order);
     if (const auto* order = std::get_if<TaskOrder>(&message)) {

@@ -54,6 +54,7 @@ class Cloud {
         bool down = false;
         std::int64_t frozen_until = 0;
         std::set<TaskId> ordered;
+        std::size_t network_puts = 0;  // documents of networks that it was sent
     };
 
     // ---- users. An answer may be lost with the orchestrator; then `told` hears so.
