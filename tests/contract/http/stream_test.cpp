@@ -318,14 +318,17 @@ TEST_CASE("a WebSocket peer that does not read is cut off; one that is silent to
     CHECK(eventually([&] { return closing.code == 1006; }));
 }
 
-TEST_CASE("a WebSocket peer that speaks is not asked whether it is there") {
+TEST_CASE("a WebSocket peer that speaks and is spoken to is not asked whether it is there") {
     constexpr milliseconds kEvery{100};
     std::atomic<int> heard = 0;
     WebSocket ours;  // of the loop's thread
     TestServer server([&](Request, Reply reply) {
         WebSocketHandlers handlers;
         handlers.on_open = [&](WebSocket opened) { ours = std::move(opened); };
-        handlers.on_message = [&](std::string, bool) { ++heard; };
+        handlers.on_message = [&](std::string, bool) {
+            ++heard;
+            ours.send_text("heard");
+        };
         CHECK(reply.websocket(std::move(handlers), {.ping_every = kEvery}).has_value());
     });
     RawSocket speaker(server.port);
