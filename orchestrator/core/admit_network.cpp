@@ -1,7 +1,6 @@
 // Networks and port forwards: ranges that overlap nothing, ports that nobody has.
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include "common/model/format.hpp"
 #include "orchestrator/core/admit.hpp"
@@ -12,22 +11,16 @@ namespace {
 constexpr std::int64_t kPlainMtu = 1500, kNatMtu = kPlainMtu - 50;  // less the outer headers of VXLAN
 
 // What a range must not overlap: other networks of ours and what hosts reach already. Empty: it is free.
-std::string taken_by(const World& world, const Cidr& range, const Uuid& self) {
-    for (const auto& [id, object] : world.all(Kind::network)) {
-        const auto& other = static_cast<const NetworkObject&>(*object);
-        const auto theirs = parse_cidr(other.spec.cidr);
-        if (id != self && other.spec.type == NetworkType::nat && theirs && theirs->overlaps(range))
-            return fmt::format("network {}/{} has {}", other.meta.project.name, other.meta.name, other.spec.cidr);
+std::string taken_by(const World& world, const Cidr& range) {
+    if (const auto taken = world.nat_ranges().overlapping(range)) {
+        const auto& other = *world.find<NetworkObject>(taken->owner);
+        return fmt::format("network {}/{} has {}", other.meta.project.name, other.meta.name, other.spec.cidr);
     }
-    for (const auto& [id, object] : world.all(Kind::host)) {
-        const auto& host = static_cast<const Host&>(*object);
-        for (const std::string& route : host.status.facts.routes) {
-            const auto theirs = parse_cidr(route);
-            if (!theirs || theirs->prefix <= 1 || !theirs->overlaps(range)) continue;  // everywhere: in nobody's way
-            const auto link = host.status.facts.route_links.find(route);
-            return fmt::format("host {} reaches {} already{}", host.meta.name, route,
-                               link == host.status.facts.route_links.end() ? "" : " by " + link->second);
-        }
+    if (const auto taken = world.host_routes().overlapping(range)) {
+        const Host& host = *world.find<Host>(taken->owner);
+        const auto link = host.status.facts.route_links.find(taken->range.str());
+        return fmt::format("host {} reaches {} already{}", host.meta.name, taken->range.str(),
+                           link == host.status.facts.route_links.end() ? "" : " by " + link->second);
     }
     return "";
 }
@@ -38,7 +31,7 @@ std::optional<Cidr> free_range(const World& world) {
         const Cidr all = *parse_cidr(block);
         for (std::uint32_t at = all.first(); at < all.last(); at += 256) {
             const Cidr range{at, 24};
-            if (taken_by(world, range, {}).empty()) return range;
+            if (!world.nat_ranges().overlapping(range) && !world.host_routes().overlapping(range)) return range;
         }
     }
     return std::nullopt;
@@ -77,9 +70,10 @@ void admit_nat(Admission& a, NetworkObject& network, const NetworkObject* before
     if (range.prefix < 8 || range.prefix > 29) return a.refuse("/spec/cidr", "out-of-range", "must be /8 to /29");
     spec.cidr = range.str();
     if (before == nullptr) check_kind_of_range(a, range);
-    if (const std::string who = taken_by(a.tx.world(), range, before != nullptr ? before->meta.id : Uuid{});
-        before == nullptr && !who.empty())
-        a.refuse("/spec/cidr", "conflict", fmt::format("{} overlaps: {}", spec.cidr, who));
+    if (before == nullptr) {
+        if (const std::string who = taken_by(a.tx.world(), range); !who.empty())
+            a.refuse("/spec/cidr", "conflict", fmt::format("{} overlaps: {}", spec.cidr, who));
+    }
     if (spec.gateway.empty()) spec.gateway = format_ipv4(range.first() + 1);
     const std::uint32_t gateway = *parse_ipv4(spec.gateway);
     if (!range.contains(gateway) || gateway == range.first() || gateway == range.last())
@@ -88,12 +82,9 @@ void admit_nat(Admission& a, NetworkObject& network, const NetworkObject* before
 
 std::int64_t free_vni(Transaction& tx) {
     constexpr std::uint64_t kVnis = 1 << 24;
-    std::set<std::int64_t> taken = {0};
-    for (const auto& [id, object] : tx.world().all(Kind::network))
-        taken.insert(static_cast<const NetworkObject&>(*object).status.vni);
     for (;;) {
         const auto vni = static_cast<std::int64_t>(tx.random().next() % kVnis);
-        if (!taken.contains(vni)) return vni;
+        if (vni != 0 && !tx.world().is_vni_taken(vni)) return vni;
     }
 }
 

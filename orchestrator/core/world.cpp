@@ -38,6 +38,13 @@ void add(Usage& to, const Usage& what, std::int64_t sign) {
     to.disk += sign * what.disk;
 }
 
+void put_range(RangeBook& book, const Cidr& range, const Uuid& owner, std::int64_t sign) {
+    if (sign > 0)
+        book.add(range, owner);
+    else
+        book.remove(range, owner);
+}
+
 template <typename Map, typename K>
 void add_to(Map& map, const K& key, const Usage& what, std::int64_t sign) {
     auto& entry = map[key];
@@ -130,6 +137,7 @@ void World::count_references(const Object& object, std::int64_t sign) {
 
 void World::count(const Object& object, std::int64_t sign) {
     if (object.kind() == Kind::host) count_host(static_cast<const Host&>(object), sign);
+    if (object.kind() == Kind::network) count_range(static_cast<const NetworkObject&>(object), sign);
     if (object.kind() == Kind::vm) count_vm(static_cast<const Vm&>(object), sign);
     if (object.kind() == Kind::volume) count_volume(static_cast<const Volume&>(object), sign);
     if (object.kind() == Kind::task) {
@@ -145,6 +153,20 @@ void World::count_network(const Uuid& host, const Uuid& network, const NetworkOn
 
 void World::count_host(const Host& host, std::int64_t sign) {
     for (const ReportedPool& there : host.status.pools) put_member(told_, there.pool.id, host.meta.id, sign);
+    for (const std::string& route : host.status.facts.routes) {
+        const auto range = parse_cidr(route);
+        if (range && range->prefix > 1) put_range(host_routes_, *range, host.meta.id, sign);  // else it is everywhere
+    }
+}
+
+void World::count_range(const NetworkObject& network, std::int64_t sign) {
+    const auto range = parse_cidr(network.spec.cidr);
+    if (network.spec.type == NetworkType::nat && range) put_range(nat_ranges_, *range, network.meta.id, sign);
+    if (network.status.vni == 0) return;
+    if (sign > 0)
+        vnis_.insert(network.status.vni);
+    else
+        vnis_.erase(network.status.vni);
 }
 
 void World::count_vm(const Vm& vm, std::int64_t sign) {
@@ -278,6 +300,8 @@ std::string World::check_indexes() const {
     if (fresh.by_host_ != by_host_) return "the hosts' usage differs from the objects";
     for (const auto& [network, book] : addresses_)
         if (!(fresh.addresses_of(network) == book)) return "the addresses differ from the objects";
+    if (fresh.nat_ranges_ != nat_ranges_ || fresh.host_routes_ != host_routes_ || fresh.vnis_ != vnis_)
+        return "the ranges of networks differ from the objects";
     if (fresh.macs_ != macs_) return "the MAC addresses differ from the objects";
     if (fresh.told_ != told_ || fresh.troubled_ != troubled_) return "what hosts told differs from the objects";
     if (fresh.labelled_ != labelled_ || fresh.apart_from_ != apart_from_)

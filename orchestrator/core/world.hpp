@@ -14,6 +14,7 @@
 #include "common/model/network.hpp"
 #include "common/model/storage.hpp"
 #include "orchestrator/core/address_book.hpp"
+#include "orchestrator/core/range_book.hpp"
 
 namespace axle {
 
@@ -69,6 +70,11 @@ class World {
     Uuid address_holder(const Uuid& network, std::uint32_t address) const;
     const AddressBook& addresses_of(const Uuid& network) const;
     Uuid mac_holder(const std::string& mac) const;
+    // Ranges of nat networks, and those that hosts reach without us (but for the whole of the world). Numbers of
+    // segments.
+    const RangeBook& nat_ranges() const { return nat_ranges_; }
+    const RangeBook& host_routes() const { return host_routes_; }
+    bool is_vni_taken(std::int64_t vni) const { return vnis_.contains(vni); }
     // Hosts that have told of a pool, or may have furniture of a network.
     const std::set<Uuid>& hosts_told(const Uuid& object) const;
     const std::set<Uuid>& hosts_in_trouble(const Uuid& network) const;  // with it: not ready, or with conditions
@@ -95,6 +101,7 @@ class World {
     void count_references(const Object& object, std::int64_t sign);
     void count(const Object& object, std::int64_t sign);
     void count_host(const Host& host, std::int64_t sign);
+    void count_range(const NetworkObject& network, std::int64_t sign);
     void count_network(const Uuid& host, const Uuid& network, const NetworkOnHost& there, std::int64_t sign);
     void count_vm(const Vm& vm, std::int64_t sign);
     void count_nics(const Vm& vm, std::int64_t sign);
@@ -109,6 +116,8 @@ class World {
     std::map<std::pair<Uuid, Uuid>, std::int64_t> by_pool_;  // (pool, host)
     std::unordered_map<Uuid, AddressBook> addresses_;        // by network
     std::unordered_map<std::string, Uuid> macs_;
+    RangeBook nat_ranges_, host_routes_;
+    std::set<std::int64_t> vnis_;
     std::map<Label, std::set<Uuid>> labelled_, apart_from_;
     std::unordered_map<Uuid, std::map<std::string, std::int64_t>> images_;  // by host
     std::unordered_map<Uuid, std::set<Uuid>> tasks_, told_, troubled_;

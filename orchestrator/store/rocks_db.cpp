@@ -18,6 +18,9 @@ namespace {
 constexpr std::size_t kCacheBytes = 8 << 20;
 constexpr std::uint64_t kLogBytes = 32 << 20;         // bounds what a start has to read again
 constexpr std::size_t kWriteBuffersBytes = 16 << 20;  // of all tables together; it stays in memory at rest
+// A flushed file holds new objects of each kind, so it reaches over all of the first level, which is written anew with
+// it: that level is kept small. Files of the levels below hold keys that lie together, and the old ones are left alone.
+constexpr std::uint64_t kFirstLevelBytes = 2 * kWriteBuffersBytes, kFirstLevelFileBytes = 8 << 20;
 
 // A failed flush or compaction is as final as a failed sync: what RocksDB would retry may already be lost.
 class BackgroundErrors : public rocksdb::EventListener {
@@ -56,6 +59,9 @@ rocksdb::ColumnFamilyOptions family_options(std::size_t write_buffer_bytes) {
     rocksdb::ColumnFamilyOptions options;
     options.write_buffer_size = write_buffer_bytes;
     options.compression = rocksdb::kLZ4Compression;
+    options.max_bytes_for_level_base = kFirstLevelBytes;
+    options.target_file_size_base = kFirstLevelFileBytes;
+    options.target_file_size_multiplier = 2;
     options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     return options;
 }
