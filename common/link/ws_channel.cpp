@@ -41,7 +41,6 @@ class WsChannelState : public std::enable_shared_from_this<WsChannelState> {
 
     // Owner.
     bool open_for_owner = true;
-    bool abandoned = false;
     std::function<void(Message)> told_message;
     std::function<void(std::string)> told_closed;
 
@@ -265,7 +264,6 @@ void WsChannelState::abandon() {
         const std::lock_guard lock(owner_mutex_);
         owner_ = nullptr;
     }
-    abandoned = true;
     open_for_owner = false;
     told_message = {};
     told_closed = {};
@@ -284,7 +282,7 @@ void WsChannelState::tell_owner(std::function<void(WsChannelState&)> job) {
     if (owner_ == nullptr) return;
     owner_->post([weak = weak_from_this(), job = std::move(job)] {
         const auto self = weak.lock();
-        if (self && !self->abandoned) job(*self);
+        if (self) job(*self);
     });
 }
 

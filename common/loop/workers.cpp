@@ -24,8 +24,9 @@ struct Workers::Impl {
     Impl(std::string name_given, WorkersOptions given) : name(std::move(name_given)), options(given) {
         common.running_max = options.threads;
     }
-    bool submit(Lane& lane, std::size_t lane_max, std::function<void()> job);
-    // true: there is a turn more, and a worker is to be told, best without the mutex, which it asks for at once.
+    // false: it is not taken, and the mutex is still held. Else it is not: who is told of a job asks for it at once.
+    bool submit(std::unique_lock<std::mutex>& lock, Lane& lane, std::size_t lane_max, std::function<void()> job);
+    // true: there is a turn more, and a worker is to be told.
     [[nodiscard]] bool offer(Lane& lane);
     void serve();
     void run(const std::function<void()>& job) const;
@@ -49,10 +50,14 @@ bool Workers::Impl::offer(Lane& lane) {
     return true;
 }
 
-bool Workers::Impl::submit(Lane& lane, std::size_t lane_max, std::function<void()> job) {
+bool Workers::Impl::submit(std::unique_lock<std::mutex>& lock, Lane& lane, std::size_t lane_max,
+                           std::function<void()> job) {
     if (closed || waiting >= options.queue_max || lane.jobs.size() >= lane_max) return false;
     lane.jobs.push_back(std::move(job));
     ++waiting;
+    const bool told = offer(lane);
+    lock.unlock();
+    if (told) work_told.notify_one();
     return true;
 }
 
@@ -98,29 +103,18 @@ Workers::~Workers() {
 }
 
 bool Workers::submit(std::function<void()> job) {
-    bool told = false;
-    {
-        const std::lock_guard lock(impl_->mutex);
-        if (!impl_->submit(impl_->common, impl_->options.queue_max, std::move(job))) return false;
-        told = impl_->offer(impl_->common);
-    }
-    if (told) impl_->work_told.notify_one();
-    return true;
+    std::unique_lock lock(impl_->mutex);
+    return impl_->submit(lock, impl_->common, impl_->options.queue_max, std::move(job));
 }
 
 bool Workers::submit(const std::string& lane, std::function<void()> job) {
-    bool taken = false, told = false;
-    {
-        const std::lock_guard lock(impl_->mutex);
-        auto& found = impl_->lanes[lane];
-        found.name = lane;
-        found.running_max = impl_->options.lane_running_max;
-        taken = impl_->submit(found, impl_->options.lane_queue_max, std::move(job));
-        told = taken && impl_->offer(found);
-        if (!taken && found.running == 0 && found.jobs.empty()) impl_->lanes.erase(lane);
-    }
-    if (told) impl_->work_told.notify_one();
-    return taken;
+    std::unique_lock lock(impl_->mutex);
+    auto& found = impl_->lanes[lane];
+    found.name = lane;
+    found.running_max = impl_->options.lane_running_max;
+    if (impl_->submit(lock, found, impl_->options.lane_queue_max, std::move(job))) return true;
+    if (found.running == 0 && found.jobs.empty()) impl_->lanes.erase(lane);
+    return false;
 }
 
 void Workers::stop() {

@@ -105,6 +105,7 @@ struct Object {
     void* spec_data() { return const_cast<void*>(static_cast<const Object*>(this)->spec_data()); }
     void* status_data() { return const_cast<void*>(static_cast<const Object*>(this)->status_data()); }
     bool is_deleted() const { return meta.deletion.has_value(); }
+    bool is_final() const { return meta.deletion && meta.deletion->final; }  // is being removed for good
 };
 using ObjectPtr = std::shared_ptr<const Object>;
 

@@ -8,10 +8,6 @@
 namespace axle {
 namespace {
 
-bool is_final(const Object& o) {
-    return o.meta.deletion && o.meta.deletion->final;
-}
-
 template <typename T>
 Uuid host_of(const std::optional<T>& at) {
     return at ? at->host.id : Uuid{};
@@ -27,7 +23,7 @@ bool same_standing(const Vm& was, const Vm& is) {
     };
     return host_of(was.status.placement) == host_of(is.status.placement) &&
            host_of(was.status.migration) == host_of(is.status.migration) && was.status.gone == is.status.gone &&
-           was.is_deleted() == is.is_deleted() && is_final(was) == is_final(is) &&
+           was.is_deleted() == is.is_deleted() && was.is_final() == is.is_final() &&
            std::ranges::equal(was.spec.nics, is.spec.nics, same_nic) &&
            std::ranges::equal(was.status.nics, is.status.nics, same_address);
 }
@@ -35,7 +31,7 @@ bool same_standing(const Vm& was, const Vm& is) {
 // For the image that it is made from.
 bool same_standing(const Volume& was, const Volume& is) {
     return host_of(was.status.placement) == host_of(is.status.placement) && was.status.gone == is.status.gone &&
-           is_final(was) == is_final(is) && was.spec.image_digest == is.spec.image_digest &&
+           was.is_final() == is.is_final() && was.spec.image_digest == is.spec.image_digest &&
            was.status.leftovers.size() == is.status.leftovers.size();
 }
 
@@ -52,19 +48,24 @@ bool same_document(const NetworkObject& was, const NetworkObject& is) {
     return was.meta.revision == is.meta.revision && was.status.vni == is.status.vni &&
            was.status.gateway_mac == is.status.gateway_mac;
 }
-template <typename T>
+
 bool same_document(const Object& was, const Object& is) {
-    return same_document(static_cast<const T&>(was), static_cast<const T&>(is));
+    if (is.kind() == Kind::vm) return same_document(static_cast<const Vm&>(was), static_cast<const Vm&>(is));
+    return is.kind() == Kind::network &&
+           same_document(static_cast<const NetworkObject&>(was), static_cast<const NetworkObject&>(is));
+}
+bool same_standing(const Object& was, const Object& is) {
+    if (is.kind() == Kind::vm) return same_standing(static_cast<const Vm&>(was), static_cast<const Vm&>(is));
+    return is.kind() == Kind::volume && same_standing(static_cast<const Volume&>(was), static_cast<const Volume&>(is));
 }
 
 class Touched {
   public:
     Touched(const World& world, const Object* before, const Object* after) : world_(world) {
         if (before != nullptr && after != nullptr) {
-            if (after->kind() == Kind::vm && same_document<Vm>(*before, *after)) return;
-            if (after->kind() == Kind::network && same_document<NetworkObject>(*before, *after)) return;
+            if (same_document(*before, *after)) return;
+            same_ = same_standing(*before, *after);
         }
-        same_ = before != nullptr && after != nullptr && same_standing_of(*before, *after);
         if (before != nullptr) add(*before);
         if (after != nullptr) add(*after);
         for (const Uuid& network : networks_seen_elsewhere(world, before, after))
@@ -73,12 +74,6 @@ class Touched {
     std::vector<std::pair<Uuid, DocumentRef>> documents() && { return std::move(out_); }
 
   private:
-    static bool same_standing_of(const Object& was, const Object& is) {
-        if (is.kind() == Kind::vm) return same_standing(static_cast<const Vm&>(was), static_cast<const Vm&>(is));
-        return is.kind() == Kind::volume &&
-               same_standing(static_cast<const Volume&>(was), static_cast<const Volume&>(is));
-    }
-
     void add(const Uuid& host, DocumentKind kind, const Uuid& id) { out_.push_back({host, {kind, id}}); }
 
     void add(const Object& object) {

@@ -164,7 +164,7 @@ void Controllers::enqueue_hosts_that_change(const ChangeEvent& event) {
 
 void Controllers::reconcile_farewell(const Key& key) {
     const ObjectPtr object = pipeline_.world().get(key.kind, key.id);
-    if (!object || !object->meta.deletion || !object->meta.deletion->final) return;
+    if (!object || !object->is_final()) return;
     if (!pipeline_.world().hosts_told(key.id).empty()) return;
     Transaction tx = pipeline_.begin();
     tx.erase(key.kind, key.id);

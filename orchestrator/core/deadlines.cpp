@@ -35,7 +35,7 @@ void expunge_by(Transaction& tx, const Key& key, std::int64_t at) {
 
 void Controllers::keep_no_longer(const Key& key) {
     const ObjectPtr object = pipeline_.world().get(key.kind, key.id);
-    if (!object || !object->meta.deletion || object->meta.deletion->final) return;
+    if (!object || !object->is_deleted() || object->is_final()) return;
     const std::int64_t latest = pipeline_.cluster_time() + retention_of(pipeline_.world(), *object);
     if (object->meta.deletion->expunge_at <= latest) return;
     Transaction tx = pipeline_.begin();

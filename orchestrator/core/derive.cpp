@@ -14,13 +14,10 @@
 namespace axle {
 namespace {
 
-bool is_final(const Object& o) {
-    return o.meta.deletion && o.meta.deletion->final;
-}
 template <typename T>
 bool is_on(const T& object, const Uuid& host) {
     return object.status.placement && object.status.placement->host.id == host && !object.status.gone &&
-           !is_final(object);
+           !object.is_final();
 }
 std::string full_name(const Object& o) {
     return o.meta.project.name + "/" + o.meta.name;
@@ -28,7 +25,7 @@ std::string full_name(const Object& o) {
 
 // Placed there, or on its way there.
 bool is_wanted_on(const Vm& vm, const Uuid& host) {
-    return is_on(vm, host) || (move_to(vm, host) != nullptr && !is_final(vm));
+    return is_on(vm, host) || (move_to(vm, host) != nullptr && !vm.is_final());
 }
 
 // Those that refer to both, found by the one that fewer refer to: hosts and networks may have thousands.
@@ -176,7 +173,7 @@ bool image_is_on(const World& world, const std::string& digest, const Uuid& host
 }
 
 bool pool_is_on(const Pool& pool, const Host& host) {
-    if (is_final(pool)) return false;
+    if (pool.is_final()) return false;
     const Labels& selector = pool.spec.host_selector;
     const auto named = selector.find(kHostNameLabel);
     if (named == selector.end()) return selects(selector, host.meta.labels);
@@ -204,7 +201,7 @@ std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRe
         }
         case DocumentKind::network: {
             const auto* network = world.find<NetworkObject>(key.id);
-            if (network == nullptr || is_final(*network) || !network_is_on(world, key.id, host)) return std::nullopt;
+            if (network == nullptr || network->is_final() || !network_is_on(world, key.id, host)) return std::nullopt;
             return make_put(key, {}, network_document(world, *network, host));
         }
         case DocumentKind::volume: {
@@ -213,7 +210,7 @@ std::optional<Put> derive(const World& world, const Uuid& host, const DocumentRe
             if (is_on(*volume, host))
                 return make_put(key, volume->status.placement->epoch, volume_document(world, *volume));
             const ComingDisk coming = coming_disk(world, key.id, host);
-            if (coming.vm == nullptr || is_final(*volume)) return std::nullopt;
+            if (coming.vm == nullptr || volume->is_final()) return std::nullopt;
             return make_put(key, coming.vm->status.migration->epoch, coming_document(world, *volume, coming));
         }
         case DocumentKind::vm: {
@@ -262,12 +259,12 @@ std::vector<DocumentRef> wanted_on(const World& world, const Uuid& host) {
 
 bool is_leaving(const World& world, const Uuid& host, const DocumentRef& key) {
     const auto placed = [&](const auto* object) {
-        return object != nullptr && is_final(*object) && object->status.placement && !object->status.gone &&
+        return object != nullptr && object->is_final() && object->status.placement && !object->status.gone &&
                object->status.placement->host.id == host;
     };
     const auto left = [&](const auto* object) { return object != nullptr && leftover_on(*object, host) != nullptr; };
     const auto told = [&](const auto* object) {
-        return object != nullptr && is_final(*object) && world.hosts_told(key.id).contains(host);
+        return object != nullptr && object->is_final() && world.hosts_told(key.id).contains(host);
     };
     switch (key.kind) {
         case DocumentKind::vm:
@@ -335,7 +332,7 @@ std::optional<Farewell> farewell(const World& world, const Uuid& host, const Doc
                 const Pool* pool = world.find<Pool>(volume->spec.pool.id);
                 return pool != nullptr && pool->spec.shared ? std::optional(Farewell{.epoch = held}) : std::nullopt;
             }
-            return Farewell{.destroy = is_final(*volume), .epoch = volume->status.placement->epoch};
+            return Farewell{.destroy = volume->is_final(), .epoch = volume->status.placement->epoch};
         }
     }
     return std::nullopt;

@@ -131,7 +131,7 @@ void Controllers::vm_status(const Uuid& host, const Status& status) {
     if (vm == nullptr || !vm->status.placement || vm->status.placement->host.id != host ||
         vm->status.placement->epoch != status.epoch)
         return;
-    const bool final = vm->meta.deletion && vm->meta.deletion->final;
+    const bool final = vm->is_final();
     std::optional<VmReport> report;
     if (!status.gone && !(report = content_of<VmReport>(status))) return;
     const auto move = report ? std::exchange(report->move, std::nullopt) : std::nullopt;
@@ -181,7 +181,7 @@ void Controllers::volume_status(const Uuid& host, const Status& status) {
     Transaction tx = pipeline_.begin();
     tx.update_status<Volume>(status.id, [&](Volume& v) {
         if (status.gone) {
-            v.status.gone = v.meta.deletion && v.meta.deletion->final;
+            v.status.gone = v.is_final();
             return;
         }
         v.status.size = report->size;

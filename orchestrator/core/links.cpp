@@ -14,6 +14,11 @@ struct HostLinks::Link {
         Epoch epoch;
         bool leaving = false;  // release or destroy was sent; the host has not confirmed yet
     };
+    bool has(const DocumentRef& key, const Put& put) const {
+        const auto found = held.find(key);
+        return found != held.end() && found->second.hash == put.hash && found->second.epoch == put.epoch &&
+               !found->second.leaving;
+    }
     std::uint64_t id = 0;
     std::unique_ptr<Channel> channel;
     Uuid host{};  // zero until hello
@@ -226,9 +231,7 @@ std::optional<DocumentRef> HostLinks::untold(const Uuid& host) const {
     const Link& link = *found->second;
     for (const DocumentRef& key : wanted_on(pipeline_.world(), host)) {
         const auto put = derive(pipeline_.world(), host, key, context(link));
-        const auto held = link.held.find(key);
-        if (put && (held == link.held.end() || held->second.hash != put->hash || held->second.epoch != put->epoch))
-            return key;
+        if (put && !link.has(key, *put)) return key;
     }
     return std::nullopt;
 }
@@ -307,8 +310,7 @@ bool HostLinks::describe_one(Link& link, const DocumentRef& key, Desired& desire
     const auto held = link.held.find(key);
     link.unknown.erase(key);
     if (auto put = derive(pipeline_.world(), link.host, key, context(link))) {
-        if (held != link.held.end() && held->second.hash == put->hash && held->second.epoch == put->epoch &&
-            !held->second.leaving) {
+        if (link.has(key, *put)) {
             if (!link.confirm || key.kind != DocumentKind::vm) return false;
             desired.confirms.push_back({key.kind, key.id, put->epoch});
             return true;

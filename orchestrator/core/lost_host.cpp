@@ -93,7 +93,7 @@ Result<Mutated> give_up_host(Transaction& tx, const Mutation& m, const Host& hos
 
 void Controllers::forget_lost_host(const Uuid& id) {
     const Host* host = pipeline_.world().find<Host>(id);
-    if (host == nullptr || !host->meta.deletion || !host->meta.deletion->final) return;
+    if (host == nullptr || !host->is_final()) return;
     links_.disconnect(id, "the host was given up as lost");
     Transaction tx = pipeline_.begin();
     std::size_t count = 0;

@@ -30,8 +30,7 @@ const ReportedPool* reported_pool(const Host& host, const Uuid& pool) {
 }
 
 ReportedPool& note_pool(Host& host, const Ref& pool) {
-    const auto found = std::ranges::find(host.status.pools, pool.id, [](const auto& there) { return there.pool.id; });
-    if (found != host.status.pools.end()) return *found;
+    if (const ReportedPool* there = reported_pool(host, pool.id)) return const_cast<ReportedPool&>(*there);
     ReportedPool& made = host.status.pools.emplace_back();
     made.pool = pool;
     return made;

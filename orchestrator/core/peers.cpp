@@ -20,8 +20,7 @@ struct PeerNic {
 // call(network, host, NIC's status)
 template <typename F>
 void each_peer_nic(const Vm& vm, F&& call) {
-    if (!vm.status.placement || vm.status.gone) return;
-    if (vm.meta.deletion && vm.meta.deletion->final) return;
+    if (!vm.status.placement || vm.status.gone || vm.is_final()) return;
     for (const auto& [name, nic] : vm.spec.nics) {
         const auto status = vm.status.nics.find(name);
         if (status != vm.status.nics.end()) call(nic.network.id, vm.status.placement->host.id, status->second);

@@ -36,6 +36,13 @@ struct Closing {
     std::vector<std::string> messages;
 };
 
+// The request of a client that asks for a WebSocket, in its bytes.
+std::string upgrade_of(const std::string& path) {
+    return "GET " + path +
+           " HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+}
+
 // A file of its own with this many bytes.
 std::string file_of(const TempDirectory& directory, std::size_t size) {
     const std::string path = directory.path + "/content";
@@ -301,11 +308,8 @@ TEST_CASE("a WebSocket peer that does not read is cut off; one that is silent to
         const std::lock_guard lock(mutex);
         kept = *made;
     });
-    const std::string hello =
-        " HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     RawSocket slow(server.port);
-    slow.send("GET /slow" + hello);
+    slow.send(upgrade_of("/slow"));
     CHECK(slow.read_until("\r\n\r\n").find("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") != std::string::npos);
     CHECK(eventually([&] {
         const std::lock_guard lock(mutex);
@@ -314,7 +318,7 @@ TEST_CASE("a WebSocket peer that does not read is cut off; one that is silent to
     CHECK(eventually([&] { return !kept.send_binary(std::string(100'000, 'b')); }));
     CHECK(eventually([&] { return closing.code == 1008; }));
     RawSocket silent(server.port);  // it answers no ping
-    silent.send("GET /silent" + hello);
+    silent.send(upgrade_of("/silent"));
     CHECK(eventually([&] { return closing.code == 1006; }));
 }
 
@@ -332,9 +336,7 @@ TEST_CASE("a WebSocket peer that speaks and is spoken to is not asked whether it
         CHECK(reply.websocket(std::move(handlers), {.ping_every = kEvery}).has_value());
     });
     RawSocket speaker(server.port);
-    speaker.send(
-        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    speaker.send(upgrade_of("/"));
     speaker.read_until("\r\n\r\n");
     const BootTime begin = boot_now();
     while (heard < 100) {

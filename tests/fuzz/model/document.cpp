@@ -7,25 +7,23 @@
 #include "common/base/ensure.hpp"
 #include "common/model/format.hpp"
 #include "common/model/object.hpp"
+#include "tests/support/plain_codec.hpp"
 
 using namespace axle;
 
 namespace {
 
 void read_as_every_kind(const nlohmann::json& document, bool text_scalars) {
-    static const SecretCodec plain{
-        .seal = [](std::string_view text, std::string_view) { return std::string(text); },
-        .open = [](std::string_view text, std::string_view) -> Result<std::string> { return std::string(text); }};
     for (const KindInfo& kind : all_kinds()) {
         auto object = kind.make();
         std::vector<FieldError> mistakes;
         read_value(*kind.spec, object->spec_data(), document, {.audience = Audience::api, .text_scalars = text_scalars},
                    "/spec", mistakes);
         if (!mistakes.empty()) continue;
-        const std::string stored = store_form(*object, plain);
-        const auto back = from_store_form(kind.kind, stored, plain);
+        const std::string stored = store_form(*object, test::kPlainCodec);
+        const auto back = from_store_form(kind.kind, stored, test::kPlainCodec);
         ENSURE(back, "what was taken can be stored");
-        ENSURE(store_form(**back, plain) == stored, "and comes back the same");
+        ENSURE(store_form(**back, test::kPlainCodec) == stored, "and comes back the same");
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/base/ensure.hpp"
 #include "tests/support/cloud/eyes.hpp"
+#include "tests/support/plain_codec.hpp"
 
 namespace axle::test {
 
@@ -98,10 +99,8 @@ void Cloud::start_orchestrator() {
         return violate("the store does not open: " + store.error().message);
     }
     process_->store = std::move(*store);
-    const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); },
-                            [](std::string_view s, std::string_view) { return Result<std::string>(std::string(s)); }};
     process_->orchestrator = std::make_unique<Orchestrator>(
-        Orchestrator::Seams{*process_->store, process_->clock, random, process_->clock, process_->importer, plain,
+        Orchestrator::Seams{*process_->store, process_->clock, random, process_->clock, process_->importer, kPlainCodec,
                             [](const std::string& digest) { return "/images/" + digest; }, "", options.retention});
     if (auto loaded = process_->orchestrator->load(); !loaded)
         return violate("the orchestrator does not start: " + loaded.error().message);
@@ -229,9 +228,7 @@ std::string Cloud::durable_object(Kind kind, const Uuid& id) const {
 
 void Cloud::check_destroy(std::size_t number, const Destroy& destroy) {
     if (destroy.kind != DocumentKind::volume) return violate("a destroy of something that is no volume was sent");
-    const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); },
-                            [](std::string_view s, std::string_view) { return Result<std::string>(std::string(s)); }};
-    const auto stored = from_store_form(Kind::volume, durable_object(Kind::volume, destroy.id), plain);
+    const auto stored = from_store_form(Kind::volume, durable_object(Kind::volume, destroy.id), kPlainCodec);
     const auto its_copy = [&](const VmPlacement& left) {
         return left.host.id == Uuid{hosts[number].machine->identity().host} && left.epoch == destroy.epoch;
     };
@@ -256,9 +253,7 @@ void Cloud::check_destroy(std::size_t number, const Destroy& destroy) {
 }
 
 void Cloud::check_removal(std::size_t number, const RemoveOrder& order) {
-    const SecretCodec plain{[](std::string_view s, std::string_view) { return std::string(s); },
-                            [](std::string_view s, std::string_view) { return Result<std::string>(std::string(s)); }};
-    const auto stored = from_store_form(Kind::task, durable_object(Kind::task, order.task), plain);
+    const auto stored = from_store_form(Kind::task, durable_object(Kind::task, order.task), kPlainCodec);
     const auto* task = stored ? static_cast<const Task*>(stored->get()) : nullptr;
     if (task == nullptr || !task->spec.removal || task->spec.target.id != order.id ||
         task->spec.removal->host.id != Uuid{hosts[number].machine->identity().host})

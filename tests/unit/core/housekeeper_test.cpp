@@ -5,6 +5,7 @@
 
 #include "common/model/fleet.hpp"
 #include "orchestrator/store/memory_store.hpp"
+#include "tests/support/plain_codec.hpp"
 #include "tests/support/virtual_clock.hpp"
 
 using namespace axle;
@@ -44,11 +45,7 @@ struct House {
         auto opened = MemoryStore::open(disk, *clock, *clock, random, {});
         REQUIRE(opened);
         store = std::move(*opened);
-        const auto same = [](std::string_view s, std::string_view) { return std::string(s); };
-        pipeline = std::make_unique<Pipeline>(
-            *store, *clock, random, SecretCodec{same, [=](std::string_view s, std::string_view) -> Result<std::string> {
-                                                    return same(s, {});
-                                                }});
+        pipeline = std::make_unique<Pipeline>(*store, *clock, random, kPlainCodec);
         keeper = std::make_unique<Housekeeper>(*pipeline, kKeep);
         REQUIRE(pipeline->load());
         REQUIRE(keeper->load());

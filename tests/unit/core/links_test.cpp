@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "orchestrator/store/memory_store.hpp"
+#include "tests/support/plain_codec.hpp"
 #include "tests/support/virtual_clock.hpp"
 
 using namespace axle;
@@ -38,10 +39,7 @@ struct Orchestrating {
     SeededRandom random{1};
     MemoryDisk disk;
     std::unique_ptr<Store> store = *MemoryStore::open(disk, clock, clock, random, {});
-    Pipeline pipeline{
-        *store, clock, random,
-        SecretCodec{[](std::string_view s, std::string_view) { return std::string(s); },
-                    [](std::string_view s, std::string_view) -> Result<std::string> { return std::string(s); }}};
+    Pipeline pipeline{*store, clock, random, kPlainCodec};
     HostLinks links{pipeline, clock, {.cluster = "c"}, events()};
     Uuid host = Uuid::make_v7(clock.wall(), random);
 

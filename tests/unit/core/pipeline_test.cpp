@@ -5,6 +5,7 @@
 
 #include "common/model/fleet.hpp"
 #include "orchestrator/store/memory_store.hpp"
+#include "tests/support/plain_codec.hpp"
 #include "tests/support/virtual_clock.hpp"
 
 using namespace axle;
@@ -27,10 +28,7 @@ TEST_CASE("a watch has no gap after a disk that stalled over more changes than a
     MemoryDisk disk;
     auto store = MemoryStore::open(disk, clock, clock, random, {});
     REQUIRE(store);
-    const auto same = [](std::string_view s, std::string_view) { return std::string(s); };
-    Pipeline pipeline(
-        **store, clock, random,
-        SecretCodec{same, [=](std::string_view s, std::string_view) -> Result<std::string> { return same(s, {}); }});
+    Pipeline pipeline(**store, clock, random, kPlainCodec);
     REQUIRE(pipeline.load());
     const auto sink = std::make_shared<Counting>();
     REQUIRE(pipeline.subscribe(0, sink));

@@ -3,12 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/plain_codec.hpp"
+
 using namespace axle;
+using namespace axle::test;
 
 TEST_CASE("whether a task has ended is seen in its record without reading it, whatever its texts say") {
-    const auto same = [](std::string_view s, std::string_view) { return std::string(s); };
-    const SecretCodec plain{same,
-                            [=](std::string_view s, std::string_view) -> Result<std::string> { return same(s, {}); }};
     for (std::size_t i = 0; i < names(TaskPhase{}).size(); ++i) {
         Task task;
         task.meta.name = R"(,"status":{"phase":"failed"})";
@@ -16,7 +16,7 @@ TEST_CASE("whether a task has ended is seen in its record without reading it, wh
         task.status.phase = static_cast<TaskPhase>(i);
         task.status.step = R"(,"status":{"phase":"cancelled"})";
         CAPTURE(text_of(task.status.phase));
-        CHECK(has_ended(store_form(task, plain)) == is_terminal(task.status.phase));
+        CHECK(has_ended(store_form(task, kPlainCodec)) == is_terminal(task.status.phase));
     }
     CHECK_FALSE(has_ended(""));
     CHECK_FALSE(has_ended(R"({"v":1,"meta":{},"spec":{},"status":{}})"));

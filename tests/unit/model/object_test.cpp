@@ -8,14 +8,12 @@
 #include "common/model/fleet.hpp"
 #include "common/model/network.hpp"
 #include "common/model/storage.hpp"
+#include "tests/support/plain_codec.hpp"
 
 using namespace axle;
+using namespace axle::test;
 
 namespace {
-const SecretCodec kPlain{
-    [](std::string_view text, std::string_view) { return std::string(text); },
-    [](std::string_view text, std::string_view) -> Result<std::string> { return std::string(text); }};
-
 void check_documented(const Type& type, const std::string& at, std::set<const Type*>& seen) {
     if (!seen.insert(&type).second) return;
     if (type.element != nullptr) check_documented(*type.element, at + "[]", seen);
@@ -51,15 +49,15 @@ TEST_CASE("every kind goes into the store and comes back the same") {
         object->meta.name = "thing";
         object->meta.labels["tier"] = "web";
         object->meta.deletion = Deletion{.at = 5, .expunge_at = 6};
-        const std::string form = store_form(*object, kPlain);
-        const auto back = from_store_form(k.kind, form, kPlain);
+        const std::string form = store_form(*object, kPlainCodec);
+        const auto back = from_store_form(k.kind, form, kPlainCodec);
         REQUIRE(back);
-        CHECK(store_form(**back, kPlain) == form);
+        CHECK(store_form(**back, kPlainCodec) == form);
     }
 }
 
 TEST_CASE("a record of a later form is refused with a remedy") {
-    const auto back = from_store_form(Kind::vm, R"({"v":99})", kPlain);
+    const auto back = from_store_form(Kind::vm, R"({"v":99})", kPlainCodec);
     REQUIRE_FALSE(back);
     CHECK(back.error().code == Code::corrupt);
     CHECK(back.error().message.find("newer release") != std::string::npos);
