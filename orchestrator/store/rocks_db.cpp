@@ -22,11 +22,16 @@ constexpr std::size_t kWriteBuffersBytes = 16 << 20;  // of all tables together;
 // it: that level is kept small. Files of the levels below hold keys that lie together, and the old ones are left alone.
 constexpr std::uint64_t kFirstLevelBytes = 2 * kWriteBuffersBytes, kFirstLevelFileBytes = 8 << 20;
 
-// A failed flush or compaction is as final as a failed sync: what RocksDB would retry may already be lost.
+// A failed flush or compaction is as final as a failed sync: what RocksDB would retry may already be lost. So it is
+// told to resume nothing by itself; besides, two errors at once may have its threads wait twice for the one that
+// resumes, which ends the process without a word (before 8.8, its change 11939).
 class BackgroundErrors : public rocksdb::EventListener {
   public:
     explicit BackgroundErrors(std::function<void(const rocksdb::Status&)> told) : told_(std::move(told)) {}
     void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override { told_(*status); }
+    void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* resumes) override {
+        *resumes = false;
+    }
 
   private:
     std::function<void(const rocksdb::Status&)> told_;
@@ -40,6 +45,7 @@ rocksdb::DBOptions db_options(rocksdb::Env* env) {
     options.verify_sst_unique_id_in_manifest = true;
     options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
     options.recycle_log_file_num = 0;
+    options.max_bgerror_resume_count = 0;
     options.create_missing_column_families = true;  // of later versions
     options.max_open_files = 512;
     options.max_background_jobs = 2;
