@@ -5,6 +5,7 @@
 root=${root:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 cd "$root" || exit 1
 export AXLE_ROOT=$root AXLE_RESULTS=$root/build/results AXLE_TALLY=$root/build/results/tally
+export AXLE_FOUND=$root/build/found  # histories and inputs that failed, kept for replay
 
 say() { printf '%s\n' "$*"; }
 
@@ -12,7 +13,7 @@ say() { printf '%s\n' "$*"; }
 # and a compiler cache that a clean checkout elsewhere hits too.
 prepare_surroundings() {
     rm -rf "$AXLE_RESULTS"
-    mkdir -p "$AXLE_RESULTS" "$root/build/tmp"
+    mkdir -p "$AXLE_RESULTS" "$AXLE_FOUND" "$root/build/tmp"
     : >"$AXLE_TALLY"
     chmod 1777 "$root/build/tmp"
     export TMPDIR=$root/build/tmp
@@ -190,12 +191,36 @@ histories() {
     cores=$(nproc) share=$(((count + cores - 1) / cores)) first=${first:-1}
     for ((shard = 0; shard * share < count; ++shard)); do
         SIM_HISTORIES=$((share < count - shard * share ? share : count - shard * share)) TEST_SEED=$((first + shard * share)) \
-            run "$level" "${level}_cloud-$shard" 86400 "build/fast/tests/${level}_cloud" --test-case='*whatever happens*,*reference model*' "$@" &
+            run "$level" "${level}_cloud-$shard" 86400 "build/fast/tests/${level}_cloud" --duration=true --test-case='*whatever happens*,*reference model*' "$@" &
         pids+=($!)
     done
     for shard in "${pids[@]}"; do wait "$shard" || status=1; done
     return $status
 }
 
+# walk_every N [WORD]...: tests that walk through points take each N-th, unless the first word is "all", which is taken.
+walk_every() {
+    export AXLE_WALK_EVERY=${AXLE_WALK_EVERY:-$1}
+    if [[ ${2:-} != all ]]; then return 1; fi
+    AXLE_WALK_EVERY=1
+}
+
+# planted_are_found LEVEL LEAST: how many planted bugs its programs have found; fails if that are fewer.
+planted_are_found() {
+    local found
+    found=$(cat "$AXLE_RESULTS/$1"-*.log 2>/dev/null | grep -c '^planted: ')
+    say "   $found of $2 planted bugs found"
+    ((found >= $2)) && return 0
+    say "FAILED: $1: at least $2 planted bugs were to be found"
+    count "$1" planted 0 1 0
+    return 1
+}
+
 # figures LEVEL: the lines "figures: ..." that its programs have printed.
 figures() { grep -h '^figures: ' "$AXLE_RESULTS/$1"-*.log 2>/dev/null; }
+
+# figures_as_json PART: the lines "figure: NAME VALUE UNIT" that its programs have printed.
+figures_as_json() {
+    cat "$AXLE_RESULTS/$1"-*.log 2>/dev/null | sed -n 's/^figure: //p' |
+        jq -R -n '[inputs | split(" ") | {name: .[0], value: (.[1] | tonumber), unit: (.[2:] | join(" "))}]'
+}

@@ -23,7 +23,10 @@ void play(const History& history, const std::string& socket, const std::string& 
     ++total.sequences;
     for (const auto& [pair, count] : played.coverage) total.coverage[pair] += count;
     if (played.trouble.empty()) {
-        std::printf("ok: seed %llu\n", static_cast<unsigned long long>(history.seed));
+        std::printf(
+            "ok: every answer is one that the reference model calls right, and in the end all is as users were "
+            "promised: seed %llu\n",
+            static_cast<unsigned long long>(history.seed));
     } else {
         ++total.failed;
         const std::string path = write_history(history, played.trouble);

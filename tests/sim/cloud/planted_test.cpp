@@ -1,10 +1,14 @@
 // The simulation is worth something only if it finds bugs: each planted one is found, by some of a few seeds.
 #include "orchestrator/core/planted.hpp"
 
+#include <cstdlib>
+#include <filesystem>
+
 #include <doctest/doctest.h>
 
 #include "tests/support/cloud/history.hpp"
 #include "tests/support/planted_found.hpp"
+#include "tests/support/temp_dir.hpp"
 
 using namespace axle;
 using namespace axle::test;
@@ -24,6 +28,29 @@ std::string found_with(bool PlantedCoreBugs::*bug) {
 
 }  // namespace
 
+TEST_CASE("a history that fails is made shorter, written down, and fails alike when it is read again") {
+    const TempDir found;
+    const char* before = std::getenv("AXLE_FOUND");
+    const std::string otherwise = before != nullptr ? before : std::filesystem::temp_directory_path().string();
+    ::setenv("AXLE_FOUND", found.path().c_str(), 1);
+    planted_in_core().share_addresses = true;
+    History history;
+    Play play;
+    for (std::uint64_t seed = 1; seed <= 40 && play.trouble.empty(); ++seed) {
+        history = draw_history(seed, 120, true);
+        play = play_with_faults(history);
+    }
+    const std::string told = report(history, play, play_with_faults);
+    ::setenv("AXLE_FOUND", otherwise.c_str(), 1);
+    const std::string path = found.path() + fmt::format("/sim-{}.history", history.seed);
+    CHECK(told.find("tests/run replay " + path) != std::string::npos);
+    const auto shorter = read_history(path);
+    REQUIRE(shorter);
+    CHECK(shorter->acts.size() < 20);
+    CHECK(fail_alike(play_with_faults(*shorter).trouble, play.trouble));
+    planted_in_core().share_addresses = false;
+    CHECK(play_with_faults(*shorter).trouble == "");
+}
 TEST_CASE("an answer before its change is durable is found") {
     planted_found("a change is answered before it is durable", found_with(&PlantedCoreBugs::answer_before_durable));
 }

@@ -114,7 +114,7 @@ std::string how_answered(const Reply& reply) {
 
 Play play_with_faults(const History& history) {
     Play play;
-    Cloud cloud({.seed = history.seed, .hosts = history.hosts});
+    Cloud cloud({.seed = history.seed, .hosts = history.hosts, .drift_ppm = 5'000});
     cloud.furnish();
     for (const Act& act : history.acts) {
         cloud.trace("act: " + text_of(act));
@@ -147,6 +147,10 @@ static std::string kind_of(const std::string& trouble) {
     return kind;
 }
 
+bool fail_alike(const std::string& trouble, const std::string& other) {
+    return kind_of(trouble) == kind_of(other);
+}
+
 History shorten(History history, const std::string& trouble, const Player& play, int tries) {
     for (std::size_t piece = std::max<std::size_t>(history.acts.size() / 2, 1); tries > 0; piece /= 2) {
         for (std::size_t at = 0; at < history.acts.size() && tries > 0;) {
@@ -155,10 +159,10 @@ History shorten(History history, const std::string& trouble, const Player& play,
             const auto count = std::min(piece, shorter.acts.size() - at);
             shorter.acts.erase(from, from + static_cast<std::ptrdiff_t>(count));
             --tries;
-            if (kind_of(play(shorter).trouble) != kind_of(trouble))
-                at += piece;
-            else
+            if (fail_alike(play(shorter).trouble, trouble))
                 history = std::move(shorter);
+            else
+                at += piece;
         }
         if (piece == 1) break;
     }
@@ -166,7 +170,7 @@ History shorten(History history, const std::string& trouble, const Player& play,
 }
 
 std::string write_history(const History& history, const std::string& trouble) {
-    const char* folder = std::getenv("AXLE_RESULTS");
+    const char* folder = std::getenv("AXLE_FOUND");
     const std::filesystem::path in = folder != nullptr ? folder : std::filesystem::temp_directory_path();
     const auto path = in / fmt::format("{}-{}.history", history.level, history.seed);
     std::ofstream out(path);

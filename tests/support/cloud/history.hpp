@@ -65,11 +65,13 @@ std::string converge(Cloud& cloud, milliseconds limit);
 // Deletes all that users made, waits until it is gone, and tells what is left.
 std::string clear_away(Cloud& cloud);
 
+// The same kind of trouble: in their first words, without names and numbers.
+bool fail_alike(const std::string& trouble, const std::string& other);
 History shorten(History history, const std::string& trouble, const Player& play, int tries = 150);
 std::string write_history(const History& history, const std::string& trouble);
 std::optional<History> read_history(const std::string& path);
 
-// What a test does with a seed that fails: shortens, writes build/results/LEVEL-SEED.history, tells how to replay it.
+// What a test does with a seed that fails: shortens, writes build/found/LEVEL-SEED.history, tells how to replay it.
 std::string report(const History& history, const Play& first, const Player& play);
 
 // Seeds to play: fixed ones and fresh ones; or SIM_HISTORIES in all from TEST_SEED on (one, if only that is said).
