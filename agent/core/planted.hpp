@@ -16,6 +16,7 @@ struct PlantedBugs {
     bool share_volumes = false;          // a volume is given to a second guest
     bool forget_guest_shutdown = false;  // a clean shutdown from inside is started again
     bool ignore_epoch_files = false;     // a disk on a shared pool is opened whoever else was given it
+    bool start_unconfirmed = false;      // after a boot nobody waits for the word that a shared disk is its guest's
     bool remove_claimed = false;         // what was to be removed goes although it was claimed meanwhile
     bool accept_unasked = false;         // a guest that comes in is resumed without its source's word
     bool reboot_for_edits = false;       // an edit that takes effect at a start switches the guest off

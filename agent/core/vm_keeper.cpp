@@ -219,7 +219,7 @@ VmMemory VmKeeper::memory_of(const Entry& vm) const {
     memory.move = move_memory(vm);
     if (!vm.document) return memory;
     memory.stop_expired = vm.stop_noted && vm.stop_waited >= milliseconds{vm.document->stop_timeout_ms};
-    memory.confirmed = vm.confirmed || !keep_.storage.on_shared_pool(*vm.document);
+    memory.confirmed = vm.confirmed || planted().start_unconfirmed || !keep_.storage.on_shared_pool(*vm.document);
     Missing missing = this->missing(vm);
     memory.missing = std::move(missing.what);
     memory.missing_comes = missing.comes;

@@ -26,6 +26,7 @@ struct MemoryDisk {
 
     Space space{.free_bytes = std::int64_t{1} << 40, .total_bytes = std::int64_t{2} << 40, .below_reserve = false};
     bool sync_fails = false;  // EIO: the next sync calls the fatal handler
+    int syncs_left = 0;       // counts down; at 1 the sync fails like that
     bool stalled = false;     // syncs begun from now on do not end until unstall() of the store
 
     void lose_store() {

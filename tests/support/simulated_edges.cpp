@@ -24,6 +24,10 @@ Seams SimulatedEdges::seams(Random& random, Migration& migration) {
             }};
 }
 
+static bool is_reached(int& countdown) {
+    return countdown > 0 && --countdown == 0;
+}
+
 template <typename T>
 void SimulatedEdges::answer_in(std::int64_t ms, Result<T> result, std::function<void(Result<T>)> answer) {
     if (!alive()) return;
@@ -35,9 +39,10 @@ void SimulatedEdges::call(bool late, std::function<Result<T>()> act, std::functi
     const MachineFaults& faults = machine_.faults;
     SeededRandom& random = machine_.random_;
     const std::int64_t delay = random.between(0, faults.slow_ms), back = random.between(0, faults.slow_ms);
-    if (random.chance(faults.fails))
+    const bool struck = is_reached(machine_.one.call);
+    if (random.chance(faults.fails) || (struck && !machine_.one.lies))
         return answer_in<T>(delay, fail(Code::unavailable, "injected failure"), std::move(answer));
-    const bool hangs = random.chance(faults.hangs), lies = random.chance(faults.lies);
+    const bool hangs = random.chance(faults.hangs), lies = random.chance(faults.lies) || struck;
     if (hangs && random.chance(50)) return;
     const std::int64_t when = hangs ? random.between(1'000, 400'000) : delay;
     if (hangs && !late) return answer_in<T>(when, act(), std::move(answer));  // what it tells is old by then
@@ -329,6 +334,7 @@ void SimulatedEdges::fetch_image(PoolDocument pool, ImageDocument image, std::fu
     call<void>(
         false,
         [&machine = machine_, pool, image] {
+            if (auto room = machine.room_in(pool); !room) return room;
             machine.images.insert({pool.id, image.digest});
             return Result<>{};
         },
@@ -372,8 +378,7 @@ void SimulatedEdges::create_volume(PoolDocument pool, VolumeDocument volume, Don
     call<void>(
         false,
         [&machine = machine_, pool, volume] {
-            if (machine.unmounted.contains(pool.id))
-                return Result<>(fail(Code::unavailable, "the pool is not mounted"));
+            if (auto room = machine.room_in(pool); !room) return room;
             if (!volume.image_digest.empty() && !machine.images.contains({pool.id, volume.image_digest}))
                 return Result<>(fail(Code::not_found, "the image is not here"));
             machine.files_in(pool).try_emplace(volume.id,
@@ -387,8 +392,7 @@ void SimulatedEdges::grow_volume(PoolDocument pool, VolumeDocument volume, Done 
     call<void>(
         false,
         [&machine = machine_, pool, volume] {
-            if (machine.unmounted.contains(pool.id))
-                return Result<>(fail(Code::unavailable, "the pool is not mounted"));
+            if (auto room = machine.room_in(pool); !room) return room;
             auto it = machine.files_in(pool).find(volume.id);
             if (it == machine.files_in(pool).end()) return Result<>(fail(Code::not_found, "there is no such file"));
             if (!machine.opened_by(volume.id, {}).empty()) return Result<>(fail(Code::busy, "it is open in a guest"));
@@ -518,9 +522,14 @@ void SimulatedEdges::remove_all(std::function<void(Result<>)> done) {
 void SimulatedEdges::write(std::function<void()> act, std::function<void(Result<>)> done, bool needs_room) {
     const std::int64_t now = machine_.time_.now_ms();
     files_busy_until_ = std::max(files_busy_until_, now) + machine_.random_.between(0, machine_.faults.slow_ms);
-    const bool full = needs_room && (machine_.state_full_ || machine_.random_.chance(machine_.faults.no_space));
-    clock_->after(milliseconds{files_busy_until_ - now}, [this, full, act = std::move(act), done = std::move(done)] {
-        if (!full) act();
+    const bool struck = is_reached(machine_.one.write);
+    const bool full = needs_room && (machine_.state_full_ || machine_.random_.chance(machine_.faults.no_space) ||
+                                     (struck && !machine_.one.ends));
+    const bool broken = machine_.random_.chance(machine_.faults.bad_disk) || (struck && machine_.one.ends);
+    const bool there = machine_.random_.chance(50);
+    clock_->after(milliseconds{files_busy_until_ - now}, [=, this, act = std::move(act), done = std::move(done)] {
+        if (!full && (!broken || there)) act();
+        if (broken) return machine_.end_of_bad_disk();
         clock_->after(milliseconds{0}, [full, done] {
             done(full ? Result<>(fail(Code::no_space, "the disk of the agent's state is full")) : Result<>{});
         });

@@ -18,7 +18,8 @@ SimulatedMachine::SimulatedMachine(VirtualTime& time, SeededRandom& random, cons
 void SimulatedMachine::start_agent() {
     kill_agent();
     trace("the agent starts");
-    clock_ = std::make_unique<VirtualClock>(time_, booted_ms_);
+    clock_ = std::make_unique<VirtualClock>(time_, booted_ms_, drift_ppm);
+    clock_->jump_wall(wall_offset_ms_);
     edges_ = std::make_shared<SimulatedEdges>(*this, *clock_);
     if (lines != nullptr)
         migration_ = std::make_unique<FakeMigration>(identity_.host, static_cast<FakeMoveMachine&>(*this), *lines,
@@ -59,6 +60,26 @@ void SimulatedMachine::power_cut() {
     held_.clear();
     identity_.boot_id = "boot-" + std::to_string(++boots_);
     booted_ms_ = time_.now_ms();
+}
+
+void SimulatedMachine::jump_wall(std::int64_t by_ms) {
+    trace(fmt::format("the wall clock jumps by {} h", by_ms / 3'600'000));
+    wall_offset_ms_ += by_ms;
+    if (clock_) clock_->jump_wall(by_ms);
+}
+
+// As systemd does it.
+void SimulatedMachine::end_of_bad_disk() {
+    trace("the agent ends: a sync failed");
+    time_.after(milliseconds{0}, [this, ended = agent_.get()] {
+        if (agent_ && agent_.get() == ended) start_agent();
+    });
+}
+
+Result<> SimulatedMachine::room_in(const PoolDocument& pool) const {
+    if (unmounted.contains(pool.id)) return fail(Code::unavailable, "the pool is not mounted");
+    if (pools_full) return fail(Code::no_space, "no space is left in the pool");
+    return {};
 }
 
 // ---- guests

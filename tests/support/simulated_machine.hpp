@@ -23,6 +23,7 @@ struct MachineFaults {   // each in percent of the calls
     unsigned loses_hints = 0;
     unsigned late_hints = 0;
     unsigned no_space = 0;      // of the agent's own files
+    unsigned bad_disk = 0;      // the same, and the process ends: what a failed sync leaves nobody knows
     unsigned deaf_guests = 0;   // of those asked to shut down
     std::int64_t slow_ms = 20;  // greatest time of a call
 };
@@ -33,8 +34,16 @@ inline constexpr MachineFaults kSomeFaults{.fails = 5,
                                            .loses_hints = 20,
                                            .late_hints = 10,
                                            .no_space = 1,
+                                           .bad_disk = 1,
                                            .deaf_guests = 10,
                                            .slow_ms = 300};
+
+// One of the calls, or of the writes of the agent's own files, from here on goes wrong. To walk through all of them.
+struct OneFault {
+    int call = 0, write = 0;  // the how-manieth; each counts down, at 0 nothing happens
+    bool lies = false;        // the call happens and answers that it failed
+    bool ends = false;        // what the write leaves nobody knows, and the process ends; else there is no room for it
+};
 
 class SimulatedMachine final : private FakeMoveMachine {
   public:
@@ -81,6 +90,7 @@ class SimulatedMachine final : private FakeMoveMachine {
     void virsh_destroy(VmId vm);
     void lose_volume_file(VolumeId volume);
     void fill_state_disk(bool full) { state_full_ = full; }
+    void jump_wall(std::int64_t by_ms);
 
     // The first thing seen that must never happen; empty: none.
     // Other machines to move guests to and from; null: none. Of what disks hold: the newest, wherever it was written.
@@ -100,11 +110,14 @@ class SimulatedMachine final : private FakeMoveMachine {
     // In place of the simulated state files, for tests with real disks; they keep `files` as it is on disk.
     StateFiles* real_files = nullptr;
     MachineFaults faults;
+    OneFault one;
     HostFacts facts{.hostname = "simulated", .cpus = 8, .memory = std::int64_t{32} << 30};  // what the machine is
+    std::int64_t drift_ppm = 0;                                                             // of its clocks
     std::int64_t pool_size = std::int64_t{1} << 30, pool_free = std::int64_t{1} << 29;
     std::map<VmId, Domain> domains;
     std::map<VolumeId, Volume> volumes;
     std::set<PoolId> unmounted;
+    bool pools_full = false;  // nothing more is made, fetched or grown there
     std::set<std::pair<PoolId, std::string>> images;
     std::map<std::string, NicPlan> taps;
     std::map<NetworkId, NetworkDocument> bridges;
@@ -122,6 +135,8 @@ class SimulatedMachine final : private FakeMoveMachine {
     void check_file(const std::string& name, const std::string& content);
     const std::string* durable(const std::string& name) const;
     void forget_unrecorded_ends();
+    void end_of_bad_disk();
+    Result<> room_in(const PoolDocument& pool) const;
     void may_start(VmId vm);
     void may_open(const DomainPlan::Disk& disk);
     std::map<VolumeId, Volume>& files_in(const PoolDocument& pool) { return pool.shared ? shared->volumes : volumes; }
@@ -145,7 +160,7 @@ class SimulatedMachine final : private FakeMoveMachine {
     SeededRandom& random_;
     AgentIdentity identity_;
     int boots_ = 0;
-    std::int64_t booted_ms_ = 0;
+    std::int64_t booted_ms_ = 0, wall_offset_ms_ = 0;
     std::unique_ptr<VirtualClock> clock_;
     std::shared_ptr<struct SimulatedEdges> edges_;
     std::unique_ptr<Migration> migration_;

@@ -65,22 +65,23 @@ class VirtualTime {
 };
 
 // What one simulated process sees of time, and its executor. Destroying it (a crash) drops its timers and posts.
-// The boot-time clock counts from `booted_ms` of the simulation's time; the wall clock may be set to jump.
+// The boot-time clock counts from `booted_ms` of the simulation's time; the wall clock may be set to jump. A machine's
+// quartz may be wrong: it counts `drift_ppm` millionths too fast, or too slow.
 class VirtualClock final : public Clock, public Executor {
   public:
-    explicit VirtualClock(VirtualTime& time, std::int64_t booted_ms = 0)
-        : time_(time), booted_ms_(booted_ms), pending_(std::make_shared<Pending>()) {}
+    explicit VirtualClock(VirtualTime& time, std::int64_t booted_ms = 0, std::int64_t drift_ppm = 0)
+        : time_(time), booted_ms_(booted_ms), drift_ppm_(drift_ppm), pending_(std::make_shared<Pending>()) {}
     ~VirtualClock() override {
         for (const auto& [id, key] : *pending_) time_.cancel(key);
     }
     VirtualClock(const VirtualClock&) = delete;
     VirtualClock& operator=(const VirtualClock&) = delete;
 
-    WallTime wall() const override { return {kWallAtStart + wall_offset_ms_ + time_.now_ms()}; }
-    BootTime boot() const override { return {time_.now_ms() - booted_ms_}; }
+    WallTime wall() const override { return {kWallAtStart + wall_offset_ms_ + counted(time_.now_ms())}; }
+    BootTime boot() const override { return {counted(time_.now_ms() - booted_ms_)}; }
     TimerId after(milliseconds delay, std::function<void()> then) override {
         const TimerId id = ++last_;
-        schedule(id, time_.now_ms() + (delay.count() < 0 ? 0 : delay.count()), std::move(then));
+        schedule(id, time_.now_ms() + (delay.count() < 0 ? 0 : taken_for(delay.count())), std::move(then));
         return id;
     }
     void cancel(TimerId timer) override {
@@ -109,9 +110,15 @@ class VirtualClock final : public Clock, public Executor {
             then();
         });
     }
+    // What this clock counts in a span of the simulation's time, and the span until it has counted so much.
+    std::int64_t counted(std::int64_t ms) const { return ms + ms * drift_ppm_ / 1'000'000; }
+    std::int64_t taken_for(std::int64_t ms) const {
+        const std::int64_t rate = 1'000'000 + drift_ppm_;
+        return drift_ppm_ == 0 ? ms : (ms * 1'000'000 + rate - 1) / rate;
+    }
     static constexpr std::int64_t kWallAtStart = 1'800'000'000'000;  // 2027-01-15
     VirtualTime& time_;
-    std::int64_t booted_ms_;
+    std::int64_t booted_ms_, drift_ppm_;
     std::int64_t wall_offset_ms_ = 0;
     std::int64_t frozen_until_ms_ = 0;
     std::shared_ptr<Pending> pending_;

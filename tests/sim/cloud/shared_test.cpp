@@ -63,7 +63,31 @@ struct Sharing : Furnished {
     VolumeId root;
 };
 
+// After a power cut, with the orchestrator away for an hour; "" or the first thing that is not so.
+std::string trouble_of_a_boot_alone() {
+    Sharing cloud;
+    REQUIRE(cloud.makes_vm("local") == "ok");
+    REQUIRE(cloud.settles());
+    const VmId local{cloud.vm("local")->meta.id};
+    SimulatedMachine& its_host = *cloud.machine_of(*cloud.vm("local"));
+    cloud.crash_orchestrator();
+    for (std::size_t i = 0; i < 2; ++i) cloud.power_cut(i, minutes{1});
+    cloud.time.run_for(minutes{60});
+    if (!its_host.is_running(local)) return "the guest with a local disk has not started";
+    if (cloud.runs_on(cloud.first)) return "a guest with a shared disk was started unconfirmed";
+    if (cloud.waits_for(cloud.first).find("waits until the orchestrator says that it belongs here") ==
+        std::string::npos)
+        return "it does not say what it waits for: " + cloud.waits_for(cloud.first);
+    cloud.start_orchestrator();
+    if (!cloud.settles() || !cloud.runs_on(cloud.first)) return "confirmed, it has not started";
+    return cloud.violation();
+}
+
 }  // namespace
+
+TEST_CASE("after a boot a guest with a shared disk waits for the word that it belongs here; with local disks it runs") {
+    CHECK(trouble_of_a_boot_alone() == "");
+}
 
 TEST_CASE("a disk on a shared pool is taken by its placement before its guest starts") {
     Sharing cloud;
@@ -233,6 +257,13 @@ TEST_CASE("a disk goes from a guest to one that was placed earlier: that is no s
 }
 
 #ifdef AXLE_FAULTS
+TEST_CASE("a host that starts guests with shared disks unconfirmed is found") {
+    planted().start_unconfirmed = true;
+    const std::string found = trouble_of_a_boot_alone();
+    planted().start_unconfirmed = false;
+    planted_found("after a boot a guest with a shared disk starts without the word that it belongs here", found);
+}
+
 TEST_CASE("a host that heeds no epoch files is found") {
     Sharing cloud;
     cloud.gives_first_up();

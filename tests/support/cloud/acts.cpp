@@ -270,6 +270,9 @@ const std::vector<WeightedVerb>& fault_verbs() {
                                                   {"guest-crash", 4},
                                                   {"virsh-destroy", 3},
                                                   {"slow-wire", 3},
+                                                  {"repeats", 3},
+                                                  {"pools-full", 2},
+                                                  {"host-wall-jump", 1},
                                                   {"state-full", 2},
                                                   {"unmount", 2},
                                                   {"stray-file", 5}};

@@ -18,12 +18,18 @@ bool befall_guest(Cloud& cloud, const Act& act) {
     return true;
 }
 
+std::int64_t jump_of(const Act& act) {
+    constexpr std::array<std::int64_t, 4> kHours = {-1, 1, -24 * 3650, 24 * 3650};
+    return kHours[static_cast<std::size_t>(act.number) % 4] * 3'600'000;
+}
+
 bool befall_orchestrator(Cloud& cloud, const Act& act) {
     const milliseconds span{act.number * 60};
     if (act.verb == "orchestrator-crash") {
         if (cloud.orchestrator_runs()) cloud.restart_orchestrator_in(act.object == 0 ? span * 10 : span / 10);
     } else if (act.verb == "sync-fails") {
         cloud.disk.sync_fails = cloud.orchestrator_runs();
+        cloud.disk.space.below_reserve = act.number % 3 == 0;  // for want of room
     } else if (act.verb == "stall") {
         cloud.disk.stalled = true;
         cloud.time.after(span / 2, [&cloud] {
@@ -33,10 +39,11 @@ bool befall_orchestrator(Cloud& cloud, const Act& act) {
         cloud.disk.space.below_reserve = true;
         cloud.time.after(span, [&cloud] { cloud.disk.space.below_reserve = false; });
     } else if (act.verb == "wall-jump") {
-        const std::int64_t hours = std::array<std::int64_t, 4>{-1, 1, -24 * 3650, 24 * 3650}[act.number % 4];
-        cloud.jump_wall(hours * 3'600'000);
+        cloud.jump_wall(jump_of(act));
     } else if (act.verb == "slow-wire") {
         cloud.wire_rules.slow_ms = act.number * 3;
+    } else if (act.verb == "repeats") {
+        cloud.wire_rules.repeats = act.number % 3 == 0 ? 0 : 20;
     } else {
         return false;
     }
@@ -67,6 +74,11 @@ bool befall_host(Cloud& cloud, const Act& act) {
     } else if (act.verb == "state-full") {
         machine.fill_state_disk(true);
         cloud.time.after(span, [&machine] { machine.fill_state_disk(false); });
+    } else if (act.verb == "host-wall-jump") {
+        machine.jump_wall(jump_of(act));
+    } else if (act.verb == "pools-full") {
+        machine.pools_full = true;
+        cloud.time.after(span, [&machine] { machine.pools_full = false; });
     } else if (act.verb == "unmount") {
         if (!cloud.orchestrator_runs()) return true;
         for (const auto& [id, pool] : cloud.world().all(Kind::pool)) machine.unmounted.insert(PoolId{id});

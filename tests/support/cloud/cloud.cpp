@@ -10,7 +10,8 @@
 
 namespace axle::test {
 
-Cloud::Cloud(const CloudOptions& with) : random(with.seed), options(with) {
+Cloud::Cloud(const CloudOptions& with)
+    : random(with.seed), options(with), drift_ppm_(random.between(-with.drift_ppm, with.drift_ppm)) {
     log::set_level(log::Level::error);
     eyes = std::make_unique<Eyes>(*this);
     lines_.stands = [this](HostId from, HostId to) {
@@ -56,6 +57,7 @@ void Cloud::make_host(std::size_t number, const std::string& cluster) {
     host.machine->move_options.fault = [this](const std::string& call, VmId vm) {
         return move_fault ? move_fault(call, vm) : MigrationFault{};
     };
+    host.machine->drift_ppm = random.between(-options.drift_ppm, options.drift_ppm);
     host.machine->pool_size = options.pool_size;
     host.machine->pool_free = options.pool_size / 2;
     if (options.prepare_host) options.prepare_host(*host.machine);
@@ -202,8 +204,10 @@ void Cloud::stop_faults() {
     for (HostMachine& host : hosts) {
         host.reachable = true;
         host.machine->faults = {};
+        host.machine->one = {};
         host.machine->fill_state_disk(false);
         host.machine->unmounted.clear();
+        host.machine->pools_full = false;
         if (host.down || host.machine->agent() == nullptr) {
             host.down = false;
             host.machine->start_agent();
@@ -211,6 +215,7 @@ void Cloud::stop_faults() {
     }
     disk.space.below_reserve = false;
     disk.sync_fails = false;
+    disk.syncs_left = 0;
     unstall();
     wire_rules = {};
     move_fault = {};

@@ -25,7 +25,8 @@ struct CloudOptions {
     int hosts = 3;
     std::int64_t host_cpus = 4, host_memory = 8 * kGiB;  // 16 cpus to give, 7.5 GiB
     std::int64_t pool_size = 200 * kGiB;
-    Retention retention = {};  // of what is over
+    Retention retention = {};    // of what is over
+    std::int64_t drift_ppm = 0;  // each machine's clocks are wrong by so much at most
 
     // For tests with real disks: another store, what happens to a machine before its agent starts, and after each
     // event.
@@ -139,7 +140,7 @@ class Cloud {
     void ask_core(std::function<void(Orchestrator&, Answered<Mutated>)> request, Told told);
     struct Process {
         explicit Process(Cloud& cloud)
-            : clock(cloud.time, 0), importer(cloud.image_files, cloud.uploads, clock, cloud.random) {}
+            : clock(cloud.time, 0, cloud.drift_ppm_), importer(cloud.image_files, cloud.uploads, clock, cloud.random) {}
         VirtualClock clock;
         SimulatedImporter importer;
         std::unique_ptr<Store> store;
@@ -159,7 +160,7 @@ class Cloud {
     std::map<VolumeId, std::uint64_t> written_;
     std::set<std::tuple<std::size_t, Uuid, Epoch>> may_destroy_;  // that a host was told to destroy
     std::unique_ptr<Process> process_;
-    std::int64_t wall_offset_ms_ = 0;
+    std::int64_t wall_offset_ms_ = 0, drift_ppm_ = 0;  // of the orchestrator's machine
     std::map<std::uint64_t, Told> asked_;
     std::uint64_t last_asked_ = 0;
     std::string violation_;

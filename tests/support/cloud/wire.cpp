@@ -22,8 +22,9 @@ class WireEnd final : public Channel {
         Wire::End& mine = wire_->ends_[side_];
         if (!mine.open) return;
         if (mine.told_sent) mine.told_sent(message);
-        wire_->carry(Wire::other(side_),
-                     [to = Wire::other(side_), text = encode(message)](Wire& w) { w.deliver(to, text); });
+        const auto deliver = [to = Wire::other(side_), text = encode(message)](Wire& w) { w.deliver(to, text); };
+        wire_->carry(Wire::other(side_), deliver);
+        if (wire_->random_.chance(wire_->rules_.repeats)) wire_->carry(Wire::other(side_), deliver);
     }
     void on_message(std::function<void(Message)> told) override { wire_->ends_[side_].told_message = std::move(told); }
     void on_closed(std::function<void(std::string)> told) override {

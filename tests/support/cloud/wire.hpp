@@ -1,5 +1,6 @@
 // The connection between an agent and an orchestrator in a simulation: encoded messages that come late but in order,
-// one way or both ways gone silent, cut so that each end learns of it at another time. Nothing is ever reordered.
+// one way or both ways gone silent, cut so that each end learns of it at another time. Some come twice. Within one
+// connection nothing is reordered, TLS sees to that; what the one before it still carries comes among the next one's.
 #pragma once
 #include <array>
 #include <functional>
@@ -14,6 +15,7 @@ namespace axle::test {
 struct WireRules {
     std::int64_t slow_ms = 5;        // greatest time of a message
     std::int64_t blind_ms = 10'000;  // greatest time until an end learns of a cut
+    unsigned repeats = 0;            // percent of the messages that come twice
 };
 
 class Wire : public std::enable_shared_from_this<Wire> {
