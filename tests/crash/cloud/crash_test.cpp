@@ -1,10 +1,11 @@
 // An orchestrator and an agent with real disks, killed at every durable step of a workload: what was acknowledged is
 // there, all converges, and nothing is left over.
-#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 
 #include <doctest/doctest.h>
 
@@ -12,30 +13,101 @@
 #include "tests/crash/store/child.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/support/walk.hpp"
 
 namespace axle::test {
 namespace {
 
 using std::chrono::minutes;
 
-// The steps of the workload; the number of a step is acknowledged when its answer came.
-Mutation step(Cloud& cloud, int number) {
-    switch (number) {
-        case 1:
-            return Cloud::create(Kind::vm, "default",
-                                 R"({"name":"web","spec":{"disks":{"root":{"size":"1GiB"}},)"
-                                 R"("nics":{"eth0":{"network":"blue"}}}})");
-        case 2:
-            return Cloud::create(Kind::volume, "default", R"({"name":"data","spec":{"size":"1GiB"}})");
-        case 3:
-            return Cloud::act(Kind::vm, "default", "web", "attach", R"({"disk":"data","volume":"data"})");
-        case 4:
-            return Cloud::act(Kind::vm, "default", "web", "stop", R"({"force":true})");
-        default:
-            return Cloud::remove(Kind::vm, "default", cloud.vm("web")->meta.id.str(), true);
-    }
+const Vm* web(const Cloud& cloud) {
+    return cloud.vm("web");
 }
-constexpr int kSteps = 5;
+bool has_power(const Cloud& cloud, Power power) {
+    return web(cloud) != nullptr && web(cloud)->spec.power == power;
+}
+bool has_nic(const Cloud& cloud, const char* name) {
+    return web(cloud) != nullptr && web(cloud)->spec.nics.contains(name);
+}
+bool has_disk(const Cloud& cloud, const char* name) {
+    return web(cloud) != nullptr && web(cloud)->spec.disks.contains(name);
+}
+bool is_there(const Cloud& cloud, Kind kind, const char* name) {
+    const auto project = cloud.world().named(Kind::project, {}, "default");
+    return cloud.world().named(kind, project->meta.id, name) != nullptr;
+}
+Mutation orders(const char* action, const char* arguments = "") {
+    return Cloud::act(Kind::vm, "default", "web", action, arguments);
+}
+Mutation patches(const char* merge) {
+    return Cloud::patch(Kind::vm, "default", "web", merge);
+}
+Uuid deleted_vm(const Cloud& cloud) {
+    for (const auto& [id, vm] : cloud.world().all(Kind::vm))
+        if (vm->is_deleted()) return id;
+    return {};
+}
+
+// A step of the workload. Its number is acknowledged when its answer came; from then on it is so, until the step that
+// takes it back is asked for.
+struct Step {
+    Mutation (*asked)(const Cloud&);
+    bool (*is_so)(const Cloud&);
+    int until = 1000;
+};
+using In = const Cloud&;
+const Step kSteps[] = {
+    /* 1 */ {[](In) {
+                 return Cloud::create(Kind::vm, "default",
+                                      R"({"name":"web","spec":{"disks":{"root":{"size":"1GiB"}},)"
+                                      R"("nics":{"eth0":{"network":"blue"}}}})");
+             },
+             [](In c) { return web(c) != nullptr; }, 18},
+    /* 2 */
+    {[](In) { return Cloud::create(Kind::volume, "default", R"({"name":"data","spec":{"size":"1GiB"}})"); },
+     [](In c) { return c.volume("data") != nullptr; }},
+    /* 3 */
+    {[](In) { return orders("attach", R"({"disk":"data","volume":"data"})"); },
+     [](In c) { return has_disk(c, "data"); }, 11},
+    /* 4 */
+    {[](In) { return patches(R"({"spec":{"nics":{"eth1":{"network":"blue"}}}})"); },
+     [](In c) { return has_nic(c, "eth1"); }, 12},
+    /* 5 */ {[](In) { return orders("pause"); }, [](In c) { return has_power(c, Power::paused); }, 6},
+    /* 6 */ {[](In) { return orders("resume"); }, [](In c) { return has_power(c, Power::running); }, 8},
+    /* 7 */ {[](In) { return orders("reboot"); }, [](In) { return true; }},
+    /* 8 */ {[](In) { return orders("stop"); }, [](In c) { return has_power(c, Power::stopped); }, 9},
+    /* 9 */ {[](In) { return orders("start"); }, [](In c) { return has_power(c, Power::running); }, 14},
+    /* 10 */
+    {[](In) { return Cloud::patch(Kind::volume, "default", "data", R"({"spec":{"size":"2GiB"}})"); },
+     [](In c) { return c.volume("data")->spec.size == 2 * kGiB; }},
+    /* 11 */ {[](In) { return orders("detach", R"({"disk":"data"})"); }, [](In c) { return !has_disk(c, "data"); }},
+    /* 12 */
+    {[](In) { return patches(R"({"spec":{"nics":{"eth1":null}}})"); }, [](In c) { return !has_nic(c, "eth1"); }},
+    /* 13 */
+    {[](In) {
+         return Cloud::create(Kind::portforward, "default",
+                              R"({"name":"http","spec":{"vm":"web","hostPort":8080,"guestPort":80}})");
+     },
+     [](In c) { return is_there(c, Kind::portforward, "http"); }, 15},
+    /* 14 */
+    {[](In) { return orders("stop", R"({"force":true})"); }, [](In c) { return has_power(c, Power::stopped); }, 18},
+    /* 15 */
+    {[](In) { return Cloud::remove(Kind::portforward, "default", "http"); },
+     [](In c) { return !is_there(c, Kind::portforward, "http"); }},
+    /* 16 */
+    {[](In) { return Cloud::create(Kind::network, "default", R"({"name":"red"})"); },
+     [](In c) { return is_there(c, Kind::network, "red"); }, 17},
+    /* 17 */
+    {[](In) { return Cloud::remove(Kind::network, "default", "red"); },
+     [](In c) { return !is_there(c, Kind::network, "red"); }},
+    /* 18 */ {[](In) { return Cloud::remove(Kind::vm, "default", "web"); }, [](In c) { return web(c) == nullptr; }, 19},
+    /* 19 */
+    {[](In c) { return Cloud::act(Kind::vm, "default", deleted_vm(c).str(), "restore"); },
+     [](In c) { return web(c) != nullptr; }, 20},
+    /* 20 */
+    {[](In c) { return Cloud::remove(Kind::vm, "default", web(c)->meta.id.str(), true); },
+     [](In c) { return web(c) == nullptr; }},
+};
 
 TEST_CASE("child: furnishes" * doctest::skip()) {
     CloudOnDisk on_disk(child_directory());
@@ -48,30 +120,23 @@ TEST_CASE("child: works" * doctest::skip()) {
     CloudOnDisk on_disk(child_directory());
     Cloud& cloud = on_disk.cloud();
     cloud.run_for(seconds{5});
-    for (int i = 1; i <= kSteps; ++i) {
-        const Reply reply = cloud.ask_and_wait(step(cloud, i));
+    std::uint64_t number = 0;
+    for (const Step& step : kSteps) {
+        const Reply reply = cloud.ask_and_wait(step.asked(cloud));
         REQUIRE_MESSAGE(reply.result, (reply.result ? "" : reply.result.error().message));
-        acknowledge(static_cast<std::uint64_t>(i));
-        cloud.run_for(seconds{4});
+        acknowledge(++number);
+        cloud.run_until([&] { return cloud.eyes->unsettled().empty(); }, minutes{2});
     }
-    cloud.run_for(seconds{20});
     REQUIRE(cloud.violation() == "");
 }
 
-// "" or what of the acknowledged steps is not so.
-std::string missing_of(const Cloud& cloud, std::uint64_t acknowledged) {
-    const Vm* vm = cloud.vm("web");
-    const Volume* data = cloud.volume("data");
-    if (acknowledged >= kSteps) {
-        if (vm != nullptr) return "the VM was deleted and lives";
-        return data == nullptr ? "the disk that stays with its user is gone" : "";
+// The first of the acknowledged steps that is not so, and that the one which was under way does not take back; 0: none.
+int missing_of(const Cloud& cloud, int acknowledged) {
+    for (int number = 1; number <= acknowledged; ++number) {
+        const Step& step = kSteps[number - 1];
+        if (step.until > acknowledged + 1 && !step.is_so(cloud)) return number;
     }
-    if (acknowledged >= 2 && data == nullptr) return "the volume is gone";
-    if (acknowledged >= 1 && vm == nullptr) return acknowledged == kSteps - 1 ? "" : "the VM is gone";
-    if (vm == nullptr) return "";
-    if (acknowledged >= 3 && !vm->spec.disks.contains("data")) return "the attached disk is gone";
-    if (acknowledged >= 4 && vm->spec.power != Power::stopped) return "the stop is forgotten";
-    return "";
+    return 0;
 }
 
 void check_after(const std::string& dir, std::uint64_t acknowledged) {
@@ -79,22 +144,10 @@ void check_after(const std::string& dir, std::uint64_t acknowledged) {
     Cloud& cloud = on_disk.cloud();
     REQUIRE(cloud.violation() == "");
     REQUIRE(cloud.orchestrator_runs());
-    CHECK(missing_of(cloud, acknowledged) == "");
+    CHECK(missing_of(cloud, static_cast<int>(acknowledged)) == 0);
     CHECK(cloud.run_until([&] { return cloud.eyes->unsettled().empty(); }, minutes{20}));
     CHECK(cloud.eyes->unsettled() == "");
     CHECK(cloud.violation() == "");
-}
-
-// Which of the points: all, or in a short run each so-many-th (AXLE_KILL_EVERY), another set every day.
-struct Points {
-    int first = 1, every = 1;
-};
-Points points_of_this_run() {
-    const char* every = std::getenv("AXLE_KILL_EVERY");
-    Points points{.every = every != nullptr ? std::max(1, std::atoi(every)) : 1};
-    const auto day = std::chrono::duration_cast<std::chrono::days>(std::chrono::system_clock::now().time_since_epoch());
-    points.first = 1 + static_cast<int>(day.count() % points.every);
-    return points;
 }
 
 TEST_CASE(
@@ -108,9 +161,9 @@ TEST_CASE(
         REQUIRE(child.last_acknowledged() == 1);
         REQUIRE(child.wait() == 0);
     }
-    const Points points = points_of_this_run();
+    const Walk walk = walk_of_this_run();
     int killed = 0;
-    for (int kill_at = points.first;; kill_at += points.every) {
+    for (int kill_at = walk.first;; kill_at += walk.every) {
         CAPTURE(kill_at);
         REQUIRE(kill_at < 1000);
         const TempDir dir;
@@ -123,8 +176,9 @@ TEST_CASE(
         if (end == 0) break;
         ++killed;
     }
-    MESSAGE(fmt::format("killed at {} points: {}, and every {} from there", killed, points.first, points.every));
-    CHECK(killed * points.every > 50);
+    std::printf("walked: %d durable points of %d operations of a cloud: %d, and every %d from there\n", killed,
+                static_cast<int>(std::size(kSteps)), walk.first, walk.every);
+    CHECK(killed * walk.every > 250);
 }
 
 }  // namespace

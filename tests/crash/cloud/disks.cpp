@@ -95,6 +95,7 @@ void CloudOnDisk::save_machine() {
     saved_ = out.str();
     std::ofstream(directory_ + "/machine.new") << saved_;
     std::filesystem::rename(directory_ + "/machine.new", directory_ + "/machine");
+    KILL_POINT("machine.acted");  // on the disk of a guest, and the agent has not written it down
 }
 
 void CloudOnDisk::load_machine(SimulatedMachine& machine) {
