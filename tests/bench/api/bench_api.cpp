@@ -1,10 +1,9 @@
 // Durable creates of VMs through the HTTP API with the fake host, while idle connections and watches stay open; then
 // get and list. Server and clients share this machine and this process.
-// usage: bench_api [--vms N] [--clients N] [--idle N] [--watches N] [--json FILE]
+// usage: bench_api [--vms N] [--clients N] [--idle N] [--watches N]
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,11 +21,9 @@ namespace axle::test {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using nlohmann::json;
 
 struct Wish {
     int vms = 5000, clients = 64, idle = 2000, watches = 200;
-    std::string json_file;
 };
 
 double ms_since(Clock::time_point start) {
@@ -38,14 +35,15 @@ double at_share(std::vector<double>& sorted, double share) {
     return sorted[std::min(sorted.size() - 1, static_cast<std::size_t>(share * static_cast<double>(sorted.size())))];
 }
 
-json summary(const char* what, std::vector<double> times_ms, double wall_ms) {
+// name: of the figures; what: for people.
+void summary(const char* name, const char* what, std::vector<double> times_ms, double wall_ms) {
     std::sort(times_ms.begin(), times_ms.end());
     const double rate = static_cast<double>(times_ms.size()) / wall_ms * 1000;
     std::printf("%-28s %8.0f/s   p50 %7.2f ms   p99 %7.2f ms   (%zu)\n", what, rate, at_share(times_ms, 0.5),
                 at_share(times_ms, 0.99), times_ms.size());
+    std::printf("figure: api-%s-rate %.0f 1/s\nfigure: api-%s-p50 %.3f ms\nfigure: api-%s-p99 %.3f ms\n", name, rate,
+                name, at_share(times_ms, 0.5), name, at_share(times_ms, 0.99));
     std::fflush(stdout);
-    return {
-        {"what", what}, {"perSecond", rate}, {"p50ms", at_share(times_ms, 0.5)}, {"p99ms", at_share(times_ms, 0.99)}};
 }
 
 void must(const Result<http::Response>& response, int status, const char* what) {
@@ -99,7 +97,7 @@ std::vector<Fd> open_watches(const CloudServer& cloud, int count) {
     return out;
 }
 
-json create_vms(const CloudServer& cloud, const Wish& wish) {
+void create_vms(const CloudServer& cloud, const Wish& wish) {
     std::atomic<int> next{0};
     std::vector<std::vector<double>> times(static_cast<std::size_t>(wish.clients));
     std::vector<std::thread> threads;
@@ -125,10 +123,10 @@ json create_vms(const CloudServer& cloud, const Wish& wish) {
     const double wall_ms = ms_since(start);
     std::vector<double> all;
     for (const auto& some : times) all.insert(all.end(), some.begin(), some.end());
-    return summary("create VM, durable", std::move(all), wall_ms);
+    summary("create", "create VM, durable", std::move(all), wall_ms);
 }
 
-json repeat(const CloudServer& cloud, const char* what, const std::string& target, int count) {
+void repeat(const CloudServer& cloud, const char* name, const char* what, const std::string& target, int count) {
     auto client = cloud.client();
     std::vector<double> times;
     const auto start = Clock::now();
@@ -137,7 +135,7 @@ json repeat(const CloudServer& cloud, const char* what, const std::string& targe
         must(client.request("GET", target), 200, what);
         times.push_back(ms_since(before));
     }
-    return summary(what, std::move(times), ms_since(start));
+    summary(name, what, std::move(times), ms_since(start));
 }
 
 Wish parse(int argc, char** argv) {
@@ -148,7 +146,6 @@ Wish parse(int argc, char** argv) {
         if (flag == "--clients") wish.clients = std::atoi(argv[i + 1]);
         if (flag == "--idle") wish.idle = std::atoi(argv[i + 1]);
         if (flag == "--watches") wish.watches = std::atoi(argv[i + 1]);
-        if (flag == "--json") wish.json_file = argv[i + 1];
     }
     return wish;
 }
@@ -176,14 +173,12 @@ void run(const Wish& wish) {
         }
     });
     std::printf("%d clients, %d idle connections, %d watches\n", wish.clients, wish.idle, wish.watches);
-    json figures = json::array();
-    figures.push_back(create_vms(cloud, wish));
-    figures.push_back(repeat(cloud, "get VM, 1 client", "/v1/projects/p0/vms/vm0", 2000));
-    figures.push_back(repeat(cloud, "list 100 VMs, 1 client", "/v1/vms?limit=100", 200));
+    create_vms(cloud, wish);
+    repeat(cloud, "get", "get VM, 1 client", "/v1/projects/p0/vms/vm0", 2000);
+    repeat(cloud, "list-100", "list 100 VMs, 1 client", "/v1/vms?limit=100", 200);
     over = true;
     reader.join();
     std::printf("watches were told %.1f MiB\n", static_cast<double>(watched_bytes) / kMiB);
-    if (!wish.json_file.empty()) std::ofstream(wish.json_file) << figures.dump(2) << "\n";
 }
 
 }  // namespace

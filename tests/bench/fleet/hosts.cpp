@@ -27,10 +27,14 @@ std::string host_name(int number) {
 
 }  // namespace
 
-Hosts::Hosts(std::string directory) : directory_(std::move(directory)) {
+Hosts::Hosts(std::string directory, int vms) : directory_(std::move(directory)), vms_(vms) {
     threads_.emplace_back([this] { core_.run(); });
     threads_.emplace_back([this] { io_.run(); });
-    for (int i = 0; i < kDiallers; ++i) threads_.emplace_back([this] { dial_some(); });
+    dial_at_once(kDiallers);
+}
+
+void Hosts::dial_at_once(int count) {
+    for (; dialling_ < count; ++dialling_) threads_.emplace_back([this] { dial_some(); });
 }
 
 Hosts::~Hosts() {
@@ -148,8 +152,8 @@ Hello Hosts::hello_of(Host& host) const {
     hello.host = host.identity.host;
     for (const auto& [key, held] : host.held) hello.documents.push_back(held);
     hello.facts.hostname = host_name(host.number);
-    hello.facts.cpus = 256;
-    hello.facts.memory = 2 * kTiB;
+    hello.facts.cpus = std::max(256, vms_);
+    hello.facts.memory = std::max(2 * kTiB, vms_ * (256 * kMiB));
     hello.facts.accelerator = Accelerator::kvm;
     hello.facts.guest_machine = "pc-q35-7.2";
     hello.facts.guest_cpu_model = "EPYC";

@@ -20,7 +20,8 @@ namespace axle::fleet {
 
 class Hosts {
   public:
-    explicit Hosts(std::string directory);  // for the keys while they are made
+    // directory: for the keys while they are made. vms: each has room for twice as many, of 1 CPU and 128 MiB.
+    Hosts(std::string directory, int vms);
     ~Hosts();
     Hosts(const Hosts&) = delete;
     Hosts& operator=(const Hosts&) = delete;
@@ -29,6 +30,7 @@ class Hosts {
     void join(const JoinString& token, int count);
     int connected() const { return connected_; }
     void wait_connected(int count);
+    void dial_at_once(int count);  // so many handshakes at a time from now on; a few before
     // From the next loss of a connection on: redial after up to this time, as agents do.
     static constexpr milliseconds kRedialMax{5'000};
 
@@ -54,6 +56,7 @@ class Hosts {
     Hello hello_of(Host& host) const;
 
     const std::string directory_;
+    const int vms_;
     Loop core_{"fleet"}, io_{"fleet-io"};
     Workers workers_{"fleet", {.threads = 2, .queue_max = 1 << 20}};
     std::vector<std::unique_ptr<Host>> hosts_;
@@ -63,6 +66,7 @@ class Hosts {
     std::condition_variable to_do_;
     std::deque<Host*> to_dial_;
     std::uint64_t drawn_ = 1;
+    int dialling_ = 0;
     std::vector<std::jthread> threads_;
 };
 

@@ -126,8 +126,7 @@ std::string vm_path(int number) {
     return "/v1/projects/default/vms/" + vm_name(number);
 }
 
-void create_vm(http::Client& client, int number, Watcher& watcher) {
-    watcher.expect(vm_name(number), boot_now());
+void create_vm(http::Client& client, int number) {
     must(
         client.request(
             "POST", "/v1/projects/default/vms", kJson,

@@ -48,6 +48,6 @@ Times spread(const OrchestratorProcess& orchestrator, int from, int count,
 void furnish(const OrchestratorProcess& orchestrator, int vms, bool keep_apart);
 std::string vm_name(int number);
 std::string vm_path(int number);  // of the API
-void create_vm(http::Client& client, int number, Watcher& watcher);
+void create_vm(http::Client& client, int number);
 
 }  // namespace axle::fleet

@@ -1,9 +1,8 @@
 // A fleet in a box: a real orchestrator with its store, thousands of simulated hosts over real mutual TLS, and a load
-// through the public API. Prints figures; --json writes them.
-// usage: bench_fleet [--hosts N] [--vms N] [--orchestrator FILE] [--json FILE]
+// through the public API. Prints figures.
+// usage: bench_fleet [--hosts N] [--vms N] [--orchestrator FILE]
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
@@ -19,27 +18,42 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kAlone = 100;   // VMs that are made one after the other
+constexpr int kAtOnce = 500;  // handshakes under way when all hosts come back
+constexpr milliseconds kComeBackMax{900'000};
+constexpr double kPatience = 10'000;  // ms that a person waits for an answer meanwhile
+
 struct Wish {
     int hosts = 100, vms = 1000;
-    std::string orchestrator, json_file;
+    std::string orchestrator;
 };
 
 class Report {
   public:
+    explicit Report(const Wish& wish) : size_(fmt::format("fleet-{}-{}", wish.hosts, wish.vms)) {}
     void value(const char* name, double value, const char* unit) {
-        std::printf("figure: fleet-%s %.3f %s\n", name, value, unit);
+        std::printf("figure: %s-%s %.3f %s\n", size_.c_str(), name, value, unit);
         std::fflush(stdout);
-        figures_.push_back({{"name", name}, {"value", value}, {"unit", unit}});
     }
     void times(const std::string& name, Times times) {
         if (times.wall_ms > 0) value((name + "-rate").c_str(), times.per_second(), "1/s");
         value((name + "-p50").c_str(), times.at(0.5), "ms");
         value((name + "-p99").c_str(), times.at(0.99), "ms");
     }
-    const json& figures() const { return figures_; }
+
+    // CPU of the orchestrator since then, for each of so many.
+    void cpu(const std::string& name, const OrchestratorProcess& orchestrator, const Cost& since, int count) {
+        const Cost now = orchestrator.cost();
+        const auto each = [&](const char* what, double Cost::*seconds) {
+            value((name + what).c_str(), (now.*seconds - since.*seconds) * 1000 / count, "ms each");
+        };
+        each("-cpu", &Cost::cpu_seconds);
+        each("-busiest-thread", &Cost::busiest_thread_seconds);
+        each("-store-threads", &Cost::store_threads_seconds);
+    }
 
   private:
-    json figures_ = json::array();
+    const std::string size_;
 };
 
 JoinString token_for(const OrchestratorProcess& orchestrator, int hosts) {
@@ -68,9 +82,12 @@ void measure_rest(const OrchestratorProcess& orchestrator, Report& report) {
 void measure_creates(const OrchestratorProcess& orchestrator, const Wish& wish, Report& report) {
     // Most come first and are not timed one by one: the figures are those of a cloud that has its VMs already.
     const int timed = std::max(1, std::min(wish.vms, 2000)), before = wish.vms - timed;
-    furnish(orchestrator, wish.vms, wish.hosts >= 20);
+    furnish(orchestrator, wish.vms + kAlone, wish.hosts >= 20);
     Watcher watcher(orchestrator);
-    const auto create = [&](http::Client& client, int n) { create_vm(client, n, watcher); };
+    const auto create = [&](http::Client& client, int n) {
+        watcher.expect(vm_name(n), boot_now());
+        create_vm(client, n);
+    };
     if (before > 0) {
         const Cost cost = orchestrator.cost();
         const BootTime begin = boot_now();
@@ -78,10 +95,7 @@ void measure_creates(const OrchestratorProcess& orchestrator, const Wish& wish, 
         const Times run = watcher.wait(static_cast<std::size_t>(before));
         report.value("fill-rate", filled.per_second(), "1/s");
         report.value("fill-running-rate", before * 1000.0 / static_cast<double>((boot_now() - begin).count()), "1/s");
-        const Cost after = orchestrator.cost();
-        report.value("fill-cpu", (after.cpu_seconds - cost.cpu_seconds) * 1000 / before, "ms each");
-        report.value("fill-busiest-thread",
-                     (after.busiest_thread_seconds - cost.busiest_thread_seconds) * 1000 / before, "ms each");
+        report.cpu("fill", orchestrator, cost, before);
     }
     const Cost cost = orchestrator.cost();
     const BootTime begin = boot_now();
@@ -89,7 +103,32 @@ void measure_creates(const OrchestratorProcess& orchestrator, const Wish& wish, 
     Times running = watcher.wait(static_cast<std::size_t>(timed));
     running.wall_ms = static_cast<double>((boot_now() - begin).count());
     report.times("running", std::move(running));
-    report.value("create-cpu", (orchestrator.cost().cpu_seconds - cost.cpu_seconds) * 1000 / timed, "ms each");
+    report.cpu("create", orchestrator, cost, timed);
+}
+
+// One after the other, with nothing beside it: from being asked for until it has a place, and until it runs, as seen by
+// reading it again and again.
+void measure_alone(const OrchestratorProcess& orchestrator, const Wish& wish, Report& report) {
+    http::Client client = orchestrator.client();
+    Times placed, running;
+    for (int n = wish.vms; n < wish.vms + kAlone; ++n) {
+        const auto begin = std::chrono::steady_clock::now();
+        const auto since = [&] {
+            return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+        };
+        create_vm(client, n);
+        for (bool has_place = false, runs = false; !runs;) {
+            const json vm = json::parse(must(client.request("GET", vm_path(n)), 200, vm_name(n)));
+            const json& status = vm.at("status");
+            if (!has_place && status.contains("placement")) placed.ms.push_back(since());
+            has_place = has_place || status.contains("placement");
+            runs = status.value("phase", "") == "running";
+            if (runs) running.ms.push_back(since());
+            if (since() > 60'000) give_up(vm_name(n) + " does not run");
+        }
+    }
+    report.times("alone-placed", std::move(placed));
+    report.times("alone-running", std::move(running));
 }
 
 void measure_others(const OrchestratorProcess& orchestrator, const Wish& wish, Report& report) {
@@ -122,12 +161,25 @@ void measure_others(const OrchestratorProcess& orchestrator, const Wish& wish, R
                  }));
 }
 
+// All hosts come back at once; meanwhile a person reads.
 void measure_restart(OrchestratorProcess& orchestrator, Hosts& hosts, const Wish& wish, Report& report) {
     orchestrator.stop();
+    hosts.dial_at_once(std::min(kAtOnce, wish.hosts));
     const BootTime begin = boot_now();
     report.value("restart-serving", static_cast<double>(orchestrator.start().count()), "ms");
-    hosts.wait_connected(wish.hosts);
+    http::Client reader = orchestrator.client();
+    Times gets;
+    while (hosts.connected() < wish.hosts) {
+        const BootTime asked = boot_now();
+        must(reader.request("GET", vm_path(wish.vms - 1)), 200, "a VM while all hosts come back");
+        gets.ms.push_back(static_cast<double>((boot_now() - asked).count()));
+        if (gets.ms.back() > kPatience) give_up("a person waited for longer than 10 s while all hosts came back");
+        if (boot_now() - begin > kComeBackMax) give_up("not all hosts have come back");
+        std::this_thread::sleep_for(milliseconds{20});
+    }
     report.value("restart-all-hosts", static_cast<double>((boot_now() - begin).count()), "ms");
+    report.times("restart-get", std::move(gets));
+    report.value("restart-peak", orchestrator.cost().peak_mib, "MiB");
 }
 
 void run(const Wish& wish) {
@@ -136,15 +188,16 @@ void run(const Wish& wish) {
     const test::TempDir directory;
     OrchestratorProcess orchestrator(wish.orchestrator, directory / "orchestrator");
     std::printf("%d hosts, %d VMs\n", wish.hosts, wish.vms);
-    Report report;
+    Report report(wish);
     report.value("first-start", static_cast<double>(orchestrator.start().count()), "ms");
     {
-        Hosts hosts(directory.path());
+        Hosts hosts(directory.path(), 2 * wish.vms / wish.hosts);
         const BootTime begin = boot_now();
         hosts.join(token_for(orchestrator, wish.hosts), wish.hosts);
         report.value("join-rate", wish.hosts * 1000.0 / static_cast<double>((boot_now() - begin).count()), "hosts/s");
         measure_rest(orchestrator, report);
         measure_creates(orchestrator, wish, report);
+        measure_alone(orchestrator, wish, report);
         measure_others(orchestrator, wish, report);
         const Cost cost = orchestrator.cost();
         report.value("resident", cost.resident_mib, "MiB");
@@ -152,7 +205,6 @@ void run(const Wish& wish) {
         report.value("store", orchestrator.store_mib(), "MiB");
         measure_restart(orchestrator, hosts, wish, report);
     }
-    if (!wish.json_file.empty()) std::ofstream(wish.json_file) << report.figures().dump(2) << "\n";
 }
 
 Wish parse(int argc, char** argv) {
@@ -163,7 +215,6 @@ Wish parse(int argc, char** argv) {
         if (flag == "--hosts") wish.hosts = std::atoi(argv[i + 1]);
         if (flag == "--vms") wish.vms = std::atoi(argv[i + 1]);
         if (flag == "--orchestrator") wish.orchestrator = argv[i + 1];
-        if (flag == "--json") wish.json_file = argv[i + 1];
     }
     return wish;
 }

@@ -115,12 +115,18 @@ void OrchestratorProcess::stop() {
 }
 
 Cost OrchestratorProcess::cost() const {
-    Cost cost{.resident_mib = status_mib(pid_, "VmRSS:"), .anonymous_mib = status_mib(pid_, "RssAnon:")};
+    Cost cost{.resident_mib = status_mib(pid_, "VmRSS:"),
+              .anonymous_mib = status_mib(pid_, "RssAnon:"),
+              .peak_mib = status_mib(pid_, "VmHWM:")};
     cost.cpu_seconds = cpu_seconds(fmt::format("/proc/{}/stat", pid_));
     std::error_code gone;  // threads come and go
-    for (const auto& task : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid_), gone))
-        cost.busiest_thread_seconds =
-            std::max(cost.busiest_thread_seconds, cpu_seconds(task.path().string() + "/stat"));
+    for (const auto& task : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid_), gone)) {
+        const double seconds = cpu_seconds(task.path().string() + "/stat");
+        cost.busiest_thread_seconds = std::max(cost.busiest_thread_seconds, seconds);
+        std::string name;
+        std::getline(std::ifstream(task.path() / "comm"), name);
+        if (name.starts_with("rocksdb")) cost.store_threads_seconds += seconds;
+    }
     return cost;
 }
 

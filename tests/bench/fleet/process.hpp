@@ -12,7 +12,8 @@ namespace axle::fleet {
 struct Cost {
     double cpu_seconds = 0;
     double busiest_thread_seconds = 0;  // the core's: what no further processor makes faster
-    double resident_mib = 0, anonymous_mib = 0;
+    double store_threads_seconds = 0;   // RocksDB's own: flushes and compactions
+    double resident_mib = 0, anonymous_mib = 0, peak_mib = 0;
 };
 
 class OrchestratorProcess {

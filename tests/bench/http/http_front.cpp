@@ -106,6 +106,7 @@ void run(int port, const char* name, const char* path, int connections, double s
     };
     std::printf("%-8s %4d connections: %8.0f requests/s  p50 %.2f ms  p99 %.2f ms\n", name, connections,
                 static_cast<double>(all.requests) / seconds, at(.5), at(.99));
+    std::printf("figure: http-%s-%d %.0f 1/s\n", name, connections, static_cast<double>(all.requests) / seconds);
 }
 
 }  // namespace

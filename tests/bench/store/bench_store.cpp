@@ -117,6 +117,7 @@ void measure_opening(Revision objects) {
     std::printf("store of %llu objects: open %.2f s, open and read all %.2f s (%zu MiB)%s, then %ld MiB anonymous\n",
                 static_cast<unsigned long long>(objects), opened, seconds_since(start), bytes >> 20,
                 scanned ? "" : " FAILED", anonymous_mib());
+    std::printf("figure: store-open %.2f s\n", opened);
 }
 
 }  // namespace
@@ -130,6 +131,8 @@ int main(int count, char** words) {
         const double raw = through_rocksdb(depth, seconds), ours = through_store(depth, seconds);
         std::printf("depth %3zu: store %7.0f batches/s, RocksDB itself %7.0f/s, ratio %.2f\n", depth, ours, raw,
                     ours / raw);
+        std::printf("figure: store-depth-%zu %.0f 1/s\nfigure: store-depth-%zu-of-rocksdb %.2f ratio\n", depth, ours,
+                    depth, ours / raw);
         std::fflush(stdout);
     }
     std::printf("anonymous memory: %ld MiB\n", anonymous_mib());
