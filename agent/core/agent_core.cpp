@@ -143,9 +143,8 @@ void AgentCore::tick_heartbeat() {
     seams_.clock.after(kHeartbeat, life_.wrap([this] {
         tick_heartbeat();
         if (!greeted_) return;
-        seams_.host.load(life_.wrap([this](Result<HostLoad> load) {
-            send(Heartbeat{load ? *load : HostLoad{}});  // the beat itself is what counts
-        }));
+        seams_.host.load(
+            life_.wrap([this](Result<HostLoad> load) { send(Heartbeat{load ? std::optional(*load) : std::nullopt}); }));
     }));
 }
 

@@ -181,7 +181,7 @@ void LinuxHost::load(Answer<HostLoad> answer) {
             all += value;
             if (column == 3 || column == 4) idle += value;
         }
-        if (all > all_ && all_ > 0)
+        if (all > all_)  // the first time: since the kernel was started
             load.cpu = static_cast<double>(all - idle - busy_) / static_cast<double>(all - all_);
         all_ = all;
         busy_ = all - idle;

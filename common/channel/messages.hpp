@@ -112,7 +112,7 @@ struct Facts {
     HostFacts facts;
 };
 struct Heartbeat {
-    HostLoad load;
+    std::optional<HostLoad> load;  // empty: it can't tell; the beat itself is what counts
 };
 enum class TaskState { running, succeeded, failed, cancelled };
 constexpr EnumNames<TaskState, 4> names(TaskState) {

@@ -242,11 +242,12 @@ void describe(HostFacts& v, V&& field) {
 struct HostLoad {    // soft: in memory only
     double cpu = 0;  // 0..1 of all processors, last interval
     std::int64_t memory_free = 0;
+    bool operator==(const HostLoad&) const = default;
 };
 template <class V>
 void describe(HostLoad& v, V&& field) {
-    field("cpu", v.cpu, {});
-    field("memoryFree", v.memory_free, {});
+    field("cpu", v.cpu, {.doc = "Part of all processors that is busy, 0 to 1, in the last ten seconds."});
+    field("memoryFree", v.memory_free, {.doc = "Memory that could still be had, in bytes.", .unit = Unit::bytes});
 }
 
 }  // namespace axle

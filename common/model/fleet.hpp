@@ -51,6 +51,7 @@ struct HostStatus {
     std::int64_t enrolled = 0;
     std::string joined_by;  // "token/request" of its last join: the same request may be sent again
     HostFacts facts;
+    std::optional<HostLoad> load;  // soft: only where it is shown, never stored
     std::vector<ReportedPool> pools;
     std::vector<Ref> away;
     std::vector<Condition> conditions;
@@ -63,6 +64,7 @@ void describe(HostStatus& v, V&& field) {
           {.doc = "When it last joined; certificates from before are not taken.", .unit = Unit::time});
     field("joinedBy", v.joined_by, {.internal = true});
     field("facts", v.facts, {.doc = "What the host is."});
+    field("load", v.load, {.doc = "How busy it is; told every ten seconds, while its agent is connected."});
     field("pools", v.pools, {.doc = "Pools that it has told of."});
     field("away", v.away, {.doc = "VMs that a drain has moved away, and that can come back.", .ref = "vm"});
     field("conditions", v.conditions, {.doc = "What you should know about it."});

@@ -183,6 +183,8 @@ Table fleet() {
               {"ACCELERATOR", "status.facts.accelerator", Show::text, false, true},
               {"ZONE", "spec.zone"},
               {"AGE", "created", Show::age},
+              {"LOAD", "status.load.cpu", Show::percent, true},
+              {"MEMORY-FREE", "status.load.memoryFree", Show::bytes, true},
               {"OS", "status.facts.os", Show::text, true},
               {"KERNEL", "status.facts.kernel", Show::text, true},
               {"AGENT", "status.facts.agent", Show::text, true},
@@ -248,6 +250,8 @@ std::string cell(const json& object, const Column& column, std::int64_t now_ms) 
             return time_text(*value, now_ms, true);
         case Show::list:
             return listed(*value);
+        case Show::percent:
+            return value->is_number() ? fmt::format("{:.0f}%", value->get<double>() * 100) : plain(*value);
         case Show::place:
             return place_text(*value);
         case Show::networks:

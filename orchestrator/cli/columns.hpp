@@ -19,7 +19,8 @@ enum class Show {
     count,
     yes_no,
     until,
-    place  // where a VM is, of its status
+    percent,  // of a part, 0 to 1
+    place     // where a VM is, of its status
 };
 
 struct Column {

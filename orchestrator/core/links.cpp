@@ -1,6 +1,7 @@
 #include "orchestrator/core/links.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/base/digest.hpp"
 #include "common/base/log.hpp"
@@ -31,8 +32,8 @@ struct HostLinks::Link {
     std::set<DocumentRef> nobodys;   // files on shared pools that it told of and no record has
     std::vector<UnknownThing> told;  // of these two, last
     bool flushing = false;
-    bool confirm = false;  // while a hello is answered
-    HostLoad load;
+    bool confirm = false;          // while a hello is answered
+    std::optional<HostLoad> load;  // the last one that it told
     std::function<void()> ended;
     LinkPeer peer;
 };
@@ -185,6 +186,7 @@ void HostLinks::said_hello(Link& link, const Hello& hello) {
     link.nobodys.clear();
     link.networks_later.clear();  // all is looked at now
     link.networks_sent.reset();
+    link.load.reset();
     by_host_[link.host] = &link;
     const Host* host = pipeline_.world().find<Host>(link.host);
     send(link.host, Welcome{.protocol = std::min(kProtocol, hello.protocol),
@@ -220,9 +222,14 @@ std::uint64_t HostLinks::connection_of(const Uuid& host) const {
     const auto found = by_host_.find(host);
     return found == by_host_.end() ? 0 : found->second->connection;
 }
-const HostLoad* HostLinks::load_of(const Uuid& host) const {
+
+// Within what can be, whatever the host says; a thousandth is as exact as anybody wants to read it.
+std::optional<HostLoad> HostLinks::load_of(const Uuid& host) const {
     const auto found = by_host_.find(host);
-    return found == by_host_.end() ? nullptr : &found->second->load;
+    if (found == by_host_.end() || !found->second->load) return std::nullopt;
+    const HostLoad& told = *found->second->load;
+    return HostLoad{.cpu = std::round(std::clamp(told.cpu, 0.0, 1.0) * 1000) / 1000,
+                    .memory_free = std::max<std::int64_t>(0, told.memory_free)};
 }
 
 std::optional<DocumentRef> HostLinks::untold(const Uuid& host) const {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "orchestrator/core/derive.hpp"
@@ -59,7 +60,8 @@ class HostLinks {
     std::string seal(std::uint64_t incarnation, std::uint64_t revision) const;
     bool is_connected(const Uuid& host) const { return by_host_.contains(host); }
     std::uint64_t connection_of(const Uuid& host) const;
-    const HostLoad* load_of(const Uuid& host) const;
+    // As its last heartbeat said; empty: none came since it connected, or it isn't connected.
+    std::optional<HostLoad> load_of(const Uuid& host) const;
     // A document that a connected host is to have and was not told, or told otherwise. Makes all of them: for tests.
     std::optional<DocumentRef> untold(const Uuid& host) const;
     // Sends when all that is in the head now is durable; lost with the connection.

@@ -203,8 +203,15 @@ void Orchestrator::publish_access() {
     access_.store(make_access_snapshot(pipeline_.world()));
 }
 
-// With what is shown and never stored: progress of an import, and of a move; what hosts tell of a pool.
+// With what is shown and never stored: progress of an import, and of a move; what hosts tell of a pool; a host's load.
 ObjectPtr Orchestrator::shown(const ObjectPtr& object) const {
+    if (object->kind() == Kind::host) {
+        const auto load = links_.load_of(object->meta.id);
+        if (!load) return object;
+        auto view = std::make_shared<Host>(static_cast<const Host&>(*object));
+        view->status.load = load;
+        return view;
+    }
     if (object->kind() == Kind::pool) return pool_as_told(pipeline_.world(), static_cast<const Pool&>(*object));
     if (object->kind() != Kind::task) return object;
     const auto& task = static_cast<const Task&>(*object);

@@ -59,6 +59,12 @@ class ScriptedHost {
     void leave() { wire_->closed("the line was cut"); }  // on the core's thread
     ScriptedHost(const ScriptedHost&) = delete;
     ScriptedHost& operator=(const ScriptedHost&) = delete;
+    // Beside what its script says.
+    void say(Message message) {
+        core_.post([wire = wire_, message = std::move(message)] {
+            if (wire->to_orchestrator) wire->to_orchestrator(message);
+        });
+    }
 
     std::size_t vms_told = 0;
     std::map<std::uint64_t, std::string> streams;  // what was written to each open one
@@ -82,12 +88,6 @@ class ScriptedHost {
         std::shared_ptr<Wire> wire;
         Executor& core;
     };
-
-    void say(Message message) {
-        core_.post([wire = wire_, message = std::move(message)] {
-            if (wire->to_orchestrator) wire->to_orchestrator(message);
-        });
-    }
 
     void take(const Message& message) {
         if (const auto* desired = std::get_if<Desired>(&message)) {

@@ -166,7 +166,7 @@ Hello Hosts::hello_of(Host& host) const {
 void Hosts::beat(Host& host) {
     core_.after(kHeartbeat, [this, &host, connection = host.connections] {
         if (host.channel == nullptr || host.connections != connection) return;
-        host.channel->send(Heartbeat{});
+        host.channel->send(Heartbeat{HostLoad{.cpu = 0.125, .memory_free = 64 * kGiB}});
         beat(host);
     });
 }

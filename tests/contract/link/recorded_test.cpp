@@ -117,7 +117,7 @@ std::vector<std::pair<std::string, Message>> samples() {
         {"status", Status{DocumentKind::vm, id_of<Uuid>(1), kEpoch, false, to_json_text(report)}},
         {"status-gone", Status{DocumentKind::volume, id_of<Uuid>(2), kEpoch, true, ""}},
         {"facts", Facts{sample_hello().facts}},
-        {"heartbeat", Heartbeat{{.cpu = 0.5, .memory_free = 1 << 30}}},
+        {"heartbeat", Heartbeat{HostLoad{.cpu = 0.5, .memory_free = 1 << 30}}},
         {"task", order},
         {"progress", news},
         {"stream-open", open},
