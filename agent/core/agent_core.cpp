@@ -176,7 +176,7 @@ void AgentCore::connected(std::unique_ptr<Channel> channel) {
     }));
     channel_->on_closed(life_.wrap([this, mine](const std::string& why) {
         if (channel_.get() != mine) return;
-        seams_.log(log::Level::info, "the connection to the orchestrator ended: " + why);
+        seams_.log(log::Level::warning, "the connection to the orchestrator ended: " + why);
         drop_channel();
     }));
     hello();

@@ -168,9 +168,16 @@ void OrchestratorLink::Parts::take(std::shared_ptr<http::WebSocketClient> client
     const std::weak_ptr<Parts> weak = weak_from_this();
     auto made = make_ws_state(seams.io, seams.workers, seams.core,
                               {.intercept = [weak](const Message& message) -> Result<bool> {
-                                  const auto self = weak.lock();
-                                  return self ? self->intercept(message) : Result<bool>(false);
-                              }});
+                                   const auto self = weak.lock();
+                                   return self ? self->intercept(message) : Result<bool>(false);
+                               },
+                               .ended =
+                                   [weak](const std::string& why) {
+                                       const auto self = weak.lock();
+                                       if (!self) return;
+                                       const std::lock_guard lock(self->mutex);
+                                       self->state.last_error = why;  // the core tells it in the log
+                                   }});
     {
         const std::lock_guard lock(mutex);
         channel = made;

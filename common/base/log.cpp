@@ -1,17 +1,29 @@
-#include "common/base/log.hpp"
-
 #include <atomic>
 #include <ctime>
+#include <mutex>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <vector>
 
 #include <systemd/sd-journal.h>
 
+#include "common/base/log_sink.hpp"
+
 namespace axle::log {
 namespace {
 
 std::atomic<Level> least_level{Level::info};
+
+struct SinkPlace {
+    std::mutex mutex;
+    Sink sink;  // guarded
+};
+// Never destroyed: threads may log until the process is gone.
+SinkPlace& sink_place() {
+    static auto& place = *new SinkPlace;
+    return place;
+}
+std::atomic<bool> has_sink{false};  // the mutex is nobody's affair who has none
 
 // sd_journal_sendv says 0 without a journal and the line is lost: so look first.
 bool has_journal() {
@@ -92,8 +104,18 @@ void set_level(Level least) {
     least_level = least;
 }
 
+void set_sink(Sink sink) {
+    const std::lock_guard lock(sink_place().mutex);
+    has_sink = static_cast<bool>(sink);
+    sink_place().sink = std::move(sink);
+}
+
 void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
     if (level > least_level.load(std::memory_order_relaxed)) return;
+    if (has_sink.load(std::memory_order_relaxed)) {
+        const std::lock_guard lock(sink_place().mutex);
+        if (sink_place().sink) sink_place().sink(level, message);
+    }
     has_journal() ? to_journal(level, message, fields) : to_stderr(level, message, fields);
 }
 

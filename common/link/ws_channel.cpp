@@ -12,9 +12,21 @@ constexpr milliseconds kWorkersFull{50};
 // Bytes of a text that the loop reads itself: a heartbeat costs less than its way to a worker.
 constexpr std::size_t kSmall = 256;
 
+// On either end, whichever found it.
 std::string closed_text(int code, const std::string& reason) {
     if (!reason.empty()) return reason;
-    if (code == 1006) return "the connection was cut";
+    switch (code) {
+        case 1006:
+            return "the connection was cut";
+        case 1002:
+            return "what came is no WebSocket";
+        case 1007:
+            return "a text came that is no UTF-8";
+        case 1009:
+            return "a message came that is too large";
+        default:
+            break;
+    }
     return fmt::format("the other end closed the connection ({})", code);
 }
 
@@ -239,6 +251,7 @@ void WsChannelState::end(std::string why) {
         if (!closing_) socket_.close();
         closing_ = true;
     }
+    if (options_.ended) options_.ended(why);
     tell_owner([why = std::move(why)](WsChannelState& self) {
         if (!std::exchange(self.open_for_owner, false)) return;
         const auto told = self.told_closed;

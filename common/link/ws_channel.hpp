@@ -21,6 +21,8 @@ struct WsChannelOptions {
     // In order, on a worker or, for what is small, on the loop. true: the message was for the link itself and goes no
     // further. Error: the peer is cut off.
     std::function<Result<bool>(const Message&)> intercept = {};
+    // Once, with the reason, on whichever thread it ends. It must not wait.
+    std::function<void(const std::string& why)> ended = {};
     milliseconds first_message{0};             // cut off without one by then; 0: no limit
     std::size_t unhandled_max = 4 << 20;       // bytes received and not yet taken by the owner; more: nothing is read
     std::size_t unsent_messages_max = 10'000;  // more: the peer does not keep up and is cut off

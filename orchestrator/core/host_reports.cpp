@@ -15,7 +15,8 @@ template <typename T>
 std::optional<T> content_of(const Status& status) {
     auto report = from_json_text<T>(status.content);
     if (report) return std::move(*report);
-    log::warning(fmt::format("a status can't be read: {}", report.error().message));
+    log::warning(fmt::format("the status of {} {} can't be read: {}", text_of(status.kind), status.id.str(),
+                             report.error().message));
     return std::nullopt;
 }
 

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "common/base/digest.hpp"
-#include "common/base/log.hpp"
 #include "orchestrator/core/planted.hpp"
 
 namespace axle {
@@ -36,6 +35,7 @@ struct HostLinks::Link {
     std::optional<HostLoad> load;  // the last one that it told
     std::function<void()> ended;
     LinkPeer peer;
+    bool end_told = false;  // in the log
 };
 
 HostLinks::HostLinks(Pipeline& pipeline, Executor& core, Settings settings, LinkEvents events)
@@ -57,14 +57,35 @@ void HostLinks::attach(std::unique_ptr<Channel> channel, std::function<void()> e
     link->channel->on_message([this, weak = std::weak_ptr(link)](Message message) {
         if (const auto alive = weak.lock()) received(*alive, std::move(message));
     });
-    link->channel->on_closed([this, weak = std::weak_ptr(link)](const std::string&) {
-        if (const auto alive = weak.lock()) closed(*alive);
+    link->channel->on_closed([this, weak = std::weak_ptr(link)](const std::string& why) {
+        const auto alive = weak.lock();
+        if (!alive) return;
+        // The agent in our own process ends when we do.
+        tell_end(*alive, why, alive->peer.local ? log::Level::info : log::Level::warning);
+        closed(*alive);
     });
+}
+
+// Each end once, with whose it was as far as that is known.
+void HostLinks::tell_end(Link& link, const std::string& why, log::Level level) {
+    if (std::exchange(link.end_told, true)) return;
+    const Uuid id = link.host ? link.host : link.peer.host;
+    const Host* host = pipeline_.world().find<Host>(id);
+    const std::string name = host != nullptr ? host->meta.name : id.str();
+    const std::string from = link.peer.address.empty() ? "" : " at " + link.peer.address;
+    const auto line =
+        ends_.line(fmt::format("the connection of host {}{} ended: {}", name, from, why), pipeline_.clock().boot());
+    if (line) log::write(level, *line, {{"HOST", name}});
+}
+
+void HostLinks::refuse(Link& link, const std::string& why) {
+    tell_end(link, why, log::Level::warning);
+    link.channel->close(why);
 }
 
 void HostLinks::received(Link& link, Message message) {
     if (const auto* hello = std::get_if<Hello>(&message)) return said_hello(link, *hello);
-    if (!link.host) return link.channel->close("the first message must be hello");
+    if (!link.host) return refuse(link, "the first message must be hello");
     if (const auto* status = std::get_if<Status>(&message)) {
         if (status->gone) forget_held(link, *status);
         // It holds what we didn't know of: an earlier connection brought it, and it became durable after the hello.
@@ -150,13 +171,13 @@ bool HostLinks::replaces_elder(Link& link, const Hello& hello) {
         other != by_host_.end() && other->second != &link && other->second->connection > hello.connection;
     watch_twins(link, hello, elder_is_newer);
     if (elder_is_newer) {
-        link.channel->close("a newer connection of this host is there");
+        refuse(link, "a newer connection of this host is there");
         return false;
     }
     if (other == by_host_.end() || other->second == &link) return true;
     // The end of the old connection is told before the beginning of the new one.
     Link& old = *other->second;
-    old.channel->close("a newer connection of this host came");
+    refuse(old, "a newer connection of this host came");
     closed(old);
     return true;
 }
@@ -165,20 +186,15 @@ void HostLinks::disconnect(const Uuid& host, const std::string& why) {
     const auto found = by_host_.find(host);
     if (found == by_host_.end()) return;
     Link& link = *found->second;
+    tell_end(link, why, log::Level::info);  // it is wanted here
     link.channel->close(why);
     closed(link);
 }
 
 void HostLinks::said_hello(Link& link, const Hello& hello) {
-    if (auto fits = check_hello(link, hello); !fits) {
-        log::warning(fits.error().message, {{"HOST", hello.host.str()}});
-        return link.channel->close(fits.error().message);
-    }
+    if (auto fits = check_hello(link, hello); !fits) return refuse(link, fits.error().message);
     if (!replaces_elder(link, hello)) return;
-    if (auto taken = events_.hello(hello, link.peer); !taken) {
-        log::warning(taken.error().message, {{"HOST", hello.facts.hostname}});
-        return link.channel->close(taken.error().message);
-    }
+    if (auto taken = events_.hello(hello, link.peer); !taken) return refuse(link, taken.error().message);
     link.host = hello.host;
     link.connection = hello.connection;
     link.held.clear();

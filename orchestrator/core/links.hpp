@@ -7,6 +7,8 @@
 #include <optional>
 #include <set>
 
+#include "common/base/log.hpp"
+#include "common/base/seldom.hpp"
 #include "orchestrator/core/derive.hpp"
 #include "orchestrator/core/pipeline.hpp"
 
@@ -43,6 +45,7 @@ class HostLinks {
     // A host that has just been told of its networks is told again after so long. A network's guests come in crowds,
     // and each of them changes the document of every host that has one.
     static constexpr milliseconds kNetworksEvery{100};
+    static constexpr int kEndsToldAMinute = 60;  // in the log: ten thousand may be cut off at once
 
     struct Settings {
         std::string cluster;
@@ -76,6 +79,8 @@ class HostLinks {
     Result<> check_hello(const Link& link, const Hello& hello);
     bool replaces_elder(Link& link, const Hello& hello);
     void watch_twins(const Link& link, const Hello& hello, bool elder_is_newer);
+    void refuse(Link& link, const std::string& why);  // ends it
+    void tell_end(Link& link, const std::string& why, log::Level level);
     void closed(Link& link);
     void removed(const Uuid& host);
     void forget_held(Link& link, const Status& gone);
@@ -98,6 +103,7 @@ class HostLinks {
         std::string address;
     };
     std::map<Uuid, Instances> instances_;
+    Seldom ends_{kEndsToldAMinute};
     std::map<std::uint64_t, std::shared_ptr<Link>> links_;
     std::map<Uuid, Link*> by_host_;
     std::uint64_t last_link_ = 0;

@@ -124,7 +124,10 @@ JoinInfo AgentDoor::join_info() const {
 
 void AgentDoor::Parts::enrol(const http::Request& request, http::Reply reply) {
     auto applicant = read_applicant(request.body);
-    if (!applicant) return reply.send(refusal(applicant.error()));
+    if (!applicant) {
+        tell_refusal(fmt::format("a machine at {} may not join: {}", request.peer->ip, applicant.error().message));
+        return reply.send(refusal(applicant.error()));
+    }
     auto shared = std::make_shared<http::Reply>(std::move(reply));
     seams.core.post([self = shared_from_this(), shared, applicant = std::move(*applicant)] {
         self->seams.orchestrator.enrol(applicant.enrolment, [self, shared, applicant](Result<Enrolled> enrolled) {
@@ -178,6 +181,9 @@ void AgentDoor::Parts::open_channel(const HostCertificate& shown, const std::str
         const auto* request = std::get_if<CertificateRequest>(&message);
         if (request == nullptr) return Result<bool>(false);
         auto signed_one = self->seams.authority.sign_host(request->request, host, wall_now());
+        if (!signed_one)
+            self->tell_refusal(
+                fmt::format("host {} gets no new certificate: {}", host.str(), signed_one.error().message));
         if (const auto state = holder->lock())
             send_on(*state,
                     signed_one ? CertificateGrant{*signed_one, ""} : CertificateGrant{"", signed_one.error().message});
@@ -203,16 +209,20 @@ void AgentDoor::Parts::tell_endpoints(const std::shared_ptr<WsChannelState>& to)
 // ---- images and the installer
 
 void AgentDoor::Parts::image(const http::Request& request, http::Reply reply) {
+    auto shared = std::make_shared<http::Reply>(std::move(reply));
+    const auto refuse = [self = shared_from_this(), shared, ip = request.peer->ip](const Error& why) {
+        self->tell_refusal(fmt::format("no image is given to {}: {}", ip, why.message));
+        shared->send(refusal(why));
+    };
     auto shown = certificate_of(*request.peer);
-    if (!shown) return reply.send(refusal(shown.error()));
+    if (!shown) return refuse(shown.error());
     const std::string digest = request.path.substr(std::string_view(kImagesPath).size());
     const auto from = range_start(request.headers.value("Range"));
-    if (!from) return reply.send(refusal(from.error()));
-    auto shared = std::make_shared<http::Reply>(std::move(reply));
-    seams.core.post([self = shared_from_this(), shared, shown = *shown, digest, from = *from] {
+    if (!from) return refuse(from.error());
+    seams.core.post([self = shared_from_this(), shared, refuse, shown = *shown, digest, from = *from] {
         self->seams.orchestrator.image_for_host(shown, digest,
-                                                [self, shared, shown, from](const Result<std::string>& file) {
-                                                    if (!file) return shared->send(refusal(file.error()));
+                                                [self, shared, refuse, shown, from](const Result<std::string>& file) {
+                                                    if (!file) return refuse(file.error());
                                                     self->images.send(shown.host.str(), *file, from, shared);
                                                 });
     });

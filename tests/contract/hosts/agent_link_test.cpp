@@ -4,6 +4,7 @@
 #include "agent/link/orchestrator_link.hpp"
 #include "common/loop/random.hpp"
 #include "tests/contract/hosts/door_fixture.hpp"
+#include "tests/support/caught_log.hpp"
 #include "tests/support/waiting_executor.hpp"
 
 using namespace axle;
@@ -12,9 +13,11 @@ using namespace axle::test;
 namespace {
 
 struct Agent {
-    Agent(DoorServer& server, HostIdentity identity) : path(server.folder / "identity.json") {
+    Agent(DoorServer& server, HostIdentity identity, const std::function<void(Hello&)>& change = {})
+        : path(server.folder / "identity.json") {
         hello.host = identity.host;
         hello.facts.hostname = "h1";
+        if (change) change(hello);
         REQUIRE(write_host_identity(path, identity).has_value());
         thread = std::thread([this] { io.run(); });
         link = std::make_unique<OrchestratorLink>(
@@ -147,11 +150,35 @@ TEST_CASE("a certificate in its second half is renewed: written down, and shown 
 TEST_CASE("an agent that is refused goes on asking, and its state says why") {
     DoorServer server;
     HostIdentity ended = aged(server, server.joined(1), 400);
+    const CaughtLog log;
     Agent agent(server, ended);
     REQUIRE(agent.until([&] { return agent.link->state().last_error.find("it ended at") != std::string::npos; }));
     CHECK(agent.link->state().last_error.find("axle host token create --host") != std::string::npos);
     CHECK_FALSE(agent.link->state().connected);
     CHECK(agent.connections == 0);
+    CHECK(log.troubles_with("no connection to the orchestrator at " + server.endpoint()) == 1);  // not at each try
+}
+
+TEST_CASE("an agent whose hello is refused has the reason in its state until it is taken") {
+    DoorServer server;
+    HostIdentity identity = server.joined(1);
+    Agent agent(server, identity, [](Hello& hello) { hello.cluster = "other"; });
+    const auto last_error = [&] { return agent.link->state().last_error; };
+    REQUIRE(agent.until([&] { return last_error().find("belongs to cluster other") != std::string::npos; }));
+    CHECK(agent.until([&] { return agent.closed.find("belongs to cluster other") != std::string::npos; }));
+    agent.hello.cluster.clear();
+    REQUIRE(agent.until([&] { return agent.link->state().host == "h1"; }));
+    CHECK(last_error().empty());
+}
+
+TEST_CASE("an agent that meets a server of another authority says so, and in its log") {
+    DoorServer server, other;
+    HostIdentity identity = server.joined(1);
+    identity.endpoints = {other.endpoint()};
+    const CaughtLog log;
+    Agent agent(server, identity);
+    REQUIRE(agent.until([&] { return agent.link->state().last_error.find("does not pass") != std::string::npos; }));
+    CHECK(log.troubles_with("no connection to the orchestrator at " + other.endpoint()) == 1);
 }
 
 TEST_CASE("an agent that trusts the authority before only connects to the next one's server, and comes to know it") {

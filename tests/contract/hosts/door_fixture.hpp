@@ -121,9 +121,10 @@ class RawAgent {
         else
             refused = opened.error().message;
     }
-    void say(const Message& message) {
+    void say(const Message& message) { say_text(encode(message)); }
+    void say_text(const std::string& text) {
         REQUIRE(socket.has_value());
-        REQUIRE(socket->send(encode(message), false).has_value());
+        REQUIRE(socket->send(text, false).has_value());
     }
     Hello hello(std::uint64_t connection = 1) const {
         Hello out{.version = "test", .connection = connection};
