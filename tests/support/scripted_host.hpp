@@ -26,6 +26,7 @@ class ScriptedHost {
         UnclaimedReport unclaimed;               // told after the hello
         std::string removes_not;                 // why it removes nothing; empty: it does
         std::vector<Condition> conditions = {};  // of the machine
+        bool keeps_tasks_waiting = false;        // begins what it is ordered, and ends nothing
     };
 
     // Connects; on the core's thread.
@@ -99,7 +100,10 @@ class ScriptedHost {
             say(TaskNews{
                 .id = removal->task, .state = TaskState::failed, .code = "in-use", .message = script_.removes_not});
         } else if (const auto* order = std::get_if<TaskOrder>(&message)) {
-            say(TaskNews{.id = order->id, .state = TaskState::succeeded, .percent = 100});
+            const bool waits = script_.keeps_tasks_waiting;
+            say(TaskNews{.id = order->id,
+                         .state = waits ? TaskState::running : TaskState::succeeded,
+                         .percent = waits ? 0 : 100});
         } else if (const auto* open = std::get_if<StreamOpen>(&message)) {
             begin_stream(*open);
         } else if (const auto* data = std::get_if<StreamData>(&message)) {

@@ -145,6 +145,7 @@ class RawAgent {
             auto got = socket->read(milliseconds{50});
             if (!got) FAIL("the connection ended: " << got.error().message);
             if (!*got) continue;
+            heard.push_back((*got)->data);
             auto message = decode((*got)->data);
             REQUIRE((message && *message));
             if (auto* wanted = std::get_if<T>(&**message)) return std::move(*wanted);
@@ -169,6 +170,7 @@ class RawAgent {
     HostIdentity identity;
     std::optional<http::WebSocketClient> socket;
     std::string refused;
+    std::vector<std::string> heard;  // of what was waited for, and before it
 };
 
 // Waits for what other threads bring about.

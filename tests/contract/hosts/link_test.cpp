@@ -1,4 +1,4 @@
-// The agents' channel at the orchestrator's door: who is let in, and what a host that lies can do.
+// The agents' channel at the orchestrator's door: who is let in.
 #include <doctest/doctest.h>
 
 #include "tests/contract/hosts/door_fixture.hpp"
@@ -159,75 +159,4 @@ TEST_CASE("a host that is removed is cut off, and its certificate is worth nothi
     CHECK(agent.reason().find("was removed") != std::string::npos);
     CHECK(RawAgent(server, agent.identity).reason().find("no host") != std::string::npos);
     CHECK(server.request("GET", "/v1/hosts").value("items", json::array()).empty());
-}
-
-TEST_CASE("with a stolen key of a host nothing of another host can be written or read") {
-    DoorServer server;
-    // A guest on a host that is not the thief's.
-    server.cloud.add_host("real");
-    server.request("POST", "/v1/pools", {{"name", "p"}, {"spec", {{"path", "/pools/p"}, {"default", true}}}}, 201);
-    server.request("POST", "/v1/projects/default/networks",
-                   {{"name", "n"}, {"spec", {{"type", "nat"}, {"cidr", "10.77.0.0/24"}}}}, 201);
-    server.request("POST", "/v1/projects/default/images?wait=10s",
-                   {{"name", "tiny"}, {"spec", {{"url", "http://127.0.0.1/tiny.qcow2"}}}}, 201);
-    server.request("POST", "/v1/projects/default/vms?wait=20s",
-                   {{"name", "web"},
-                    {"spec",
-                     {{"cpus", 1},
-                      {"memory", "128MiB"},
-                      {"disks", {{"root", {{"image", "tiny"}}}}},
-                      {"nics", {{"eth0", {{"network", "n"}}}}}}}});
-    const auto vm = [&] { return server.request("GET", "/v1/projects/default/vms/web"); };
-    REQUIRE(eventually([&] { return vm()["status"].value("phase", "") == "running"; }));
-    REQUIRE(vm()["status"]["placement"]["host"] == "real");
-    RawAgent thief(server, server.joined(2));
-    thief.say(thief.hello());
-    thief.expect<Welcome>();
-    const json before = vm();
-    const auto id = *Uuid::parse(before["id"].get<std::string>());
-    const json net_before = server.request("GET", "/v1/projects/default/networks/n");
-    Epoch epoch;
-    server.cloud.core().call(
-        [&] { epoch = server.cloud.orchestrator().world().find<Vm>(id)->status.placement->epoch; });
-    const std::string crashed = to_json_text(VmReport{.state = DomainState::crashed, .generation = 1});
-    for (const Epoch& e : {epoch, Epoch{epoch.incarnation + 9, 1}, Epoch{}}) {
-        thief.say(Status{DocumentKind::vm, id, e, false, crashed});
-        thief.say(Status{DocumentKind::vm, id, e, true, ""});
-    }
-    const auto net = *Uuid::parse(net_before["id"].get<std::string>());
-    thief.say(Status{DocumentKind::network,
-                     net,
-                     {},
-                     false,
-                     to_json_text(SimpleReport{.conditions = {{.type = "Blocked", .message = "lies"}}})});
-    for (std::uint64_t stream = 0; stream < 5; ++stream) {
-        thief.say(StreamData{stream, "rm -rf /\n"});
-        thief.say(StreamClose{stream, "bye"});
-    }
-    // Its own request, which comes after all of that, has been answered.
-    thief.say(CertificateRequest{"nonsense"});
-    thief.expect<CertificateGrant>();
-    server.cloud.core().call([] {});
-    CHECK(vm()["status"] == before["status"]);
-    CHECK(server.request("GET", "/v1/projects/default/networks/n")["status"] == net_before["status"]);
-
-    // It is told nothing of it but to let go of what it says it has, and gets no image.
-    http::Client client(client_options(thief.identity, *http::Endpoint::parse(server.endpoint())));
-    const auto image = client.request("GET", kImagesPath + std::string(64, 'a'));
-    REQUIRE(image.has_value());
-    CHECK(image->status == 403);
-    for (;;) {
-        auto got = thief.socket->read(milliseconds{50});
-        REQUIRE(got.has_value());
-        if (!*got) break;
-        const auto message = decode((*got)->data);
-        REQUIRE((message && *message));
-        if (const auto* desired = std::get_if<Desired>(&**message)) {
-            CHECK((desired->puts.empty() && desired->destroys.empty() && desired->confirms.empty()));
-            continue;
-        }
-        CHECK((*got)->data.find(before["id"].get<std::string>()) == std::string::npos);
-    }
-    // The API is not for agents.
-    CHECK(client.request("GET", "/v1/hosts")->status == 404);
 }
