@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <thread>
 
+#include "agent/link/back_off.hpp"
 #include "common/base/log.hpp"
 #include "common/base/now.hpp"
 #include "common/base/units.hpp"
@@ -98,7 +99,7 @@ struct OrchestratorLink::Parts : std::enable_shared_from_this<OrchestratorLink::
 
 // The dialling thread: one connection at a time, for as long as it lasts.
 void OrchestratorLink::Parts::run() {
-    milliseconds delay = times.first_retry;
+    BackOff back_off(times.first_retry, times.retry_max);
     for (std::size_t turn = 0;; ++turn) {
         std::string endpoint;
         bool round_is_over = false;  // all of them were tried
@@ -114,16 +115,13 @@ void OrchestratorLink::Parts::run() {
         std::unique_lock lock(mutex);
         if (dialled) {
             changed.wait(lock, [&] { return !up || stopping; });
-            if (boot_now() - since > times.lasted) delay = times.first_retry;
+            if (boot_now() - since > times.lasted) back_off.reset();
             turn = place_of(endpoint) - 1;  // the same one again
         }
         const bool next = !dialled && !round_is_over;
-        // Ten thousand that lost the same orchestrator don't come back in the same instant.
-        const auto ms = static_cast<std::uint64_t>((next ? times.next_endpoint : delay).count());
-        const milliseconds wait{ms / 2 + seams.random.below(ms + 1)};
+        const milliseconds wait = next ? jittered(times.next_endpoint, seams.random) : back_off.next(seams.random);
         changed.wait_for(lock, wait, [&] { return stopping; });
         if (stopping) return;
-        if (!next) delay = std::min(delay * 2, times.retry_max);
     }
 }
 
