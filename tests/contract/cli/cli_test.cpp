@@ -259,6 +259,20 @@ TEST_CASE("capacity in words") {
     CHECK(some.out.find("HOST  MORE VMS  WHY NOT ONE MORE\nh1    ") != std::string::npos);
     CHECK(some.err.empty());
     CHECK(me.ok({"capacity"}).err.find("for another size: --cpus") != std::string::npos);
+    // 64 CPUs with an overcommit of 4, 256 GiB with a reserve of half a GiB.
+    me.ok({"flavor", "create", "small", "--cpus", "1", "--memory", "1GiB"});
+    me.ok({"flavor", "create", "big", "--cpus", "4", "--memory", "16GiB"});
+    me.ok({"flavor", "create", "wide", "--cpus", "64", "--memory", "1GiB"});
+    const auto room_for = [&](const char* flavor) {
+        const Ran ran = me.ok({"capacity", "--flavor", flavor, "-o", "json"});
+        return json::parse(ran.out).value("count", -1);
+    };
+    CHECK(room_for("small") == 255);
+    CHECK(room_for("big") == 15);
+    CHECK(room_for("wide") == 4);
+    CHECK(me.ok({"capacity", "--flavor", "big"})
+              .out.starts_with("room for 15 more VMs of 4 CPUs and 16 GiB of memory\n"));
+    CHECK(me.axle({"capacity", "--flavor", "none"}).code == 3);
     CHECK(me.ok({"capacity", "--memory", "9TiB"}).out.starts_with("no room for one more VM of 1 CPU and 9 TiB of mem"));
     const std::string host = me.ok({"host", "list", "-o", "name"}).out;
     const Ran lost =

@@ -115,6 +115,31 @@ TEST_CASE("each filter lets through what fits and refuses with numbers what does
                  "pools", "not mounted"},
              Row{"pool claimed", [](VmRequest&, HostState& h) { h.pools[kPool].claimed = 91 * kGiB; }, "pools",
                  "needs 10 GiB in pool main, 91 GiB of 100 GiB"},
+             Row{"claimed beyond the pool, as overcommit allows",
+                 [](VmRequest&, HostState& h) {
+                     h.disk_overcommit = 2;
+                     h.pools[kPool].claimed = 190 * kGiB;
+                 },
+                 "", ""},
+             Row{"claimed beyond overcommit",
+                 [](VmRequest&, HostState& h) {
+                     h.disk_overcommit = 2;
+                     h.pools[kPool].claimed = 191 * kGiB;
+                 },
+                 "pools", "needs 10 GiB in pool main, 191 GiB of 200 GiB allocatable are claimed"},
+             Row{"less than the pool is allocatable",
+                 [](VmRequest&, HostState& h) {
+                     h.disk_overcommit = 0.5;
+                     h.pools[kPool].claimed = 41 * kGiB;
+                 },
+                 "pools", "needs 10 GiB in pool main, 41 GiB of 50 GiB allocatable are claimed"},
+             Row{"overcommit takes no free space for granted",
+                 [](VmRequest&, HostState& h) {
+                     h.disk_overcommit = 2;
+                     h.pools[kPool].free = kGiB;
+                     h.disk_reserve = 2 * kGiB;
+                 },
+                 "pools", "has 1 GiB free on disk, the reserve is 2 GiB"},
              Row{"below reserve", [](VmRequest&, HostState& h) { h.disk_reserve = 60 * kGiB; }, "pools",
                  "50 GiB free on disk, the reserve is 60 GiB"},
              Row{"pinned elsewhere",
