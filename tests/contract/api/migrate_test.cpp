@@ -12,6 +12,41 @@ std::string words_of(const Answer& answer) {
     return answer.body.value("detail", "") + " | " + answer.body.value("hint", "");
 }
 
+// Two hosts that move guests, and a VM on the first of them.
+struct MovingCloud {
+    MovingCloud() : client(cloud.client()) {
+        target = &cloud.add_host("h2", {.features = {"migrate"}, .underlay = "10.0.0.2"});
+        REQUIRE(ask(client, "POST", "/v1/hosts/h2/actions/cordon").status == 200);
+        source = &cloud.add_host("h1", {.features = {"migrate"}, .underlay = "10.0.0.1"});
+        REQUIRE(ask(client, "POST", "/v1/pools", R"({"name":"main","spec":{"path":"/pools/main","default":true}})")
+                    .status == 201);
+        REQUIRE(ask(client, "POST", "/v1/projects/default/networks", kNetwork).status == 201);
+        REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=20s",
+                    R"({"name":"web1","spec":{"disks":{"root":{"size":"1GiB"}},"nics":{"eth0":{"network":"blue"}},)"
+                    R"("userData":"#cloud-config\nkeep: me"}})")
+                    .status == 201);
+    }
+    // What a host reports of the VM's move at this epoch of its own.
+    void report(ScriptedHost& host, bool incoming, MoveReport move) {
+        cloud.core().call([&] {
+            const auto& world = cloud.orchestrator().world();
+            const auto vm = std::static_pointer_cast<const Vm>(
+                world.named(Kind::vm, world.named(Kind::project, {}, "default")->meta.id, "web1"));
+            if (move.epoch == Epoch{}) move.epoch = vm->status.migration->epoch;
+            VmReport report = vm->status.report;
+            report.move = move;
+            host.say(Status{DocumentKind::vm, vm->meta.id,
+                            incoming ? vm->status.migration->epoch : vm->status.placement->epoch, false,
+                            to_json_text(report)});
+        });
+        cloud.core().call([] {});
+    }
+
+    CloudServer cloud;
+    http::Client client;
+    ScriptedHost *source = nullptr, *target = nullptr;
+};
+
 }  // namespace
 
 TEST_CASE("a host whose agent moves no guests hands none over") {
@@ -28,19 +63,8 @@ TEST_CASE("a host whose agent moves no guests hands none over") {
 }
 
 TEST_CASE("a move is refused for each host with its reason, taken once, shown without its secrets, and cancelled") {
-    CloudServer cloud;
-    auto client = cloud.client();
-    cloud.add_host("h2", {.features = {"migrate"}, .underlay = "10.0.0.2"});
-    REQUIRE(ask(client, "POST", "/v1/hosts/h2/actions/cordon").status == 200);
-    cloud.add_host("h1", {.features = {"migrate"}, .underlay = "10.0.0.1"});
-    REQUIRE(
-        ask(client, "POST", "/v1/pools", R"({"name":"main","spec":{"path":"/pools/main","default":true}})").status ==
-        201);
-    REQUIRE(ask(client, "POST", "/v1/projects/default/networks", kNetwork).status == 201);
-    REQUIRE(ask(client, "POST", "/v1/projects/default/vms?wait=20s",
-                R"({"name":"web1","spec":{"disks":{"root":{"size":"1GiB"}},"nics":{"eth0":{"network":"blue"}},)"
-                R"("userData":"#cloud-config\nkeep: me"}})")
-                .status == 201);
+    MovingCloud both;
+    http::Client& client = both.client;
 
     const auto nowhere = ask(client, "POST", kVm + "/actions/migrate");
     CAPTURE(nowhere.body.dump());
@@ -88,4 +112,38 @@ TEST_CASE("a move is refused for each host with its reason, taken once, shown wi
     const auto ended = ask(client, "GET", begun.location() + "?wait=20s");
     CHECK(ended.body["status"]["phase"] == "cancelled");
     CHECK(!ask(client, "GET", kVm).body["status"].contains("migration"));
+}
+
+TEST_CASE("the task of a move tells how much of the guest has come over, as its source reports it") {
+    MovingCloud both;
+    REQUIRE(ask(both.client, "POST", "/v1/hosts/h2/actions/uncordon").status == 200);
+    const auto begun = ask(both.client, "POST", kVm + "/actions/migrate", R"({"host":"h2"})");
+    REQUIRE(begun.status == 202);
+    const auto status = [&] { return ask(both.client, "GET", begun.location()).body["status"]; };
+    both.report(*both.target, true, {.phase = MovePhase::ready});
+    CHECK(status()["step"] == "waiting");
+    const Revision head = both.cloud.orchestrator().pipeline().head();
+    struct Row {
+        std::int64_t done, total, percent;
+    };
+    for (const Row& row : {Row{0, 0, 0}, Row{256 * kMiB, kGiB, 25}, Row{768 * kMiB, kGiB, 75},
+                           Row{768 * kMiB, 3 * kGiB, 25},  // the guest has written: there is more to copy
+                           Row{3 * kGiB, 3 * kGiB, 99},    // until it has been taken over there
+                           Row{4 * kGiB, 3 * kGiB, 99}}) {
+        CAPTURE(row.done);
+        CAPTURE(row.total);
+        both.report(*both.source, false, {.phase = MovePhase::moving, .done = row.done, .total = row.total});
+        const json now = status();
+        CHECK(now["percent"] == row.percent);
+        CHECK(now["bytes"] == row.done);
+        CHECK(now["step"] == (row.done > 0 ? "copying to host h2" : "waiting"));
+    }
+    CHECK(both.cloud.orchestrator().pipeline().head() <= head + 1);  // of all that only the step is stored
+    both.report(*both.source, false, {.epoch = {1, 1}, .phase = MovePhase::moving, .done = 1, .total = 2});
+    CHECK(status()["bytes"] == 4 * kGiB);  // of another move
+    both.report(*both.source, false, {.phase = MovePhase::aborted, .message = "the line was cut"});
+    const json ended = status();
+    CHECK(ended["phase"] == "failed");
+    CHECK(ended["error"]["message"] == "the line was cut");
+    CHECK(ended["percent"] != 99);
 }
