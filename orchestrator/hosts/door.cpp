@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::int64_t kSlackMs = 3'600'000;  // certificates are valid from an hour before they are made
 constexpr std::int64_t kPackageMax = 256 << 20;
+constexpr const char* kTls13 = "agents speak TLS 1.3";
 constexpr int kRefusalsToldAMinute = 30;  // anybody can be refused as often as they like
 
 using SharedReply = std::shared_ptr<http::Reply>;
@@ -62,7 +63,7 @@ Result<HostCertificate> certificate_of(const http::Peer& peer) {
         return fail(error(Code::unauthenticated, "this path is for agents, which show a certificate")
                         .with_hint("axle host token create makes a machine a host")
                         .with_reason("no-certificate"));
-    if (!peer.tls13) return fail(Code::forbidden, "agents speak TLS 1.3");
+    if (!peer.tls13) return fail(Code::forbidden, "{}", kTls13);
     return HostCertificate{*host, peer.certificate_from_ms + kSlackMs};
 }
 
@@ -123,7 +124,9 @@ JoinInfo AgentDoor::join_info() const {
 // ---- joining
 
 void AgentDoor::Parts::enrol(const http::Request& request, http::Reply reply) {
-    auto applicant = read_applicant(request.body);
+    auto applicant = request.peer->kind != http::Peer::Kind::tls || request.peer->tls13
+                         ? read_applicant(request.body)
+                         : fail(Code::forbidden, "{}", kTls13);
     if (!applicant) {
         tell_refusal(fmt::format("a machine at {} may not join: {}", request.peer->ip, applicant.error().message));
         return reply.send(refusal(applicant.error()));

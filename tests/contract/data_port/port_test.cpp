@@ -5,6 +5,8 @@
 
 #include "agent/migration/data_path.hpp"
 #include "tests/contract/data_port/two_hosts.hpp"
+#include "tests/support/caught_log.hpp"
+#include "tests/support/raw_tls.hpp"
 
 namespace axle::test {
 namespace {
@@ -91,6 +93,28 @@ TEST_CASE("hosts of other clouds, and who shows no certificate, stay outside") {
     CAPTURE(without);
     has(without, "show a certificate");
     CHECK(hosts.names.empty());
+}
+
+TEST_CASE("a host that offers at most TLS 1.2 is refused at the data port, whatever it shows, and the log says why") {
+    TwoHosts hosts;
+    const DataIdentity own = identity_of(hosts.authority, hosts.source);
+    const std::string body = R"({"incarnation":1,"revision":2})";
+    const std::string request = fmt::format(
+        "POST {} HTTP/1.1\r\nHost: host\r\n{}: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
+        write_data_path({.vm = hosts.vm, .stream = kHandedOverStream}), kTicketHeader, hosts.ticket, body.size(), body);
+    const auto ask = [&](int version) {
+        return ask_over_tls(hosts.number, own.certificate, own.key, version, request);
+    };
+    const CaughtLog log;
+    const auto old = ask(TLS1_2_VERSION);
+    CAPTURE(old.text);
+    CHECK(old.version == "TLSv1.2");
+    CHECK(old.text.starts_with("HTTP/1.1 403 "));
+    CHECK(old.text.find("hosts speak TLS 1.3 with each other") != std::string::npos);
+    CHECK(log.troubles_with("and is refused: hosts speak TLS 1.3 with each other") == 1);
+    CHECK_FALSE(hosts.handed_over.has_value());
+    CHECK(ask(TLS1_3_VERSION).text.starts_with("HTTP/1.1 204 "));
+    CHECK(hosts.handed_over.has_value());
 }
 
 TEST_CASE(
