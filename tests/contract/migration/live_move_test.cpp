@@ -1,7 +1,9 @@
 // libvirt's part of a move, between two real hosts, with nothing of ours in between.
 #include "agent/hypervisor/live_move.hpp"
 
+#include <atomic>
 #include <sys/stat.h>
+#include <thread>
 
 #include "tests/contract/hypervisor/rooms.hpp"
 
@@ -55,6 +57,32 @@ TEST_CASE("a running guest goes to another host, stands paused there, and is off
     CHECK(two.target.destroy(id));
     CHECK(two.source.start(id));  // its definition stayed
     CHECK_FALSE(two.source.observe(id).migrated);
+}
+
+TEST_CASE("the QEMU of a guest that moves slows it down where its memory would not get over otherwise") {
+    OPEN_ROOM(Two, two);
+    const DomainPlan plan = two.source.running();
+    LiveMoveWish wish = two.wish(plan);
+    wish.bandwidth = 1;  // of the least that libvirt knows: there is time to ask
+    LiveMove move(wish);
+    const auto converges = [&] {
+        const auto all = two.source.host.run({"virsh", "-q", "qemu-monitor-command", domain_name(plan.document.id),
+                                              R"({"execute":"query-migrate-capabilities"})"});
+        const auto at = all ? all->find("\"auto-converge\"") : std::string::npos;
+        if (at == std::string::npos) return false;
+        const auto begin = all->rfind('{', at);
+        return all->substr(begin, all->find('}', at) - begin).find("true") != std::string::npos;
+    };
+    CHECK_FALSE(converges());
+    std::atomic<bool> over = false, seen = false;
+    std::jthread looks([&] {
+        while (!over && !seen) seen = converges();
+        move.cancel();
+    });
+    (void)move.run([](LiveMoveProgress) {});
+    over = true;
+    looks.join();
+    CHECK(seen);
 }
 
 TEST_CASE("a move that is given up before it begins leaves the guest running where it was") {
