@@ -12,6 +12,8 @@ namespace {
 
 // A question so long after its answer is of the guest's next run, or of its next round.
 constexpr milliseconds kAgain{2'000};
+// No lease is said to end later; its milliseconds are still a number.
+constexpr std::uint64_t kLastSecond = 253'402'300'799;  // of the year 9999
 
 std::string_view next_line(std::string_view& text) {
     const auto end = text.find('\n');
@@ -95,9 +97,10 @@ std::vector<Lease> read_lease_file(std::string_view text) {
         std::string_view words = next_line(text);
         const std::string_view expiry = next_word(words);
         const std::string mac(next_word(words)), address(next_word(words));
-        std::int64_t expires = 0;
+        std::uint64_t expires = 0;
         std::from_chars(expiry.data(), expiry.data() + expiry.size(), expires);
-        const std::int64_t given = std::max<std::int64_t>(expires - kLeaseTime.count(), 0);
+        const std::int64_t given =
+            std::max<std::int64_t>(static_cast<std::int64_t>(std::min(expires, kLastSecond)) - kLeaseTime.count(), 0);
         if (is_mac(mac) && parse_ipv4(address)) out.push_back({mac, address, DhcpStage::answered, {given * 1000}});
     }
     return out;

@@ -73,6 +73,16 @@ TEST_CASE("a lease counts as an answer, also when the log was cut") {
     CHECK(join_leases({}, file).size() == 1);
 }
 
+TEST_CASE("a lease file that can't be right gives times that can be counted with") {
+    for (const char* expiry : {"9223372036854775807", "-9223372036854775808", "18446744073709551615", "x"}) {
+        CAPTURE(expiry);
+        const auto file = read_lease_file(std::string(expiry) + " 52:54:00:00:00:01 10.90.0.1 vm1 *\n");
+        REQUIRE(file.size() == 1);
+        CHECK(file[0].at.ms >= 0);
+        CHECK(file[0].at.ms < INT64_C(253'402'300'800'000));
+    }
+}
+
 TEST_CASE("every stage has its time, and a question after an earlier run's answer is a question") {
     const auto at = [](const char* time, const char* rest) {
         return fmt::format("{} dnsmasq-dhcp[20]: {}\n", time, rest);
