@@ -6,13 +6,25 @@
 namespace axle::http {
 
 static constexpr std::size_t kResponseHeadMax = 64 << 10;
+static constexpr std::size_t kChunkLineMax = 4 << 10;
+static constexpr int kContinuesMax = 10;                                 // "100 Continue" before one answer
 static constexpr std::size_t kResponseBodyMax = std::size_t{256} << 20;  // in memory; a download is not
+
+static auto bad(const char* what) {
+    return fail(Code::malformed, "the server's answer is not HTTP: {}", what);
+}
+
+// Digits and nothing else: neither a sign nor what follows them.
+static std::optional<std::int64_t> size_in(std::string_view text, int base) {
+    std::uint64_t size = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), size, base);
+    const bool fits = read.ec == std::errc{} && size <= static_cast<std::uint64_t>(INT64_MAX);
+    if (!fits || read.ptr != text.data() + text.size()) return std::nullopt;
+    return static_cast<std::int64_t>(size);
+}
 
 static Result<Response> parse_response_head(std::string_view text) {
     Response response;
-    const auto bad = [](const char* what) {
-        return fail(Code::malformed, "the server's answer is not HTTP: {}", what);
-    };
     if (!text.starts_with("HTTP/1.1 ") && !text.starts_with("HTTP/1.0 ")) return bad("no status line");
     const std::string_view number = text.substr(9, 3);
     if (std::from_chars(number.data(), number.data() + number.size(), response.status).ec != std::errc{} ||
@@ -33,7 +45,7 @@ static Result<Response> parse_response_head(std::string_view text) {
 }
 
 Result<Response> read_response_head(Wire& wire, milliseconds timeout) {
-    for (;;) {
+    for (int continues = 0; continues <= kContinuesMax;) {
         const auto end = wire.in.find("\r\n\r\n");
         if (end == std::string::npos) {
             if (wire.in.size() > kResponseHeadMax)
@@ -48,7 +60,9 @@ Result<Response> read_response_head(Wire& wire, milliseconds timeout) {
         auto response = parse_response_head(std::string_view(wire.in).substr(0, end + 2));
         wire.in.erase(0, end + 4);
         if (!response || response->status != 100) return response;
+        ++continues;
     }
+    return bad("it says 100 Continue over and over");
 }
 
 namespace {
@@ -64,6 +78,8 @@ class BodyReader {
 
   private:
     Result<> need();
+    Result<std::string> line();  // without its end
+    Result<> trailers();
     Result<> cut_short() const { return fail(Code::unavailable, "the server broke off in the middle of its answer"); }
     void give(std::size_t size) {
         stopped_ = !piece_(std::string_view(wire_.in).substr(0, size));
@@ -91,19 +107,41 @@ Result<> BodyReader::sized(std::int64_t size) {
     return {};
 }
 
+Result<std::string> BodyReader::line() {
+    for (;;) {
+        const auto end = wire_.in.find("\r\n");
+        if (std::min(end, wire_.in.size()) > kChunkLineMax) return bad("a line of a chunked body has over 4 KiB");
+        if (end == std::string::npos) {
+            TRY_VOID(need());
+            continue;
+        }
+        std::string text = wire_.in.substr(0, end);
+        wire_.in.erase(0, end + 2);
+        return text;
+    }
+}
+
+// Fields that follow the last chunk, up to an empty line; nobody asks for them.
+Result<> BodyReader::trailers() {
+    for (std::size_t bytes = 0; bytes <= kResponseHeadMax;) {
+        TRY(field, line());
+        if (field.empty()) return {};
+        bytes += field.size() + 2;
+    }
+    return bad("over 64 KiB follow a chunked body");
+}
+
 Result<> BodyReader::chunked() {
     while (!stopped_) {
-        auto end = wire_.in.find("\r\n");
-        for (; end == std::string::npos; end = wire_.in.find("\r\n")) TRY_VOID(need());
-        std::int64_t size = 0;
-        if (std::from_chars(wire_.in.data(), wire_.in.data() + end, size, 16).ec != std::errc{})
-            return fail(Code::malformed, "the server's answer is not HTTP: a chunk without a size");
-        wire_.in.erase(0, end + 2);
-        TRY_VOID(sized(size));
+        TRY(head, line());
+        const std::string_view digits = std::string_view(head).substr(0, head.find_first_of("; \t"));
+        const auto size = size_in(digits, 16);
+        if (!size) return bad("a chunk without a size");
+        if (*size == 0) return trailers();
+        TRY_VOID(sized(*size));
         if (stopped_) break;
-        while (wire_.in.size() < 2) TRY_VOID(need());
-        wire_.in.erase(0, 2);
-        if (size == 0) break;
+        TRY(rest, line());
+        if (!rest.empty()) return bad("a chunk is longer than it says");
     }
     return {};
 }
@@ -127,9 +165,9 @@ Result<> read_response_body(Wire& wire, const Response& head, const Client::Piec
     if (head.headers.lists("Transfer-Encoding", "chunked")) return body.chunked();
     const std::string length = head.headers.value("Content-Length");
     if (length.empty()) return body.to_the_end();
-    std::int64_t size = 0;
-    std::from_chars(length.data(), length.data() + length.size(), size);
-    return body.sized(size);
+    const auto size = size_in(length, 10);
+    if (!size) return bad("a Content-Length that is no number");
+    return body.sized(*size);
 }
 
 Result<Response> read_response(Wire& wire, bool is_head_request, const Client::Piece& piece, milliseconds timeout,

@@ -15,6 +15,8 @@ class Wire {
     static Result<Wire> dial(const ClientOptions& options);
     // The same without any check of the certificate.
     static Result<Wire> dial_unverified(const Endpoint& endpoint, milliseconds connect_time);
+    // What is connected already.
+    static Wire over(Transport transport) { return Wire(std::move(transport)); }
 
     // stop_if_answered: returns early when the server sends something.
     Result<> write(std::string_view bytes, milliseconds wait, bool stop_if_answered = false);
