@@ -12,6 +12,7 @@ using Match = ForeignRule::Match;
 using Key = ForeignRule::Match::Key;
 
 constexpr int kJumpsMax = 32;
+constexpr int kRulesMax = 100'000;  // that are looked at for one packet: jumps that fan out would go on for ever
 
 bool is_like(const std::string& pattern, const std::string& text) {
     if (!pattern.ends_with('*')) return pattern == text;
@@ -107,11 +108,13 @@ class Walk {
     }
     const std::vector<ForeignChain>& chains_;
     const Packet& packet_;
+    int left_ = kRulesMax;
 };
 
 Fate Walk::through(const ForeignChain& chain, int depth) {
     if (depth > kJumpsMax) return Fate::goes_on;
     for (const ForeignRule& rule : chain.rules) {
+        if (left_-- <= 0) return Fate::goes_on;
         if (rule.action == Action::none || !applies(rule, packet_)) continue;
         if (rule.action == Action::accept) return Fate::accepted;
         if (rule.action == Action::back) return Fate::goes_on;

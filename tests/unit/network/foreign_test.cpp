@@ -48,6 +48,14 @@ std::string rule(const std::string& expressions, const std::string& chain = "fwd
 
 }  // namespace
 
+TEST_CASE("jumps that fan out, and go in circles, come to an end") {
+    std::string rules;
+    for (int i = 0; i < 8; ++i)
+        rules += (i > 0 ? "," : "") + rule(R"({"jump":{"target":"sub"}})") + "," +
+                 rule(R"({"jump":{"target":"fwd"}})", "sub") + "," + rule(R"({"jump":{"target":"sub"}})", "sub");
+    CHECK(find_drop(chain_with(rules), {.hook = "forward"}).has_value());  // by its policy
+}
+
 TEST_CASE("each of Docker, ufw and firewalld is named with what it cuts off and the remedy, and passes when opened") {
     struct Row {
         const char* who;
