@@ -3,8 +3,10 @@
 
 #include "orchestrator/core/commands.hpp"
 #include "orchestrator/core/deadlines.hpp"
+#include "orchestrator/core/derive.hpp"
 #include "orchestrator/core/lost_host.hpp"
 #include "orchestrator/core/moves.hpp"
+#include "orchestrator/core/on_hosts.hpp"
 #include "orchestrator/core/tasks.hpp"
 
 namespace axle {
@@ -129,6 +131,20 @@ Mutated remove_image(Transaction& tx, const Mutation& m, const Image& image) {
     return {.object = tx.world().get(Kind::image, id)};
 }
 
+// A host may have been told of the pool and not have said so yet: it is asked to let go like those that have. Of more
+// such hosts than fit into a transaction the others show theirs as unclaimed.
+void note_silent_hosts(Transaction& tx, const Pool& pool) {
+    constexpr std::size_t kSilentMax = Transaction::kOperationsMax - 10;
+    std::vector<Uuid> silent;
+    for (const auto& [id, object] : tx.world().all(Kind::host)) {
+        const auto& host = static_cast<const Host&>(*object);
+        const bool waits = pool_is_on(pool, host) && reported_pool(host, pool.meta.id) == nullptr;
+        if (waits && silent.size() < kSilentMax) silent.push_back(id);
+    }
+    const Ref self{pool.meta.id, pool.meta.name};
+    for (const Uuid& id : silent) tx.update_status<Host>(id, [&](Host& h) { note_pool(h, self); });
+}
+
 // Hosts may have furniture of it: it goes when they have said that nothing is left.
 template <typename T>
 Mutated remove_with_farewell(Transaction& tx, const ObjectPtr& object) {
@@ -206,6 +222,7 @@ Result<Mutated> remove_object(Transaction& tx, const Mutation& m, const ObjectPt
         case Kind::network:
             return remove_with_farewell<NetworkObject>(tx, object);
         case Kind::pool:
+            note_silent_hosts(tx, static_cast<const Pool&>(*object));
             return remove_with_farewell<Pool>(tx, object);
         default:
             break;
