@@ -13,7 +13,7 @@ constexpr std::size_t kActs = 40;
 
 struct Total {
     int sequences = 0, failed = 0;
-    std::map<std::string, int> coverage;
+    Coverage coverage;
 };
 
 void play(const History& history, const std::string& socket, const std::string& images, Total& total) {
@@ -54,8 +54,8 @@ int run(int argc, char** argv) {
             play(draw_model_history(first + static_cast<std::uint64_t>(i), kActs), argv[1], argv[2], total);
     }
     std::printf("tally: %d passed, %d failed, 0 skipped\n", total.sequences - total.failed, total.failed);
-    std::printf("figures: %d histories %d failed %zu pairs of a VM's state and an action met\n", total.sequences,
-                total.failed, total.coverage.size());
+    std::printf("figures: %d histories %d failed %zu of %zu pairs of a state and an action met\n", total.sequences,
+                total.failed, total.coverage.size(), possible_pairs());
     return total.failed == 0 && total.sequences > 0 ? 0 : 1;
 }
 

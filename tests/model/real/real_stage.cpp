@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "common/base/now.hpp"
+#include "tests/support/cloud/plain_kinds.hpp"
 
 namespace axle::test {
 namespace {
@@ -56,13 +57,16 @@ std::string how_of(const http::Response& response) {
 
 // What histories say of simulated things, said of real ones: images lie at an address here; every guest has an image
 // that heeds the power button (an empty disk heeds nothing, and a stop would not be what its user is owed).
+// A pool's directory keeps the id of the pool that was there first: each gets its own.
 void make_real(nlohmann::json& body, const std::string& images) {
+    static int pools = 0;
     if (!body.is_object() || !body.contains("spec")) return;
     auto& spec = body["spec"];
     if (spec.contains("url"))
         spec["url"] = images + spec["url"].get<std::string>().substr(std::string_view("http://images").size());
     if (spec.contains("disks") && spec["disks"].contains("root")) spec["disks"]["root"] = {{"image", "debian"}};
     if (spec.contains("memory")) spec["memory"] = "64MiB";
+    if (spec.contains("path")) spec["path"] = fmt::format("/var/lib/axle/pools/extra{}", ++pools);
 }
 
 }  // namespace
@@ -168,6 +172,9 @@ std::optional<Stage::Answer> RealStage::ask(const Act& act) {
     if (answer.how != "ok") answer.why = response.body;
     if (body.is_object()) answer.taken.object = Uuid::parse(body.value("id", "")).value_or(Uuid{});
     answer.taken.replayed = response.headers.has("Idempotent-Replayed");
+    const Json disks = body.is_object() ? part(part(body, "spec"), "disks") : Json();
+    for (const auto& [name, disk] : disks.items())
+        if (disk.is_object()) answer.taken.disks[name] = disk.value("volume", "");
     return answer;
 }
 
@@ -201,9 +208,9 @@ void RealStage::pass(std::int64_t ms) {
     std::this_thread::sleep_for(milliseconds{std::min(ms / 20, kPassMax)});
 }
 
-std::string RealStage::phase(const std::string& name) {
-    const auto vm = find(Kind::vm, name);
-    return vm ? part(*vm, "status").value("phase", "pending") : "none";
+std::string RealStage::phase(Kind kind, const std::string& name) {
+    const auto object = find(kind, name);
+    return object ? part(*object, "status").value("phase", "pending") : "none";
 }
 
 // ---- the end
@@ -261,7 +268,27 @@ Seen RealStage::seen() {
     seen.networks = names(Kind::network);
     seen.images = names(Kind::image);
     seen.forwards = names(Kind::portforward);
+    for (const PlainKind& plain : plain_kinds()) {
+        for (const std::string& name : names(plain.kind)) {
+            if (is_plain_name(plain.prefix, name)) seen.plain[plain.prefix].insert(name);
+        }
+    }
     return seen;
+}
+
+std::string RealStage::plain_thing_left() {
+    const std::string host = Names(*this).host(0);
+    request("PATCH", path_of(Kind::host, host), R"({"spec":{"zone":null}})", "application/merge-patch+json");
+    std::string left;
+    for (const PlainKind& plain : plain_kinds()) {
+        for (const Json& object : list(plain.kind)) {
+            const std::string name = object.value("name", "");
+            if (!is_plain_name(plain.prefix, name)) continue;
+            if (request("DELETE", path_of(plain.kind, name)).status >= 300)
+                left = fmt::format("{} {} is not gone after its deletion", text_of(plain.kind), name);
+        }
+    }
+    return left;
 }
 
 std::string RealStage::what_is_left() {
@@ -276,6 +303,7 @@ std::string RealStage::what_is_left() {
         if (const auto left = list(kind, true); !left.empty())
             return fmt::format("{} {} is not gone after its deletion", text_of(kind), left.front().value("name", ""));
     }
+    if (const std::string left = plain_thing_left(); !left.empty()) return left;
     const std::string answer = tell("left");  // of furniture and files
     return answer == "nothing" ? trouble_ : answer;
 }

@@ -17,7 +17,7 @@ class RealStage final : public Stage {
     std::optional<Answer> ask(const Act& act) override;
     void befall(const Act& act) override;
     void pass(std::int64_t ms) override;
-    std::string phase(const std::string& vm) override;
+    std::string phase(Kind kind, const std::string& name) override;
     std::string trouble() override { return trouble_; }
     std::string settle() override;
     Seen seen() override;
@@ -38,6 +38,7 @@ class RealStage final : public Stage {
     std::string unsettled();
     std::string unsettled_vm(const Json& vm) const;
     std::string what_is_left();
+    std::string plain_thing_left();
 
     http::Client client_;
     const std::string images_, run_;  // run: keys of an earlier history are remembered

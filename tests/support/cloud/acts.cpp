@@ -1,14 +1,23 @@
 #include "tests/support/cloud/acts.hpp"
 
 #include <algorithm>
-#include <sstream>
 
 #include "common/base/ensure.hpp"
+#include "tests/support/cloud/plain_kinds.hpp"
 
 namespace axle::test {
 namespace {
 
-constexpr int kVms = 6, kVolumes = 4, kNetworks = 3, kStrays = 3;
+constexpr int kNetworks = 3, kStrays = 3;
+
+// What else a new VM names: one thing at most.
+std::string vm_ties(const Act& act) {
+    if (act.number % 6 == 5) return R"(,"placementGroup":"apart")";
+    const std::string tie = vm_tie(act);
+    if (tie.starts_with("group")) return fmt::format(R"(,"placementGroup":"{}")", tie);
+    if (tie.starts_with("flavor")) return fmt::format(R"(,"flavor":"{}")", tie);
+    return tie.empty() ? "" : fmt::format(R"(,"sshKeys":["{}"])", tie);
+}
 
 std::string vm_document(const Act& act) {
     const auto cpus = 1 + act.number % 4;
@@ -20,7 +29,7 @@ std::string vm_document(const Act& act) {
         R"("power":"{}","stopTimeout":"20s","retention":"{}m","onGuestShutdown":"{}"{}}}}})",
         vm_name(act.subject), cpus, cpus, disks, act.object % 4 == 3 ? network_name(1) : "blue",
         act.number % 5 == 4 ? "stopped" : "running", 5 + act.number % 60, act.number % 7 == 6 ? "restart" : "stay-off",
-        act.number % 6 == 5 ? R"(,"placementGroup":"apart")" : "");
+        vm_ties(act));
 }
 
 using Make = std::optional<Mutation> (*)(const Subjects&, const Act&);
@@ -32,13 +41,9 @@ std::optional<Mutation> restore(const Subjects& subjects, const Act& act) {
     return Cloud::act(K, "default", gone->str(), "restore");
 }
 
-std::string image_name(int number) {
-    return fmt::format("image{}", number);
-}
-
 std::optional<Mutation> patch_vm(const Subjects&, const Act& act) {
     const std::string name = vm_name(act.subject);
-    switch (act.number % 5) {
+    switch (act.number % kVmPatches) {
         case 0:
             return Cloud::patch(Kind::vm, "default", name, fmt::format(R"({{"labels":{{"tier":"t{}"}}}})", act.object));
         case 1:
@@ -51,11 +56,40 @@ std::optional<Mutation> patch_vm(const Subjects&, const Act& act) {
         case 3:
             return Cloud::patch(Kind::vm, "default", name,
                                 fmt::format(R"({{"spec":{{"deletionProtection":{}}}}})", act.object % 3 == 0));
-        default:
+        case 4:
             return Cloud::patch(Kind::vm, "default", name,
                                 fmt::format(R"({{"spec":{{"nics":{{"eth1":{}}}}}}})",
                                             act.object % 2 == 0 ? R"({"network":"blue"})" : "null"));
+        default:
+            return Cloud::patch(
+                Kind::vm, "default", name,
+                fmt::format(R"({{"spec":{{"placementGroup":{}}}}})",
+                            act.object % 3 == 0 ? "null" : "\"" + plain_name("group", act.object) + "\""));
     }
+}
+
+std::optional<Mutation> patch_volume(const Subjects&, const Act& act) {
+    return Cloud::patch(Kind::volume, "default", volume_name(act.subject),
+                        act.number % 2 == 0 ? fmt::format(R"({{"labels":{{"tier":"t{}"}}}})", act.object)
+                                            : fmt::format(R"({{"spec":{{"size":"{}GiB"}}}})", 1 + act.object % 3));
+}
+
+std::optional<Mutation> patch_network(const Subjects&, const Act& act) {
+    return Cloud::patch(
+        Kind::network, "default", network_name(act.subject),
+        act.number % 2 == 0 ? R"({"spec":{"dns":["192.0.2.53"],"domain":"example"}})" : R"({"spec":{"dns":null}})");
+}
+
+std::optional<Mutation> zone_of_host(const Subjects& subjects, const Act& act) {
+    const std::string zone = act.object % 3 == 0 ? "null" : "\"" + plain_name("zone", act.object) + "\"";
+    return Cloud::patch(Kind::host, "", subjects.host(act.subject), fmt::format(R"({{"spec":{{"zone":{}}}}})", zone));
+}
+
+template <Kind K, std::string (*Name)(int)>
+std::optional<Mutation> restore_as(const Subjects& subjects, const Act& act) {
+    const auto gone = subjects.deleted(K, Name(act.subject));
+    if (!gone) return std::nullopt;
+    return Cloud::act(K, "default", gone->str(), "restore", fmt::format(R"({{"name":"{}"}})", Name(act.object)));
 }
 
 std::optional<Mutation> attach(const Subjects&, const Act& act) {
@@ -114,9 +148,10 @@ VM_ACTION(reset, "reset")
 
 std::optional<Mutation> create_volume(const Subjects&, const Act& act) {
     const char* from = act.number % 4 == 0 ? R"("image":"debian")" : R"("size":"1GiB")";
-    return Cloud::create(
-        Kind::volume, "default",
-        fmt::format(R"({{"name":"{}","spec":{{{},"retention":"10m"}}}})", volume_name(act.subject), from));
+    const std::string in = volume_pool(act);
+    return Cloud::create(Kind::volume, "default",
+                         fmt::format(R"({{"name":"{}","spec":{{{},"retention":"10m"{}}}}})", volume_name(act.subject),
+                                     from, in.empty() ? "" : fmt::format(R"(,"pool":"{}")", in)));
 }
 
 std::optional<Mutation> create_forward(const Subjects&, const Act& act) {
@@ -152,6 +187,7 @@ const std::map<std::string, Make, std::less<>>& makers() {
              return Cloud::remove(Kind::vm, "default", gone->str(), true);
          }},
         {"vm-restore", restore<Kind::vm, vm_name>},
+        {"vm-restore-as", restore_as<Kind::vm, vm_name>},
         {"vm-patch", patch_vm},
         {"vm-migrate",
          [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
@@ -168,6 +204,9 @@ const std::map<std::string, Make, std::less<>>& makers() {
              return Cloud::remove(Kind::volume, "default", volume_name(a.subject), a.number % 2 == 0);
          }},
         {"volume-restore", restore<Kind::volume, volume_name>},
+        {"volume-restore-as", restore_as<Kind::volume, volume_name>},
+        {"volume-patch", patch_volume},
+        {"network-patch", patch_network},
         {"network-create",
          [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::create(Kind::network, "default", fmt::format(R"({{"name":"{}"}})", network_name(a.subject)));
@@ -177,6 +216,11 @@ const std::map<std::string, Make, std::less<>>& makers() {
              return Cloud::remove(Kind::network, "default", network_name(a.subject));
          }},
         {"forward-create", create_forward},
+        {"forward-patch",
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
+             return Cloud::patch(Kind::portforward, "default", fmt::format("f{}", a.subject),
+                                 fmt::format(R"({{"spec":{{"guestPort":{}}}}})", 80 + a.object));
+         }},
         {"forward-delete",
          [](const Subjects&, const Act& a) -> std::optional<Mutation> {
              return Cloud::remove(Kind::portforward, "default", fmt::format("f{}", a.subject));
@@ -187,6 +231,15 @@ const std::map<std::string, Make, std::less<>>& makers() {
              return Cloud::remove(Kind::image, "default", image_name(a.subject), a.number % 2 == 0);
          }},
         {"image-restore", restore<Kind::image, image_name>},
+        {"image-import",
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
+             return Cloud::act(Kind::image, "default", image_name(a.subject), "import");
+         }},
+        {"image-patch",
+         [](const Subjects&, const Act& a) -> std::optional<Mutation> {
+             return Cloud::patch(Kind::image, "default", image_name(a.subject),
+                                 fmt::format(R"({{"spec":{{"description":"{}"}}}})", a.object));
+         }},
         {"task-cancel", cancel},
         {"keyed-create", keyed_create},
         {"project-limit", limit},
@@ -204,6 +257,17 @@ const std::map<std::string, Make, std::less<>>& makers() {
          [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
              return Cloud::act(Kind::host, "", s.host(a.subject), a.number % 2 == 0 ? "cordon" : "uncordon");
          }},
+        {"host-drain",
+         [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
+             return Cloud::act(Kind::host, "", s.host(a.subject), "drain",
+                               fmt::format(R"({{"parallel":{}}})", 1 + a.number % 3));
+         }},
+        {"host-undrain",
+         [](const Subjects& s, const Act& a) -> std::optional<Mutation> {
+             return Cloud::act(Kind::host, "", s.host(a.subject), "undrain",
+                               fmt::format(R"({{"takeBack":{}}})", a.number % 2 == 0));
+         }},
+        {"host-zone", zone_of_host},
     };
     return all;
 }
@@ -216,8 +280,20 @@ std::string vm_name(int number) {
 std::string volume_name(int number) {
     return fmt::format("disk{}", number % kVolumes);
 }
+std::string image_name(int number) {
+    return fmt::format("image{}", number % kImages);
+}
 std::string network_name(int number) {
     return fmt::format("net{}", number % kNetworks);
+}
+
+std::string vm_tie(const Act& act) {
+    constexpr const char* kTies[] = {"group", "flavor", "key"};
+    const auto which = act.number % 20;
+    return which < 3 && act.number % 6 != 5 ? plain_name(kTies[which], act.object) : "";
+}
+std::string volume_pool(const Act& act) {
+    return act.number % 5 == 2 ? plain_name("pool", act.object) : "";
 }
 
 VolumeId stray_id(const std::string& host, const Act& act) {
@@ -229,71 +305,8 @@ std::string stray_name(const Uuid& stray) {
     return "stray-" + stray.str().substr(24);
 }
 
-std::string text_of(const Act& act) {
-    return fmt::format("{} {} {} {} {}", act.verb, act.subject, act.object, act.number, act.wait_ms);
-}
-
-std::optional<Act> parse_act(std::string_view line) {
-    std::istringstream in{std::string(line)};
-    Act act;
-    if (!(in >> act.verb >> act.subject >> act.object >> act.number >> act.wait_ms)) return std::nullopt;
-    return act;
-}
-
-const std::vector<WeightedVerb>& user_verbs() {
-    static const std::vector<WeightedVerb> all = {
-        {"vm-create", 18},     {"vm-start", 8},       {"vm-stop", 7},        {"vm-force", 4},
-        {"vm-pause", 4},       {"vm-resume", 4},      {"vm-reboot", 3},      {"vm-reset", 3},
-        {"vm-migrate", 6},     {"vm-delete", 8},      {"vm-expunge", 2},     {"vm-restore", 5},
-        {"vm-patch", 8},       {"vm-attach", 6},      {"vm-detach", 5},      {"volume-create", 5},
-        {"volume-delete", 4},  {"volume-restore", 3}, {"network-create", 2}, {"network-delete", 2},
-        {"forward-create", 3}, {"forward-delete", 2}, {"image-create", 2},   {"image-delete", 2},
-        {"image-restore", 1},  {"task-cancel", 1},    {"keyed-create", 3},   {"project-limit", 1},
-        {"host-cordon", 2},    {"stray-adopt", 3},    {"stray-remove", 3}};
-    return all;
-}
-
-const std::vector<WeightedVerb>& fault_verbs() {
-    static const std::vector<WeightedVerb> all = {{"orchestrator-crash", 10},
-                                                  {"agent-crash", 8},
-                                                  {"power-cut", 4},
-                                                  {"freeze", 3},
-                                                  {"cut", 6},
-                                                  {"silence", 5},
-                                                  {"partition", 4},
-                                                  {"sync-fails", 3},
-                                                  {"stall", 2},
-                                                  {"disk-full", 2},
-                                                  {"wall-jump", 2},
-                                                  {"host-faults", 6},
-                                                  {"guest-down", 6},
-                                                  {"guest-crash", 4},
-                                                  {"virsh-destroy", 3},
-                                                  {"slow-wire", 3},
-                                                  {"repeats", 3},
-                                                  {"pools-full", 2},
-                                                  {"host-wall-jump", 1},
-                                                  {"state-full", 2},
-                                                  {"unmount", 2},
-                                                  {"stray-file", 5}};
-    return all;
-}
-
-Act draw_act(SeededRandom& random, const std::vector<WeightedVerb>& verbs, int hosts, std::int64_t longest_wait_ms) {
-    unsigned all = 0;
-    for (const WeightedVerb& v : verbs) all += v.weight;
-    auto at = random.below(all);
-    const WeightedVerb* chosen = verbs.data();
-    while (at >= chosen->weight) at -= (chosen++)->weight;
-    Act act{.verb = chosen->verb};
-    act.subject = static_cast<int>(random.below(static_cast<std::uint64_t>(std::max(kVms, hosts))));
-    act.object = static_cast<int>(random.below(12));
-    act.number = static_cast<std::int64_t>(random.below(1'000));
-    act.wait_ms = random.chance(10) ? random.between(0, longest_wait_ms) : random.between(0, longest_wait_ms / 40);
-    return act;
-}
-
 std::optional<Mutation> mutation_of(const Subjects& subjects, const Act& act) {
+    if (auto plain = plain_mutation(act)) return plain;
     const auto maker = makers().find(act.verb);
     return maker == makers().end() ? std::nullopt : maker->second(subjects, act);
 }

@@ -46,9 +46,14 @@ std::optional<Mutation> mutation_of(const Cloud& cloud, const Act& act);
 // Faults and what guests do. false: the verb is none of these.
 bool befall(Cloud& cloud, const Act& act);
 
+constexpr int kVms = 6, kVolumes = 4, kImages = 6;
 std::string vm_name(int number);
 std::string volume_name(int number);
 std::string network_name(int number);
+std::string image_name(int number);
+constexpr int kVmPatches = 6;             // "vm-patch" does so many things, by Act::number
+std::string vm_tie(const Act& act);       // what a "vm-create" names beside disks and network: "group0", or ""
+std::string volume_pool(const Act& act);  // that a "volume-create" names; "": the default one
 // A volume file that a "stray-file" brings to a host, and the name that it is adopted by.
 VolumeId stray_id(const std::string& host, const Act& act);
 std::string stray_name(const Uuid& stray);

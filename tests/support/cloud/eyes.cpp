@@ -4,8 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/core/vm_rules.hpp"
-
 namespace axle::test {
 
 struct Eyes::Watcher final : ChangeSink {
@@ -178,7 +176,9 @@ void Eyes::check_apart(const Vm& told, const Ref& host) {
     const VmStatus& at = vm->status;
     const bool is_there = at.placement && at.placement->host.id == host.id;
     if (!is_there && !(at.migration && at.migration->host.id == host.id)) return;
+    if (told.spec.placement_group.id != vm->spec.placement_group.id) return;
     const Vm* other = too_near(*vm, host.id);
+    if (other != nullptr && other->meta.revision > told.meta.status_revision) return;  // it came into the group since
     if (other != nullptr && !restored_.contains(other->meta.id))
         cloud_.violate(fmt::format("{} was put beside {} on {}, their group keeps them apart", vm->meta.name,
                                    other->meta.name, host.name));
@@ -254,123 +254,6 @@ void Eyes::check_queues() {
     for (const auto& host : cloud_.hosts) {
         if (host.wire && host.wire->in_flight() > 5'000) cloud_.violate("a connection's queue grows without bound");
     }
-}
-
-// ---- when faults have stopped
-
-// A VM without a place waits rightly when no host has room for it.
-bool Eyes::waits_rightly(const Vm& vm) {
-    const Condition* why = find_condition(vm.status.conditions, "Scheduled");
-    if (why == nullptr || why->status) return false;
-    for (const auto& [name, disk] : vm.spec.disks) {
-        const Volume* volume = cloud_.world().find<Volume>(disk.volume.id);
-        if (volume == nullptr || volume->status.phase == VolumePhase::failed) return true;
-        const Image* image = cloud_.world().find<Image>(volume->spec.image.id);
-        const bool uploading = image != nullptr && image->status.phase == ImagePhase::uploading;
-        if (volume->spec.image && volume->spec.image_digest.empty() && uploading) return true;
-    }
-    for (const auto& [id, object] : cloud_.world().all(Kind::host)) {
-        const Host& host = static_cast<const Host&>(*object);
-        if (host.spec.unschedulable || too_near(vm, id) != nullptr) continue;
-        bool elsewhere = false;
-        for (const auto& [name, disk] : vm.spec.disks) {
-            const auto& at = cloud_.world().find<Volume>(disk.volume.id)->status.placement;
-            elsewhere = elsewhere || (at && at->host.id != id);
-        }
-        const Usage claimed = cloud_.world().claimed_on_host(id);
-        const HostFacts& facts = host.status.facts;
-        const auto cpus_max = static_cast<std::int64_t>(static_cast<double>(facts.cpus) * host.spec.cpu_overcommit);
-        if (!elsewhere && claimed.cpus + vm.spec.cpus.value_or(1) <= cpus_max &&
-            claimed.memory + vm.spec.memory.value_or(kGiB) <= facts.memory - host.spec.memory_reserve)
-            return false;  // disks are never the scarce thing in these clouds
-    }
-    return true;
-}
-
-std::string Eyes::unsettled_vm(const Vm& vm) {
-    const std::string name = "vm " + vm.meta.name;
-    const VmReport& report = vm.status.report;
-    if (vm.is_deleted()) {
-        if (vm.meta.deletion->expunge_at < cloud_.orchestrator().pipeline().cluster_time() - 60'000)
-            return name + " should be gone for good";
-        const SimulatedMachine* machine = cloud_.machine_of(vm);
-        return machine != nullptr && machine->is_running(VmId{vm.meta.id}) ? name + " is deleted and runs" : "";
-    }
-    if (!vm.status.leftovers.empty())
-        return name + " has its document left on host " + vm.status.leftovers.front().host.name;
-    if (vm.status.migration) return name + " is still being moved (" + text_of(vm.status.migration->phase) + ")";
-    if (!vm.status.placement) return waits_rightly(vm) ? "" : name + " has no place though there is room";
-    if (report.generation < vm.meta.generation || vm.status.observed_generation < vm.meta.generation)
-        return fmt::format("{}: generation {} was not seen by its host ({})", name, vm.meta.generation,
-                           report.generation);
-    if (!report.settled) {
-        std::string why;
-        for (const Condition& c : report.conditions) why += " " + c.type + ": " + c.message;
-        return fmt::format("{} is not settled ({}, wants {}){}", name, text_of(report.state), text_of(vm.spec.power),
-                           why);
-    }
-    if (vm.status.phase == VmPhase::unknown) return name + " is unknown, and its host speaks";
-    SimulatedMachine* machine = cloud_.machine_of(vm);
-    const auto domain = machine->domains.find(VmId{vm.meta.id});
-    const DomainState state = domain == machine->domains.end() ? DomainState::absent : domain->second.state;
-    const bool over = report.start_serial >= vm.spec.start_serial && report.last_end != RunEnd::none;
-    if (vm.spec.power == Power::stopped && is_on(state)) return name + " should be off";
-    if (vm.spec.power == Power::running && state != DomainState::running && !over) return name + " should run";
-    if (vm.spec.power == Power::paused && state != DomainState::paused && !over) return name + " should be paused";
-    if (report.state != state && !(is_on(state) == false && is_on(report.state) == false))
-        return fmt::format("{} is {} and is reported {}", name, text_of(state), text_of(report.state));
-    return "";
-}
-
-std::string Eyes::unsettled_image(const Image& image) {
-    const ImagePhase phase = image.status.phase;
-    if (image.is_deleted() || phase == ImagePhase::ready || phase == ImagePhase::failed) return "";
-    return phase == ImagePhase::uploading ? "" : "image " + image.meta.name + " is " + text_of(phase);
-}
-
-std::string Eyes::unsettled() {
-    if (!cloud_.orchestrator_runs()) return "the orchestrator is not there";
-    const World& world = cloud_.world();
-    for (const auto& [id, object] : world.all(Kind::host)) {
-        if (!static_cast<const Host&>(*object).status.connected) return object->meta.name + " is not connected";
-    }
-    for (const auto& [id, object] : world.all(Kind::image)) {
-        if (auto why = unsettled_image(static_cast<const Image&>(*object)); !why.empty()) return why;
-    }
-    for (const auto& [id, object] : world.all(Kind::vm)) {
-        if (auto why = unsettled_vm(static_cast<const Vm&>(*object)); !why.empty()) return why;
-    }
-    for (const auto& [id, object] : world.all(Kind::volume)) {
-        const Volume& volume = static_cast<const Volume&>(*object);
-        if (!volume.status.leftovers.empty()) return "an old copy of volume " + volume.meta.name + " is still there";
-        if (!volume.is_deleted() && volume.status.placement && volume.status.phase == VolumePhase::creating)
-            return "volume " + volume.meta.name + " is still being made";
-        const bool late = volume.is_deleted() &&
-                          volume.meta.deletion->expunge_at < cloud_.orchestrator().pipeline().cluster_time() - 60'000;
-        const Vm* user = world.find<Vm>(volume.status.attached_to.id);
-        // A deleted VM that can still be restored keeps its disks on its host.
-        const bool kept = std::ranges::any_of(world.referrers(id), [](const Key& k) { return k.kind == Kind::vm; });
-        if (late && user == nullptr && !kept) return "volume " + volume.meta.name + " should be gone for good";
-        if (volume.status.attached_to && user == nullptr)
-            return "volume " + volume.meta.name + " is attached to a VM that is gone";
-    }
-    for (const auto& [id, object] : world.all(Kind::task)) {
-        const Task& task = static_cast<const Task&>(*object);
-        const Vm* vm = world.find<Vm>(task.spec.target.id);
-        if (vm != nullptr && !vm->status.placement && waits_rightly(*vm)) continue;
-        const bool volume = task.spec.goal == TaskGoal::volume_ready;
-        const Image* image = world.find<Image>(task.spec.target.id);
-        if (image != nullptr && image->status.phase == ImagePhase::uploading) continue;
-        if (volume && task.status.phase == TaskPhase::waiting) continue;  // for its first VM, or its image
-        return fmt::format("task {} of {} {} is {}: {}", text_of(task.spec.goal), task.spec.target.kind,
-                           task.spec.target.name, text_of(task.status.phase), task.status.reason);
-    }
-    for (const auto& [id, object] : world.all(Kind::host)) {
-        if (const auto key = cloud_.orchestrator().links().untold(id))
-            return fmt::format("host {} was not told of {} {} as it is", object->meta.name, text_of(key->kind),
-                               key->id.str());
-    }
-    return left_over();
 }
 
 }  // namespace axle::test

@@ -53,6 +53,9 @@ class Eyes {
     std::string unsettled_vm(const Vm& vm);
     std::string unsettled_image(const Image& image);
     bool waits_rightly(const Vm& vm);
+    bool has_room(const Host& host, const Vm& vm) const;
+    bool could_move(const Vm& vm, const Host& to) const;
+    bool is_stuck_rightly(const Task& task) const;
     std::string left_on(std::size_t host);
 
     Cloud& cloud_;

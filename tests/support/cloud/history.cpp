@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "tests/support/cloud/eyes.hpp"
+#include "tests/support/cloud/plain_kinds.hpp"
 
 namespace axle::test {
 
@@ -33,6 +34,17 @@ std::string converge(Cloud& cloud, milliseconds limit) {
 
 namespace {
 
+std::vector<Key> plain_things(const Cloud& cloud) {
+    std::vector<Key> all;
+    for (const PlainKind& plain : plain_kinds()) {
+        for (const auto& [id, object] : cloud.world().all(plain.kind)) {
+            if (is_plain_name(plain.prefix, object->meta.name)) all.push_back({plain.kind, id});
+        }
+    }
+    std::ranges::sort(all);
+    return all;
+}
+
 std::vector<Mutation> removals(Cloud& cloud) {
     std::vector<Mutation> all;
     for (const Kind kind : {Kind::portforward, Kind::vm, Kind::volume, Kind::image, Kind::network}) {
@@ -46,13 +58,17 @@ std::vector<Mutation> removals(Cloud& cloud) {
             all.push_back(Cloud::remove(kind, "default", id.str(), true));
         }
     }
+    for (const auto& [id, object] : cloud.world().all(Kind::host))
+        all.push_back(Cloud::patch(Kind::host, "", object->meta.name, R"({"spec":{"zone":null}})"));
+    for (const auto& [kind, id] : plain_things(cloud)) all.push_back(Cloud::remove(kind, "default", id.str()));
     return all;
 }
 
 bool is_cleared(const Cloud& cloud) {
     const World& world = cloud.world();
     return world.all(Kind::vm).empty() && world.all(Kind::volume).empty() && world.all(Kind::network).empty() &&
-           world.all(Kind::image).empty() && world.all(Kind::portforward).empty() && world.all(Kind::task).empty();
+           world.all(Kind::image).empty() && world.all(Kind::portforward).empty() && world.all(Kind::task).empty() &&
+           plain_things(cloud).empty();
 }
 
 // Files that came from nowhere, and that nobody has adopted.
@@ -87,6 +103,9 @@ std::string clear_away(Cloud& cloud) {
             for (const auto& [id, object] : cloud.world().all(kind))
                 return fmt::format("{} {} is not gone after its deletion", text_of(kind), object->meta.name);
         }
+        for (const auto& [kind, id] : plain_things(cloud))
+            return fmt::format("{} {} is not gone after its deletion", text_of(kind),
+                               cloud.world().get(kind, id)->meta.name);
     }
     cloud.run_until([&] { return cloud.eyes->left_over().empty(); }, minutes{10});
     if (!cloud.eyes->left_over().empty()) return cloud.eyes->left_over();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/support/cloud/acts.hpp"
+#include "tests/support/cloud/coverage.hpp"
 #include "tests/support/cloud/reference.hpp"
 
 namespace axle::test {
@@ -23,8 +24,9 @@ struct Play {
     std::uint64_t events = 0;
     std::int64_t virtual_ms = 0;
     std::vector<std::string> log;
-    std::map<std::string, int> answers;   // "verb ok", "verb conflict", ...
-    std::map<std::string, int> coverage;  // "phase of the VM: verb"
+    std::map<std::string, int> answers;  // "verb ok", "verb conflict", ...
+    Coverage coverage;
+    std::vector<Act> acts;  // as they were played
 };
 using Player = std::function<Play(const History&)>;
 
@@ -36,6 +38,9 @@ Play play_with_faults(const History& history);
 // The same, one act after the other, each answer held against a reference model; hosts fail, no answer is lost.
 History draw_model_history(std::uint64_t seed, std::size_t acts);
 Play play_against_reference(const History& history);
+// Every other act of a user becomes the one of which least was met, in earlier histories (`met`) and in this one.
+// Play::acts is what was played: played again by the first form it is the same.
+Play play_where_least_was_met(const History& history, const Coverage& met);
 // Where that is done: the simulated cloud, or a real one.
 class Stage {
   public:
@@ -48,14 +53,15 @@ class Stage {
     virtual std::optional<Answer> ask(const Act& act) = 0;  // nothing: its subject is not there to be named
     virtual void befall(const Act& act) = 0;
     virtual void pass(std::int64_t ms) = 0;
-    virtual std::string phase(const std::string& vm) = 0;  // "none" where there is none
+    virtual bool can_ask(const Act&) { return true; }  // its subject is there to be named, as far as is known
+    virtual std::string phase(Kind kind, const std::string& name) = 0;  // "none" where there is none
     virtual std::string trouble() = 0;
     virtual std::string settle() = 0;  // faults stop; "" when all is as its users wish
     virtual Seen seen() = 0;
     virtual std::string clear_away() = 0;
     virtual void note(const std::string& line) = 0;
 };
-Play play_on(Stage& stage, const History& history);
+Play play_on(Stage& stage, const History& history, const Coverage* met = nullptr);
 
 void finish(Play& play, const Cloud& cloud);   // figures and the log, merged from all machines
 std::string how_answered(const Reply& reply);  // "ok", "lost" or the name of the error's code

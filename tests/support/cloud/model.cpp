@@ -13,11 +13,11 @@ bool is_user_verb(const std::string& verb) {
 
 // "" or how the answer differs from what is right.
 std::string ask_and_compare(Stage& stage, Reference& reference, Play& play, const Act& act) {
-    const std::string phase = act.verb.starts_with("vm-") ? stage.phase(vm_name(act.subject)) : "";
+    const std::string pair = pair_of(stage, act);
     const auto right = reference.expect(act);
     const auto answer = stage.ask(act);
     if (!answer) return "";
-    if (!phase.empty()) ++play.coverage[phase + ": " + act.verb];
+    if (!pair.empty()) ++play.coverage[pair];
     ++play.answers[act.verb + " " + answer->how];
     stage.note("answer: " + answer->how + " " + answer->why);
     if (!right.contains(answer->how)) {
@@ -36,8 +36,14 @@ class SimulatedStage final : public Stage {
         if (!mutation) return std::nullopt;
         const Reply reply = cloud_.ask_and_wait(std::move(*mutation));
         Answer answer{.how = how_answered(reply)};
-        if (reply.result && reply.result->object)
-            answer.taken = {reply.result->object->meta.id, reply.result->replayed};
+        if (reply.result && reply.result->object) {
+            const Object& object = *reply.result->object;
+            answer.taken = {.object = object.meta.id, .replayed = reply.result->replayed};
+            if (object.kind() == Kind::vm) {
+                for (const auto& [name, disk] : static_cast<const Vm&>(object).spec.disks)
+                    answer.taken.disks[name] = disk.volume.name;
+            }
+        }
         if (!reply.result) answer.why = reply.result.error().message;
         return answer;
     }
@@ -46,9 +52,15 @@ class SimulatedStage final : public Stage {
         cloud_.run_for(milliseconds{ms});
         cloud_.run_until([&] { return cloud_.orchestrator_runs(); });
     }
-    std::string phase(const std::string& name) override {
-        const Vm* vm = cloud_.vm(name);
-        return vm != nullptr ? text_of(vm->status.phase) : "none";
+    bool can_ask(const Act& act) override { return mutation_of(cloud_, act).has_value(); }
+    std::string phase(Kind kind, const std::string& name) override {
+        const World& world = cloud_.world();
+        const ObjectPtr project = world.named(Kind::project, {}, "default");
+        const ObjectPtr object = world.named(kind, project->meta.id, name);
+        if (!object) return "none";
+        if (kind == Kind::volume) return text_of(static_cast<const Volume&>(*object).status.phase);
+        if (kind == Kind::image) return text_of(static_cast<const Image&>(*object).status.phase);
+        return text_of(static_cast<const Vm&>(*object).status.phase);
     }
     std::string trouble() override { return cloud_.violation(); }
     std::string settle() override { return converge(cloud_, std::chrono::minutes{60}); }
@@ -72,12 +84,16 @@ History draw_model_history(std::uint64_t seed, std::size_t acts) {
     return history;
 }
 
-Play play_on(Stage& stage, const History& history) {
+Play play_on(Stage& stage, const History& history, const Coverage* met) {
     Play play;
     Reference reference;
     play.trouble = stage.trouble();
-    for (const Act& act : history.acts) {
+    bool steered = false;
+    for (Act act : history.acts) {
         if (!play.trouble.empty()) return play;
+        steered = met != nullptr && is_user_verb(act.verb) && !steered;
+        if (steered) go_where_least_was_met(stage, *met, play.coverage, act);
+        play.acts.push_back(act);
         stage.note("act: " + text_of(act));
         if (is_user_verb(act.verb))
             play.trouble = ask_and_compare(stage, reference, play, act);
@@ -92,13 +108,25 @@ Play play_on(Stage& stage, const History& history) {
     return play;
 }
 
-Play play_against_reference(const History& history) {
+namespace {
+
+Play play_simulated(const History& history, const Coverage* met) {
     Cloud cloud({.seed = history.seed, .hosts = history.hosts});
     cloud.furnish();
     SimulatedStage stage(cloud);
-    Play play = play_on(stage, history);
+    Play play = play_on(stage, history, met);
     finish(play, cloud);
     return play;
+}
+
+}  // namespace
+
+Play play_against_reference(const History& history) {
+    return play_simulated(history, nullptr);
+}
+
+Play play_where_least_was_met(const History& history, const Coverage& met) {
+    return play_simulated(history, &met);
 }
 
 }  // namespace axle::test
