@@ -303,7 +303,7 @@ void Orchestrator::list(ListQuery query, Answered<Listing> answer) {
             return !query.after.empty() && o->meta.name + "/" + o->meta.id.str() <= query.after;
         });
         for (const ObjectPtr& object : all) {
-            if (query.matches && !query.matches(*object)) continue;
+            if (query.matches && !query.matches(*shown(object))) continue;
             if (page.objects.size() == query.limit) {
                 page.next = page.objects.back()->meta.name + "/" + page.objects.back()->meta.id.str();
                 break;
@@ -322,7 +322,7 @@ void Orchestrator::list(ListQuery query, Answered<Listing> answer) {
         if (project && at->first.project != project) break;
         const ObjectPtr object = world.get(query.kind, at->second);
         const Uuid scope = query.kind == Kind::project ? object->meta.id : object->meta.project.id;
-        if (!may_read(query.who, query.kind, scope) || (query.matches && !query.matches(*object))) continue;
+        if (!may_read(query.who, query.kind, scope) || (query.matches && !query.matches(*shown(object)))) continue;
         if (page.objects.size() == query.limit) {
             page.next = page.objects.back()->meta.project.id.str() + "/" + page.objects.back()->meta.name;
             break;

@@ -41,6 +41,27 @@ TEST_CASE("a host's load is shown as its last heartbeat said, alone and in lists
     CHECK_FALSE(away["status"].contains("load"));
 }
 
+TEST_CASE("hosts are found by their load, and pools by what hosts tell of them") {
+    LoadedHost there;
+    there.cloud.add_host("idle").say(Heartbeat{HostLoad{.cpu = 0.125, .memory_free = 3 * kGiB}});
+    there.beat(HostLoad{.cpu = 0.75, .memory_free = kGiB});
+    const auto found = [&](const std::string& kinds, const std::string& filter) {
+        std::string names;
+        const json page = ask(there.client, "GET", fmt::format("/v1/{}?filter={}", kinds, filter)).body;
+        for (const json& one : page["items"]) names += one["name"].get<std::string>() + " ";
+        return names;
+    };
+    CHECK(found("hosts", "status.load.cpu%3E%3D0.5") == "h1 ");
+    CHECK(found("hosts", "status.load.memoryFree%3E%3D2147483648") == "idle ");
+    REQUIRE(ask(there.client, "POST", "/v1/pools", R"({"name":"p","spec":{"path":"/pools/p"}})").status == 201);
+    there.cloud.core().call([] {});
+    there.cloud.core().call([] {});
+    const json pool = ask(there.client, "GET", "/v1/pools/p").body;
+    REQUIRE(pool["status"].value("readyCount", 0) == 2);
+    CHECK(found("pools", "status.readyCount%3E%3D2") == "p ");
+    CHECK(found("pools", "status.readyCount%3E%3D3").empty());
+}
+
 TEST_CASE("a load makes no revision and is in no store") {
     LoadedHost there;
     const json before = there.shown();
