@@ -71,10 +71,11 @@ void HostLinks::tell_end(Link& link, const std::string& why, log::Level level) {
     if (std::exchange(link.end_told, true)) return;
     const Uuid id = link.host ? link.host : link.peer.host;
     const Host* host = pipeline_.world().find<Host>(id);
-    const std::string name = host != nullptr ? host->meta.name : id.str();
+    const std::string name = host != nullptr ? host->meta.name : id ? id.str() : "";
+    const std::string whose = !name.empty() ? "host " + name : link.peer.local ? "this machine" : "an unknown host";
     const std::string from = link.peer.address.empty() ? "" : " at " + link.peer.address;
     const auto line =
-        ends_.line(fmt::format("the connection of host {}{} ended: {}", name, from, why), pipeline_.clock().boot());
+        ends_.line(fmt::format("the connection of {}{} ended: {}", whose, from, why), pipeline_.clock().boot());
     if (line) log::write(level, *line, {{"HOST", name}});
 }
 

@@ -1,5 +1,6 @@
 """The orchestrator's store is lost under running guests: what it serves, what a person is told, and how all is taken in
 again."""
+import functools
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,10 @@ def disk_files(cloud):
     return sorted(path.name for path in (cloud.host.directory / "axle").rglob("volumes/*.qcow2"))
 
 
+def is_removed(cloud, thing):
+    return cloud.axle("unclaimed", "remove", thing["id"], "--yes", check=False, timeout=120).returncode == 0
+
+
 @case("with its store gone, the orchestrator serves, says READ-ONLY, takes nothing in and destroys nothing")
 def store_lost(cloud):
     cloud.import_tiny()
@@ -35,7 +40,7 @@ def store_lost(cloud):
     cloud.kill()
     (cloud.host.directory / "axle" / "store").rename(cloud.host.directory / "lost-store")
     cloud.start_without_api()
-    wait_for("it serves reads", 60, lambda: cloud.axle("vm", "list", check=False).returncode == 0)
+    wait_for("it serves reads", 60, lambda: cloud.axle("host", "list", check=False).returncode == 0)
     check("READ-ONLY" in cloud.axle("status", check=False).stdout, "the state tells of it")
     _, said = cloud.refused("network", "create", "green", "--type", "nat")
     check("axle store accept-loss" in said, f"the refusal names the remedy: {said}")
@@ -61,8 +66,8 @@ def adopted(cloud):
 def removed(cloud):
     cloud.axle("unclaimed", "remove", unclaimed(cloud, "vm")["drop"]["id"], "--yes", timeout=120)
     wait_for("its domain is gone", 60, lambda: len(cloud.domains("--all")) == 1)
-    for thing in unclaimed(cloud, "volume").values():
-        cloud.axle("unclaimed", "remove", thing["id"], "--yes", timeout=120)
+    for thing in unclaimed(cloud, "volume").values():  # in use until the host has looked again
+        wait_for(f"{thing['name']} can be removed", 120, functools.partial(is_removed, cloud, thing))
     wait_for("its disk is gone", 60, lambda: len(disk_files(cloud)) == len(cloud.disks) - 1)
     check_equal(cloud.qemu_pid("keep"), cloud.pids["keep"], "process of the adopted guest")
     check_equal(cloud.http(cloud.addresses["keep"]), "hello from keep", "its page")
