@@ -14,7 +14,7 @@ using namespace axle::test;
 namespace {
 
 std::string recorded_path(const char* name) {
-    return test_file(fmt::format("contract/link/recorded/0.1.0/{}.json", name));
+    return test_file(fmt::format("contract/hosts/recorded/0.1.0/{}.json", name));
 }
 
 json recorded(const char* name) {
