@@ -216,6 +216,8 @@ void AgentCore::send_hello() {
                 .highest_revision = ledger_.seen().revision,
                 .highest_incarnation = ledger_.seen().incarnation,
                 .seal = ledger_.seen().seal,
+                .run_id = ledger_.seen().run_id,
+                .run_seal = ledger_.seen().run_seal,
                 .facts = facts_.facts()};
     for (const auto& [key, record] : ledger_.documents()) {
         if (record.verdict == Verdict::gone) continue;

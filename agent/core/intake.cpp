@@ -99,7 +99,7 @@ void Intake::take(const Desired& desired) {
         return hooks_.close("refused by the agent: " + refused_);
     }
     const bool news = desired.revision != seen.revision || desired.incarnation != seen.incarnation;
-    seen_ = {desired.revision, desired.incarnation, desired.run_id, desired.seal};
+    seen_ = {desired.revision, desired.incarnation, desired.run_id, desired.seal, desired.run_seal};
     if (news) {  // written before the documents: what a later message must not go below
         ledger_.put(seen_, life_.wrap([this](Result<> put) {
             if (!put) hooks_.close("the agent's state can't be written: " + put.error().message);

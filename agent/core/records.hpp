@@ -153,8 +153,9 @@ void describe(TaskRecord& v, V&& field) {
 struct SeenRecord {
     std::uint64_t revision = 0;
     std::uint64_t incarnation = 0;
-    std::string run_id;  // of that incarnation
-    std::string seal;    // the orchestrator's, over the two numbers: told again in hello
+    std::string run_id;         // of that incarnation
+    std::string seal;           // the orchestrator's, over the two numbers: told again in hello
+    std::string run_seal = {};  // the same, over incarnation and run
 };
 template <class V>
 void describe(SeenRecord& v, V&& field) {
@@ -162,6 +163,7 @@ void describe(SeenRecord& v, V&& field) {
     field("incarnation", v.incarnation, {});
     field("runId", v.run_id, {});
     field("seal", v.seal, {});
+    field("runSeal", v.run_seal, {});
 }
 
 // Number of the last connection to an orchestrator; each has a higher one.

@@ -35,6 +35,7 @@ struct Hello {
     std::uint64_t highest_revision = 0;
     std::uint64_t highest_incarnation = 0;
     std::string seal;  // that came with them: only revisions that an orchestrator of this cluster gave count
+    std::string run_id, run_seal;  // of the highest incarnation, as they came: empty from older agents
     std::vector<HeldDocument> documents;
     HostFacts facts;
 };
@@ -94,6 +95,7 @@ struct Desired {
     std::string run_id;
     std::uint64_t revision = 0;  // what the agent has after taking this message
     std::string seal;            // over incarnation and revision; told again in hello
+    std::string run_seal;        // over incarnation and run id; the same
     std::vector<Put> puts;
     std::vector<Release> releases;
     std::vector<Destroy> destroys;
@@ -207,6 +209,8 @@ void describe(Hello& v, V&& field) {
     field("highestRevision", v.highest_revision, {});
     field("highestIncarnation", v.highest_incarnation, {});
     field("seal", v.seal, {});
+    field("runId", v.run_id, {});
+    field("runSeal", v.run_seal, {});
     field("documents", v.documents, {});
     field("facts", v.facts, {});
 }
@@ -268,6 +272,7 @@ void describe(Desired& v, V&& field) {
     field("runId", v.run_id, {});
     field("revision", v.revision, {});
     field("seal", v.seal, {});
+    field("runSeal", v.run_seal, {});
     field("puts", v.puts, {});
     field("releases", v.releases, {});
     field("destroys", v.destroys, {});

@@ -47,6 +47,11 @@ std::string HostLinks::seal(std::uint64_t incarnation, std::uint64_t revision) c
     return hmac_sha256_hex(settings_.seal_key, fmt::format("seen {}.{}", incarnation, revision));
 }
 
+std::string HostLinks::run_seal(std::uint64_t incarnation, const std::string& run_id) const {
+    if (settings_.seal_key.empty()) return {};
+    return hmac_sha256_hex(settings_.seal_key, fmt::format("run {}.{}", incarnation, run_id));
+}
+
 void HostLinks::attach(std::unique_ptr<Channel> channel, std::function<void()> ended, LinkPeer peer) {
     auto link = std::make_shared<Link>();
     link->id = ++last_link_;
@@ -377,6 +382,7 @@ void HostLinks::flush(Link& link) {
     }
     if (count > 0) {
         desired.seal = seal(incarnation, desired.revision);
+        desired.run_seal = run_seal(incarnation, desired.run_id);
         send(link.host, std::move(desired));
     }
     if (link.dirty.empty()) return tell_unknown(link);

@@ -61,6 +61,7 @@ class HostLinks {
     void disconnect(const Uuid& host, const std::string& why);
     // Over incarnation and revision, so that a host can't claim to have seen more than we gave.
     std::string seal(std::uint64_t incarnation, std::uint64_t revision) const;
+    std::string run_seal(std::uint64_t incarnation, const std::string& run_id) const;
     bool is_connected(const Uuid& host) const { return by_host_.contains(host); }
     std::uint64_t connection_of(const Uuid& host) const;
     // As its last heartbeat said; empty: none came since it connected, or it isn't connected.

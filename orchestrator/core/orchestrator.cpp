@@ -86,6 +86,15 @@ LinkEvents Orchestrator::link_events() {
     };
 }
 
+// Each start of an orchestrator has an incarnation of its own, unless two start from copies of one store.
+bool Orchestrator::is_of_another_run(const Hello& hello) const {
+    const StoreState& state = pipeline_.store_state();
+    if (hello.run_id.empty() || hello.highest_incarnation != state.incarnation || hello.run_id == state.run_id)
+        return false;
+    const std::string seal = links_.run_seal(hello.highest_incarnation, hello.run_id);
+    return seal.empty() || equal_in_constant_time(seal, hello.run_seal);
+}
+
 // A host of another cluster gets nothing; one that has seen more than this store turns it read-only (RELIABILITY 5.5).
 Result<> Orchestrator::check_hello(const Hello& hello) {
     const StoreState& state = pipeline_.store_state();
@@ -107,6 +116,15 @@ Result<> Orchestrator::check_hello(const Hello& hello) {
         seen_by_hosts_.incarnation = std::max(seen_by_hosts_.incarnation, hello.highest_incarnation);
     }
     if (state.read_only) return fail(Code::unavailable, "the store is read-only: {}", state.read_only->why);
+    if (is_of_another_run(hello)) {
+        pipeline_.turn_read_only(
+            "other-run",
+            fmt::format("host {} has seen incarnation {} of this cluster under run {}, this one is "
+                        "run {}: a second copy of the orchestrator's store is or was in use",
+                        hello.facts.hostname, hello.highest_incarnation, hello.run_id, state.run_id),
+            {hello.highest_revision, hello.highest_incarnation});
+        return fail(Code::unavailable, "host {} has seen another run of this incarnation", hello.facts.hostname);
+    }
     if (seen_more) {
         pipeline_.turn_read_only("lost-tail",
                                  fmt::format("host {} has seen revision {} of incarnation {}, the store is at {} of {}",

@@ -92,6 +92,7 @@ class Orchestrator final : public Service {
 
     LinkEvents link_events();
     Result<> check_hello(const Hello& hello);
+    bool is_of_another_run(const Hello& hello) const;
     void note_twin(const Uuid& host, const std::string& twin);
     void changed(const ChangeEvent& event);
     void answer_waiters(const Uuid& task, const ObjectPtr& object);

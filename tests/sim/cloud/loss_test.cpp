@@ -58,6 +58,64 @@ TEST_CASE(
     CHECK(cloud.violation() == "");
 }
 
+TEST_CASE("a backup that holds the witness too is found out by the first host that has seen more") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("old") == "ok");
+    REQUIRE(cloud.settles());
+    const MemoryDisk backup = cloud.copy_of_store();
+    REQUIRE(cloud.makes_vm("new") == "ok");
+    REQUIRE(cloud.settles());
+    const VmId id{cloud.vm("new")->meta.id};
+    cloud.partition(0, true);
+    cloud.disk.witness = backup.witness;
+    cloud.restore_store(backup);
+    cloud.run_for(minutes{5});
+    CHECK_FALSE(cloud.store().state().read_only);  // nothing on this machine tells that it is old
+    cloud.partition(0, false);
+    REQUIRE(cloud.run_until([&] { return cloud.store().state().read_only.has_value(); }, minutes{5}));
+    CHECK(cloud.store().state().read_only->reason == "lost-tail");
+    CHECK(cloud.does(Cloud::create(Kind::project, "", R"({"name":"p"})")).find("nothing can be changed") !=
+          std::string::npos);
+    CHECK(cloud.vm("old") != nullptr);
+    cloud.run_for(minutes{10});
+    CHECK(cloud.machine().is_running(id));
+    REQUIRE(cloud.accepts_loss());
+    cloud.run_for(minutes{10});
+    CHECK(cloud.does(Cloud::create(Kind::project, "", R"({"name":"p"})")) == "ok");
+    CHECK(cloud.unclaimed(DocumentKind::vm).size() == 1);
+    CHECK(cloud.machine().is_running(id));
+    CHECK(cloud.violation() == "");
+}
+
+TEST_CASE("a second copy of the orchestrator turns read-only when a host has seen the first, at whatever revision") {
+    Furnished cloud({.hosts = 1});
+    REQUIRE(cloud.makes_vm("web") == "ok");
+    REQUIRE(cloud.settles());
+    const VmId id{cloud.vm("web")->meta.id};
+    cloud.crash_orchestrator();
+    const MemoryDisk copy = cloud.copy_of_store();
+    cloud.start_orchestrator();
+    REQUIRE(cloud.does(Cloud::create(Kind::network, "default", R"({"name":"red"})")) == "ok");
+    REQUIRE(cloud.acts("web", "stop") == "ok");  // the host takes something of this run
+    REQUIRE(cloud.settles());
+    const std::uint64_t incarnation = cloud.store().state().incarnation;
+    const Revision seen = cloud.store().durable();
+    cloud.partition(0, true);
+    cloud.disk.witness = copy.witness;
+    cloud.restore_store(copy);
+    REQUIRE(cloud.store().state().incarnation == incarnation);
+    for (int i = 0; cloud.store().durable() <= seen; ++i)  // it goes its own way, beyond what the host has seen
+        REQUIRE(cloud.does(Cloud::create(Kind::project, "", fmt::format(R"({{"name":"p{}"}})", i))) == "ok");
+    cloud.partition(0, false);
+    REQUIRE(cloud.run_until([&] { return cloud.store().state().read_only.has_value(); }, minutes{5}));
+    CHECK(cloud.store().state().read_only->reason == "other-run");
+    CHECK(cloud.store().state().read_only->hint.find("accept-loss") != std::string::npos);
+    CHECK_FALSE(cloud.machine().is_running(id));
+    REQUIRE(cloud.accepts_loss());  // a person says that this copy is the one
+    CHECK(cloud.settles());
+    CHECK(cloud.violation() == "");
+}
+
 namespace {
 
 // What is done and, in the end, whether it is so.
