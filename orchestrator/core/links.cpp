@@ -43,13 +43,23 @@ HostLinks::HostLinks(Pipeline& pipeline, Executor& core, Settings settings, Link
 HostLinks::~HostLinks() = default;
 
 std::string HostLinks::seal(std::uint64_t incarnation, std::uint64_t revision) const {
-    if (settings_.seal_key.empty()) return {};
-    return hmac_sha256_hex(settings_.seal_key, fmt::format("seen {}.{}", incarnation, revision));
+    return sealed(fmt::format("seen {}.{}", incarnation, revision));
 }
 
 std::string HostLinks::run_seal(std::uint64_t incarnation, const std::string& run_id) const {
-    if (settings_.seal_key.empty()) return {};
-    return hmac_sha256_hex(settings_.seal_key, fmt::format("run {}.{}", incarnation, run_id));
+    return sealed(fmt::format("run {}.{}", incarnation, run_id));
+}
+
+std::string HostLinks::sealed(const std::string& text) const {
+    return settings_.seal_key.empty() ? "" : hmac_sha256_hex(settings_.seal_key, text);
+}
+
+// The same for every message of a run: made once.
+const std::string& HostLinks::own_run_seal() {
+    const StoreState& state = pipeline_.store_state();
+    if (own_run_.incarnation != state.incarnation || own_run_.id != state.run_id)
+        own_run_ = {state.incarnation, state.run_id, run_seal(state.incarnation, state.run_id)};
+    return own_run_.seal;
 }
 
 void HostLinks::attach(std::unique_ptr<Channel> channel, std::function<void()> ended, LinkPeer peer) {
@@ -382,7 +392,7 @@ void HostLinks::flush(Link& link) {
     }
     if (count > 0) {
         desired.seal = seal(incarnation, desired.revision);
-        desired.run_seal = run_seal(incarnation, desired.run_id);
+        desired.run_seal = own_run_seal();
         send(link.host, std::move(desired));
     }
     if (link.dirty.empty()) return tell_unknown(link);

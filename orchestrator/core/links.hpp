@@ -93,11 +93,18 @@ class HostLinks {
     void tell_unknown(Link& link);
     bool describe_one(Link& link, const DocumentRef& key, Desired& desired);
     DeriveContext context(const Link& link) const;
+    std::string sealed(const std::string& text) const;  // empty: there is no key
+    const std::string& own_run_seal();
 
     Pipeline& pipeline_;
     Executor& core_;
     const Settings settings_;
     LinkEvents events_;
+    struct Run {
+        std::uint64_t incarnation = 0;
+        std::string id, seal;
+    };
+    Run own_run_;
     // Agents that spoke under one host id, this one and the one before it.
     struct Instances {
         std::string last, before;

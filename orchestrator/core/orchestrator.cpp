@@ -321,12 +321,13 @@ void Orchestrator::list(ListQuery query, Answered<Listing> answer) {
             return !query.after.empty() && o->meta.name + "/" + o->meta.id.str() <= query.after;
         });
         for (const ObjectPtr& object : all) {
-            if (query.matches && !query.matches(*shown(object))) continue;
+            const ObjectPtr view = shown(object);
+            if (query.matches && !query.matches(*view)) continue;
             if (page.objects.size() == query.limit) {
                 page.next = page.objects.back()->meta.name + "/" + page.objects.back()->meta.id.str();
                 break;
             }
-            page.objects.push_back(shown(object));
+            page.objects.push_back(view);
         }
         return answer_durably<Listing>(std::move(answer), std::move(page));
     }
@@ -340,12 +341,14 @@ void Orchestrator::list(ListQuery query, Answered<Listing> answer) {
         if (project && at->first.project != project) break;
         const ObjectPtr object = world.get(query.kind, at->second);
         const Uuid scope = query.kind == Kind::project ? object->meta.id : object->meta.project.id;
-        if (!may_read(query.who, query.kind, scope) || (query.matches && !query.matches(*shown(object)))) continue;
+        if (!may_read(query.who, query.kind, scope)) continue;
+        const ObjectPtr view = shown(object);
+        if (query.matches && !query.matches(*view)) continue;
         if (page.objects.size() == query.limit) {
             page.next = page.objects.back()->meta.project.id.str() + "/" + page.objects.back()->meta.name;
             break;
         }
-        page.objects.push_back(shown(object));
+        page.objects.push_back(view);
     }
     answer_durably<Listing>(std::move(answer), std::move(page));
 }

@@ -103,7 +103,7 @@ void MemoryStore::begin_sync() {
 void MemoryStore::end_sync() {
     if (dead_) return;
     if (syncing_.empty()) syncing_.swap(waiting_);
-    if (disk_.sync_fails || (disk_.syncs_left > 0 && --disk_.syncs_left == 0)) {
+    if (disk_.syncs_left > 0 && --disk_.syncs_left == 0) {
         dead_ = true;
         waiting_.clear();
         syncing_.clear();

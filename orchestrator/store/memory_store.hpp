@@ -25,9 +25,8 @@ struct MemoryDisk {
     bool agent_state = false;
 
     Space space{.free_bytes = std::int64_t{1} << 40, .total_bytes = std::int64_t{2} << 40, .below_reserve = false};
-    bool sync_fails = false;  // EIO: the next sync calls the fatal handler
-    int syncs_left = 0;       // counts down; at 1 the sync fails like that
-    bool stalled = false;     // syncs begun from now on do not end until unstall() of the store
+    int syncs_left = 0;    // counts down; the sync at which it comes to 0 is an EIO and calls the fatal handler
+    bool stalled = false;  // syncs begun from now on do not end until unstall() of the store
 
     void lose_store() {
         store_exists = false;

@@ -28,7 +28,7 @@ bool befall_orchestrator(Cloud& cloud, const Act& act) {
     if (act.verb == "orchestrator-crash") {
         if (cloud.orchestrator_runs()) cloud.restart_orchestrator_in(act.object == 0 ? span * 10 : span / 10);
     } else if (act.verb == "sync-fails") {
-        cloud.disk.sync_fails = cloud.orchestrator_runs();
+        cloud.disk.syncs_left = cloud.orchestrator_runs() ? 1 : 0;
         cloud.disk.space.below_reserve = act.number % 3 == 0;  // for want of room
     } else if (act.verb == "stall") {
         cloud.disk.stalled = true;

@@ -75,10 +75,7 @@ Result<std::unique_ptr<Store>> Cloud::open_store() {
             [this](std::size_t n) { return static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(n))); },
         .fatal =
             [this](const Error&) {
-                time.after(milliseconds{0}, [this] {
-                    disk.sync_fails = false;
-                    restart_orchestrator_in(milliseconds{500});
-                });
+                time.after(milliseconds{0}, [this] { restart_orchestrator_in(milliseconds{500}); });
             }};
     TRY(store, MemoryStore::open(disk, process_->clock, process_->clock, random, std::move(with)));
     return std::unique_ptr<Store>(std::move(store));
@@ -214,7 +211,6 @@ void Cloud::stop_faults() {
         }
     }
     disk.space.below_reserve = false;
-    disk.sync_fails = false;
     disk.syncs_left = 0;
     unstall();
     wire_rules = {};
