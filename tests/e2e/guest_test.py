@@ -142,7 +142,7 @@ def power_cut(cloud):
 
 @case("with the orchestrator's store moved away, a start brings the host's guests up and destroys nothing")
 def store_moved_away(cloud):
-    disks = _disk_files(cloud)
+    disks = cloud.disk_files()
     cloud.host.crash()
     state = cloud.host.directory / "axle"
     moved = [path for path in state.iterdir() if path.name in ("store", "orchestrator")]
@@ -153,7 +153,7 @@ def store_moved_away(cloud):
     cloud.start_without_api()
     wait_for("the guest runs without the orchestrator's store", 2 * BOOT_SECONDS, lambda: len(cloud.domains()) == 1)
     wait_for("the guest answers", 2 * BOOT_SECONDS, lambda: cloud.http(cloud.addresses["web1"]))
-    check_equal(_disk_files(cloud), disks, "files of disks")
+    check_equal(cloud.disk_files(), disks, "files of disks")
     cloud.host.crash()
     for path in moved:
         if path.exists():
@@ -162,10 +162,6 @@ def store_moved_away(cloud):
     cloud.host.start()
     cloud.start()
     cloud.wait_http("web1", 2 * BOOT_SECONDS)
-
-
-def _disk_files(cloud):
-    return sorted(path.name for path in (cloud.host.directory / "axle").rglob("volumes/*.qcow2"))
 
 
 @case("a deleted guest is kept, restored with its disk, and gone for good with --now")
@@ -179,7 +175,7 @@ def delete_and_restore(cloud):
     cloud.wait_boot("web1", boots + 1)
     cloud.axle("vm", "delete", "web1", "--now", timeout=120)
     wait_for("its domain is gone", 60, lambda: not cloud.domains("--all"))
-    wait_for("its disk is gone", 60, lambda: not _disk_files(cloud))
+    wait_for("its disk is gone", 60, lambda: not cloud.disk_files())
     links = cloud.host.run("ip", "-br", "link").stdout
     check("axt" not in links, f"taps are left: {links}")
 

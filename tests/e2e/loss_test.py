@@ -19,10 +19,6 @@ def unclaimed(cloud, kind):
     return {thing["name"].split("/")[-1]: thing for thing in things}
 
 
-def disk_files(cloud):
-    return sorted(path.name for path in (cloud.host.directory / "axle").rglob("volumes/*.qcow2"))
-
-
 def is_removed(cloud, thing):
     return cloud.axle("unclaimed", "remove", thing["id"], "--yes", check=False, timeout=120).returncode == 0
 
@@ -36,7 +32,7 @@ def store_lost(cloud):
     for name in GUESTS:
         cloud.wait_http(name)
     cloud.pids = {name: cloud.qemu_pid(name) for name in GUESTS}
-    cloud.disks = disk_files(cloud)
+    cloud.disks = cloud.disk_files()
     cloud.kill()
     (cloud.host.directory / "axle" / "store").rename(cloud.host.directory / "lost-store")
     cloud.start_without_api()
@@ -46,7 +42,7 @@ def store_lost(cloud):
     check("axle store accept-loss" in said, f"the refusal names the remedy: {said}")
     for name in GUESTS:
         check_equal(cloud.http(cloud.addresses[name]), f"hello from {name}", "the page of a guest meanwhile")
-    check_equal(disk_files(cloud), cloud.disks, "files of disks")
+    check_equal(cloud.disk_files(), cloud.disks, "files of disks")
 
 
 @case("once the loss is accepted, what runs on the host is listed, and adopted without a reboot")
@@ -68,11 +64,11 @@ def removed(cloud):
     wait_for("its domain is gone", 60, lambda: len(cloud.domains("--all")) == 1)
     for thing in unclaimed(cloud, "volume").values():  # in use until the host has looked again
         wait_for(f"{thing['name']} can be removed", 120, functools.partial(is_removed, cloud, thing))
-    wait_for("its disk is gone", 60, lambda: len(disk_files(cloud)) == len(cloud.disks) - 1)
+    wait_for("its disk is gone", 60, lambda: len(cloud.disk_files()) == len(cloud.disks) - 1)
     check_equal(cloud.qemu_pid("keep"), cloud.pids["keep"], "process of the adopted guest")
     check_equal(cloud.http(cloud.addresses["keep"]), "hello from keep", "its page")
     cloud.axle("vm", "delete", "keep", "--now", timeout=120)
-    wait_for("no disk is left", 60, lambda: not disk_files(cloud))
+    wait_for("no disk is left", 60, lambda: not cloud.disk_files())
 
 
 if __name__ == "__main__":

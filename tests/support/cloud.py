@@ -153,6 +153,9 @@ class Cloud:
     def qemu_pid(self, name):
         return self.host_of(name).path(f"/run/libvirt/qemu/{self.domain_of(name)}.pid").read_text().strip()
 
+    def disk_files(self):
+        return sorted(path.name for path in (self.host.directory / "axle").rglob("volumes/*.qcow2"))
+
     def describe(self):
         """For a failed case: the state of all, in words."""
         parts = [("axle status", self.axle("status", check=False).stdout),

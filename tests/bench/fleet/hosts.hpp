@@ -20,7 +20,7 @@ namespace axle::fleet {
 
 class Hosts {
   public:
-    // directory: for the keys while they are made. vms: each has room for twice as many, of 1 CPU and 128 MiB.
+    // directory: for the keys while they are made. vms: each has room for twice as many at least, of 1 CPU and 128 MiB.
     Hosts(std::string directory, int vms);
     ~Hosts();
     Hosts(const Hosts&) = delete;

@@ -20,6 +20,10 @@ double ms_between(BootTime from, BootTime to) {
 
 }  // namespace
 
+double ms_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+}
+
 double Times::at(double share) {
     if (ms.empty()) return 0;
     std::ranges::sort(ms);
@@ -90,8 +94,7 @@ Times spread(const OrchestratorProcess& orchestrator, int from, int count,
                 for (int n = next++; n < from + count; n = next++) {
                     const auto before = std::chrono::steady_clock::now();
                     what(client, n);
-                    mine.push_back(
-                        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - before).count());
+                    mine.push_back(ms_since(before));
                 }
                 const std::lock_guard lock(mutex);
                 all.ms.insert(all.ms.end(), mine.begin(), mine.end());

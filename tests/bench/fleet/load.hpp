@@ -1,6 +1,7 @@
 // What users do, through the public API: VMs made, changed, read, listed, watched, deleted.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -11,6 +12,8 @@
 #include "tests/bench/fleet/process.hpp"
 
 namespace axle::fleet {
+
+double ms_since(std::chrono::steady_clock::time_point begin);
 
 struct Times {
     std::vector<double> ms;  // sorted by at()

@@ -113,18 +113,15 @@ void measure_alone(const OrchestratorProcess& orchestrator, const Wish& wish, Re
     Times placed, running;
     for (int n = wish.vms; n < wish.vms + kAlone; ++n) {
         const auto begin = std::chrono::steady_clock::now();
-        const auto since = [&] {
-            return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
-        };
         create_vm(client, n);
         for (bool has_place = false, runs = false; !runs;) {
             const json vm = json::parse(must(client.request("GET", vm_path(n)), 200, vm_name(n)));
             const json& status = vm.at("status");
-            if (!has_place && status.contains("placement")) placed.ms.push_back(since());
+            if (!has_place && status.contains("placement")) placed.ms.push_back(ms_since(begin));
             has_place = has_place || status.contains("placement");
             runs = status.value("phase", "") == "running";
-            if (runs) running.ms.push_back(since());
-            if (since() > 60'000) give_up(vm_name(n) + " does not run");
+            if (runs) running.ms.push_back(ms_since(begin));
+            if (ms_since(begin) > 60'000) give_up(vm_name(n) + " does not run");
         }
     }
     report.times("alone-placed", std::move(placed));
@@ -142,8 +139,7 @@ void measure_others(const OrchestratorProcess& orchestrator, const Wish& wish, R
         for (int i = 0; i < count; ++i) {
             const auto begin = std::chrono::steady_clock::now();
             get(one, path);
-            times.ms.push_back(
-                std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
+            times.ms.push_back(ms_since(begin));
         }
         return times;
     };
@@ -170,9 +166,9 @@ void measure_restart(OrchestratorProcess& orchestrator, Hosts& hosts, const Wish
     http::Client reader = orchestrator.client();
     Times gets;
     while (hosts.connected() < wish.hosts) {
-        const BootTime asked = boot_now();
+        const auto asked = std::chrono::steady_clock::now();
         must(reader.request("GET", vm_path(wish.vms - 1)), 200, "a VM while all hosts come back");
-        gets.ms.push_back(static_cast<double>((boot_now() - asked).count()));
+        gets.ms.push_back(ms_since(asked));
         if (gets.ms.back() > kPatience) give_up("a person waited for longer than 10 s while all hosts came back");
         if (boot_now() - begin > kComeBackMax) give_up("not all hosts have come back");
         std::this_thread::sleep_for(milliseconds{20});
@@ -191,7 +187,7 @@ void run(const Wish& wish) {
     Report report(wish);
     report.value("first-start", static_cast<double>(orchestrator.start().count()), "ms");
     {
-        Hosts hosts(directory.path(), 2 * wish.vms / wish.hosts);
+        Hosts hosts(directory.path(), wish.vms / wish.hosts);
         const BootTime begin = boot_now();
         hosts.join(token_for(orchestrator, wish.hosts), wish.hosts);
         report.value("join-rate", wish.hosts * 1000.0 / static_cast<double>((boot_now() - begin).count()), "hosts/s");
